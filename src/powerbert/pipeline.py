@@ -1,0 +1,154 @@
+"""Runs a method's stages in order, reuses finished artifacts, measures, and writes the record."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning.pytorch import seed_everything
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
+from transformers import AutoConfig
+
+from powerbert.artifacts import Artifact, ArtifactStore
+from powerbert.config import check_against_model, influence, plain, stage_settings
+from powerbert.data import Task, TextDataModule
+from powerbert.errors import ConfigError, UserError
+from powerbert.methods import Context, Method, StagePlan
+from powerbert.models import load_tokenizer
+from powerbert.models.checkpoint import fingerprint
+from powerbert.records import find_record, write_record
+from powerbert.stages import Optimization
+from powerbert.stages.fit import fit
+from powerbert.trade_off import build_record
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> dict[str, Any] | None:
+    """Brings one point of the trade-off about, as far as it is not there yet.
+
+    Args:
+        cfg: the composed configuration of `conf/train.yaml`, already checked by `config.check`.
+
+    Returns:
+        The record, or None when `stage` names a stage before the last.
+
+    Raises:
+        UserError: if data or model cannot be had, or a setting does not fit the model.
+    """
+    return Run(cfg).record()
+
+
+class Run:
+    """One point on its way: what is resolved once and then shared by its stages."""
+
+    def __init__(self, cfg: DictConfig):
+        self.cfg = cfg
+        self.task = Task.from_config(cfg.dataset)
+        self.source = instantiate(cfg.dataset.source)
+        self.checkpoint = _obtain_inputs(cfg, self.source)
+        check_against_model(cfg, AutoConfig.from_pretrained(self.checkpoint))
+        self.method: Method = instantiate(cfg.method)
+        self.store = ArtifactStore(Path(cfg.paths.artifacts))
+        self.loggers: list[Logger] | None = None
+        self._data: dict[int, TextDataModule] = {}
+        self._inputs = {
+            "model": fingerprint(self.checkpoint),
+            "dataset": {"content": self.source.fingerprint(), **self.task.influence()},
+        }
+
+    def record(self) -> dict[str, Any] | None:
+        """The stages up to `stage`, then the record."""
+        plans = self.method.plans(self.checkpoint)
+        names = [plan.name for plan in plans]
+        if self.cfg.stage not in names:
+            raise ConfigError(
+                f"stage: method '{self.method.name}' has no stage '{self.cfg.stage}'; it has {', '.join(names)}"
+            )
+        artifacts: dict[str, Artifact] = {}
+        for plan in plans:
+            artifacts[plan.name] = self._artifact(plan, artifacts)
+            self._announce(plan.name, artifacts)
+            if plan.name == self.cfg.stage:
+                break
+        if self.cfg.stage != names[-1]:
+            return None
+        return self._measure(artifacts)
+
+    def _artifact(self, plan: StagePlan, artifacts: dict[str, Artifact]) -> Artifact:
+        """The finished artifact of a stage: found by its address, or trained now."""
+        optimization, trainer = stage_settings(self.cfg, plan.name)
+        identity = {
+            "stage": plan.name,
+            **self._inputs,
+            "seed": self.cfg.seed,
+            "training": influence(optimization, trainer),
+            "settings": plan.influence(artifacts),
+            "parents": [artifacts[parent].id for parent in plan.parents],
+        }
+        name = f"{self.cfg.dataset.name}-{self.cfg.model.name}-{plan.name}"
+        with self.store.writing(name, identity) as slot:
+            if slot.artifact is not None:
+                log.info("%s: reused %s", plan.name, slot.artifact.path)
+                return slot.artifact
+            log.info("%s: training %s", plan.name, slot.path)
+            seed_everything(self.cfg.seed, verbose=False)
+            data = self._data_module(optimization.pop("batch_size"))
+            context = Context(self.task, data.max_length, Optimization(**optimization), self.cfg.seed)
+            stage = plan.build(artifacts, context)
+            metrics = fit(stage, data, trainer, self._loggers(), slot.checkpoints)
+            stage.model.save_pretrained(slot.artifact_folder)
+            load_tokenizer(self.checkpoint).save_pretrained(slot.artifact_folder)
+            return slot.finish(
+                metrics=metrics, results=dict(stage.results()), max_length=data.max_length, config=plain(self.cfg)
+            )
+
+    def _announce(self, stage: str, artifacts: dict[str, Artifact]) -> None:
+        for line in self.method.findings(stage, artifacts):
+            log.info("%s: %s", stage, line)
+
+    def _measure(self, artifacts: dict[str, Artifact]) -> dict[str, Any]:
+        measure = plain(self.cfg.measure)
+        identity = {"method": self.method.name, "artifacts": {k: a.id for k, a in artifacts.items()}, "measure": measure}
+        known = find_record(Path(self.cfg.records), ArtifactStore.hash(identity))
+        if known is not None:
+            log.info("record: reused")
+            return known
+        data = self._data_module(self.cfg.batch_size)
+        record = build_record(self.cfg, self.method, self.task, artifacts, data, identity)
+        path = write_record(Path(self.cfg.records), record)
+        log.info("record: %s", path)
+        for logger in self.loggers or []:
+            logger.log_hyperparams(record)
+        return record
+
+    def _data_module(self, batch_size: int) -> TextDataModule:
+        if batch_size not in self._data:
+            data = TextDataModule(
+                self.source, self.task, load_tokenizer(self.checkpoint), batch_size=batch_size, seed=self.cfg.seed
+            )
+            data.setup()
+            self._data[batch_size] = data
+        return self._data[batch_size]
+
+    def _loggers(self) -> list[Logger]:
+        if self.loggers is None:
+            self.loggers = [instantiate(settings) for settings in self.cfg.logger.values()]
+            for logger in self.loggers:
+                logger.log_hyperparams(plain(self.cfg))
+        return self.loggers
+
+
+def _obtain_inputs(cfg: DictConfig, source: Any) -> Path:
+    """Makes sure of data and model before anything is loaded; one message says all that is missing."""
+    missing: list[str] = []
+    checkpoint = Path()
+    for obtain in (source.available, lambda: instantiate(cfg.model.checkpoint)):
+        try:
+            checkpoint = obtain()
+        except UserError as error:
+            missing.append(str(error))
+    if missing:
+        raise UserError("\n".join(missing))
+    return checkpoint

@@ -1,0 +1,169 @@
+"""Records as tables for the terminal."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+METHOD_NAMES = {
+    "power_bert": "PoWER-BERT",
+    "distilbert": "DistilBERT",
+    "bert_pkd": "BERT-PKD",
+    "head_prune": "Head-Prune",
+}
+"""The methods as the paper writes them."""
+
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "matthews": "Matthews corr.",
+    "f1": "F1",
+    "spearman": "Spearman corr.",
+    "pearson": "Pearson corr.",
+}
+
+Record = Mapping[str, Any]
+
+_UNKNOWN = "n/a"
+
+
+def print_summary(record: Record, console: Console | None = None) -> None:
+    """Prints one run: the model beside the fine-tuned one that it came from.
+
+    Args:
+        record: a valid record.
+        console: where to print; by default standard output, without colours when that is piped.
+    """
+    console = console or Console()
+    method = _method(record)
+    table = Table(
+        title=f"{method} on {record['dataset']} ({record['model']}, {_knob(record)}, seed {record['seed']})",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column("", no_wrap=True)
+    for header in ("fine-tuned", method, "gain"):
+        table.add_column(header, justify="right", no_wrap=True)
+    baseline, value = record["baseline"]["value"], record["metric"]["value"]
+    table.add_row(
+        f"{_metric(record)}, %", _percent(baseline), _percent(value), f"{_points(baseline, value)} points"
+    )
+    vectors, flops = record["word_vectors"], record["flops"]
+    table.add_row(
+        "word-vectors per input",
+        str(vectors["baseline"]),
+        str(vectors["retained"]),
+        _times(_ratio(vectors["baseline"], vectors["retained"])),
+    )
+    table.add_row("GFLOPs per input", _giga(flops["baseline"]), _giga(flops["model"]), _times(flops["ratio"]))
+    for protocol, meaning in (("padded", f"padded to {record['max_length']}"), ("dynamic", "dynamic")):
+        latency = record["latency"][protocol]
+        table.add_row(
+            f"ms per batch of {latency['batch_size']}, {meaning}",
+            _number(latency["baseline_ms"], ".1f"),
+            _number(latency["model_ms"], ".1f"),
+            _times(latency["speedup"]),
+        )
+    console.print(table)
+    if record["retention_configuration"] is not None:
+        entries = ", ".join(map(str, record["retention_configuration"]))
+        console.print(Padding(Text(f"retention configuration: {entries}"), (0, 2)))
+
+
+def records_table(records: Sequence[Record]) -> Table:
+    """Lists runs, one a line.
+
+    What is the same in all of them (data set, model, method, seed) moves from the columns to the title.
+    Word-vectors and FLOPs are times fewer, padded and dynamic times faster than the fine-tuned model.
+
+    Args:
+        records: at least one valid record.
+
+    Returns:
+        The table, for a rich console to print.
+    """
+    columns = {
+        "dataset": [str(record["dataset"]) for record in records],
+        "model": [str(record["model"]) for record in records],
+        "method": [_method(record) for record in records],
+        "seed": [str(record["seed"]) for record in records],
+    }
+    varying = {name: values for name, values in columns.items() if len(set(values)) > 1}
+    shared = [
+        f"seed {values[0]}" if name == "seed" else values[0]
+        for name, values in columns.items()
+        if name not in varying
+    ]
+    table = Table(
+        title=", ".join(shared),
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        padding=(0, 1, 0, 0),
+    )
+    for name in varying:
+        table.add_column(name, overflow="fold")
+    table.add_column("knob", overflow="fold")
+    metrics = {record["metric"]["name"] for record in records}
+    metric = _metric(records[0]) if len(metrics) == 1 else "metric"
+    for header in (f"{metric},\n%", "change,\npoints", "word-\nvectors", "FLOPs", "padded", "dynamic"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for index, record in enumerate(records):
+        value, vectors = record["metric"]["value"], record["word_vectors"]
+        table.add_row(
+            *(values[index] for values in varying.values()),
+            _knob(record),
+            _percent(value),
+            _points(record["baseline"]["value"], value),
+            _times(_ratio(vectors["baseline"], vectors["retained"])),
+            _times(record["flops"]["ratio"]),
+            _times(record["latency"]["padded"]["speedup"]),
+            _times(record["latency"]["dynamic"]["speedup"]),
+        )
+    return table
+
+
+def _method(record: Record) -> str:
+    return METHOD_NAMES.get(record["method"], record["method"])
+
+
+def _metric(record: Record) -> str:
+    return METRIC_NAMES.get(record["metric"]["name"], record["metric"]["name"])
+
+
+def _knob(record: Record) -> str:
+    return ", ".join(f"{name}={value}" for name, value in record["knob"].items()) or "no knob"
+
+
+def _number(value: float | None, form: str) -> str:
+    return _UNKNOWN if value is None else format(value, form)
+
+
+def _percent(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{100 * value:.2f}"
+
+
+def _points(baseline: float | None, value: float | None) -> str:
+    """The change of a metric in percentage points, with its sign."""
+    return _UNKNOWN if value is None or baseline is None else f"{100 * (value - baseline):+.2f}"
+
+
+def _giga(operations: float | None) -> str:
+    """Operations in units of 10^9, with three digits that count."""
+    if operations is None:
+        return _UNKNOWN
+    digits = 2 - math.floor(math.log10(operations / 1e9)) if operations > 0 else 2
+    return f"{operations / 1e9:.{min(max(digits, 0), 6)}f}"
+
+
+def _ratio(numerator: float, denominator: float) -> float | None:
+    return numerator / denominator if denominator else None
+
+
+def _times(ratio: float | None) -> str:
+    return _UNKNOWN if ratio is None else f"{ratio:.2f}x"

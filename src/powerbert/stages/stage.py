@@ -1,0 +1,139 @@
+"""One training run: task loss, AdamW with linear warm-up and decay, the dev metric every epoch."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+
+from powerbert.data import Task
+from powerbert.stages.metrics import build_metrics
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How the weights are trained.
+
+    Attributes:
+        learning_rate: peak learning rate of the model's own parameters.
+        weight_decay: of AdamW; biases and LayerNorms have none.
+        warmup_ratio: share of the steps with a growing learning rate.
+    """
+
+    learning_rate: float
+    weight_decay: float = 0.01
+    warmup_ratio: float = 0.1
+
+
+class Stage(LightningModule):
+    """The training loop that all stages share.
+
+    Attributes:
+        name: prefix of everything the stage logs.
+        keeps: `best` keeps the epoch with the best dev metric, `last` the last one.
+        model: the transformers model; called with a batch that holds `labels`, it returns the task loss.
+    """
+
+    name: ClassVar[str]
+    keeps: ClassVar[str] = "best"
+
+    def __init__(self, model: PreTrainedModel, task: Task, optimization: Optimization, seed: int = 0):
+        """Takes the model to train.
+
+        Args:
+            model: a sequence-classification or multiple-choice model.
+            task: gives the number of labels and the metric.
+            optimization: learning rate and its schedule.
+            seed: of dropout.
+        """
+        super().__init__()
+        self.model = model
+        self.task = task
+        self.optimization = optimization
+        self.seed = seed
+        self.metrics = build_metrics(task.metric, task.num_labels)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The objective on one batch: the task loss of the host model (cross entropy or squared error)."""
+        return self.model(**batch).loss
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """AdamW's parameter groups; only matrices decay."""
+        named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        return decay_groups(named, self.optimization)
+
+    def on_fit_start(self) -> None:
+        """Turns dropout on: `from_pretrained` leaves it off, and Lightning keeps the mode it finds."""
+        self.model.train()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Makes the random numbers of a step depend on nothing but seed, epoch, step and rank.
+
+        An interrupted run that goes on from a checkpoint so draws what the undisturbed one would have.
+        """
+        step = hash((self.seed, self.current_epoch, batch_idx, self.global_rank)) & 0x7FFF_FFFF_FFFF
+        torch.manual_seed(step)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step on the objective, logged as `<stage>/train_loss`."""
+        loss = self.loss(batch)
+        self.log(f"{self.name}/train_loss", loss.detach(), prog_bar=True, batch_size=len(batch["labels"]))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds one batch to the metrics."""
+        labels = batch["labels"]
+        logits = self.model(**{key: value for key, value in batch.items() if key != "labels"}).logits
+        predictions = logits.float().squeeze(-1) if self.task.is_regression else logits.argmax(-1)
+        self.metrics.update(predictions, labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the dev metrics as `<stage>/dev_<metric>`."""
+        self._log_metrics("dev")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds one batch of the evaluation split to the metrics."""
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the metrics of the evaluation split as `<stage>/test_<metric>`."""
+        self._log_metrics("test")
+
+    def _log_metrics(self, split: str) -> None:
+        values = self.metrics.compute()
+        self.metrics.reset()
+        self.log_dict({f"{self.name}/{split}_{key}": value for key, value in values.items()}, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with linear warm-up and linear decay to zero over the stage."""
+        optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.optimization.learning_rate)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = get_linear_schedule_with_warmup(optimizer, round(steps * self.optimization.warmup_ratio), steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def monitor(self) -> str:
+        """The logged name of the metric that selects the epoch."""
+        return f"{self.name}/dev_{self.task.metric}"
+
+    def results(self) -> Mapping[str, Any]:
+        """What the stage found besides its weights, for the artifact's manifest."""
+        return {}
+
+
+def decay_groups(
+    named_parameters: Iterable[tuple[str, nn.Parameter]], optimization: Optimization
+) -> list[dict[str, Any]]:
+    """Two parameter groups: matrices, which decay, and biases and LayerNorm weights, which do not."""
+    matrices, vectors = [], []
+    for _, parameter in named_parameters:
+        (matrices if parameter.ndim > 1 else vectors).append(parameter)
+    return [
+        {"params": matrices, "weight_decay": optimization.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]

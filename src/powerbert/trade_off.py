@@ -1,0 +1,96 @@
+"""Measures a finished model against the fine-tuned one it came from, and states the result as a record."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from transformers import PreTrainedModel
+
+from powerbert.artifacts import Artifact, ArtifactStore
+from powerbert.config import plain
+from powerbert.data import TextDataModule
+from powerbert.measure import count_flops, describe_environment, measure_latency, word_vectors
+from powerbert.methods import Method
+from powerbert.models import load_model
+
+
+WHERE = frozenset({"logger", "paths", "records"})
+"""Parts of the configuration that say where results go, not how they came about."""
+
+
+def build_record(
+    cfg: DictConfig,
+    method: Method,
+    artifacts: Mapping[str, Artifact],
+    data: TextDataModule,
+    identity: Mapping[str, Any],
+) -> dict[str, Any]:
+    """One point of the trade-off between metric and time, as DESIGN's record has it.
+
+    Args:
+        cfg: the composed configuration.
+        method: says which knob was set.
+        artifacts: the finished stages by name, the final model last; `finetune` is the baseline.
+        data: its evaluation split is what the models are timed on.
+        identity: what the record's address is made of.
+
+    Returns:
+        The record, not yet written.
+    """
+    final, finetuned = list(artifacts.values())[-1], artifacts["finetune"]
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    model = load_model(final.path).to(device)
+    baseline = load_model(finetuned.path).to(device)
+    length, task = data.max_length, data.task
+    configuration = getattr(model.config, "retention_configuration", None)
+    flops = {
+        name: count_flops(m, length, num_choices=data.num_choices)
+        for name, m in (("model", model), ("baseline", baseline))
+    }
+    split = task.evaluation_split
+    return {
+        "record_version": 1,
+        "identity": ArtifactStore.hash(identity),
+        "method": method.name,
+        "dataset": cfg.dataset.name,
+        "model": cfg.model.name,
+        "knob": dict(method.knob),
+        "seed": cfg.seed,
+        "metric": _metric(final, task.metric, split),
+        "baseline": _metric(finetuned, task.metric, split),
+        "retention_configuration": configuration,
+        "max_length": length,
+        "truncated": data.truncated,
+        "word_vectors": word_vectors(
+            configuration, encoders(model), length, baseline_encoders=encoders(baseline)
+        ),
+        "flops": {**flops, "ratio": flops["baseline"] / flops["model"]},
+        "latency": measure_latency(
+            model,
+            baseline,
+            data.dataset[split],
+            max_length=length,
+            collate=data.collate,
+            settings=instantiate(cfg.measure),
+        ),
+        "parameters": {"model": model.num_parameters(), "baseline": baseline.num_parameters()},
+        "epochs": {stage: plain(cfg.stages[stage].max_epochs) for stage in artifacts},
+        "artifacts": {stage: artifact.path.name for stage, artifact in artifacts.items()},
+        "environment": describe_environment(device),
+        "config": {key: value for key, value in plain(cfg).items() if key not in WHERE},
+    }
+
+
+def encoders(model: PreTrainedModel) -> int:
+    """L, the number of encoders of a model."""
+    return model.config.num_hidden_layers
+
+
+def _metric(artifact: Artifact, name: str, split: str) -> dict[str, Any]:
+    """The artifact's metric on the evaluation split, with its value on dev and what goes with it."""
+    metrics = artifact.manifest["metrics"]
+    others = {key: value for key, value in metrics[split].items() if key != name}
+    return {"name": name, "value": metrics[split][name], "split": split, "dev": metrics["dev"][name], **others}

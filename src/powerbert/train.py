@@ -1,0 +1,21 @@
+"""Fine-tune, search, re-train, measure: `python -m powerbert.train +experiment=rte_search lambda=0.001`."""
+
+from omegaconf import DictConfig
+
+from powerbert.cli import entry_point
+
+
+def train(cfg: DictConfig) -> None:
+    """Runs one point of the trade-off and prints what came out."""
+    from powerbert.config import check  # heavy imports wait until Hydra has accepted the command line
+    from powerbert.pipeline import run
+    from powerbert.report.table import print_summary
+
+    check(cfg)
+    record = run(cfg)
+    if record is not None:
+        print_summary(record)
+
+
+if __name__ == "__main__":
+    entry_point(train, "train")

@@ -1,0 +1,39 @@
+"""Fixtures shared by all tests: tiny random BERTs, in memory and as a checkpoint folder with a tokenizer."""
+
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+from powerbert.models.tiny import tiny, tiny_config, tiny_tokenizer
+
+
+@pytest.fixture
+def tiny_bert_config() -> BertConfig:
+    """A small BERT whose attention is uneven enough for rankings to be stable; dropout 0."""
+    return tiny_config(
+        vocab_size=60,
+        max_position_embeddings=48,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.4,
+        num_labels=3,
+    )
+
+
+@pytest.fixture
+def tiny_bert(tiny_bert_config: BertConfig) -> BertForSequenceClassification:
+    """The host model of that config with seeded random weights, in evaluation mode."""
+    torch.manual_seed(0)
+    return BertForSequenceClassification(tiny_bert_config).eval()
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> BertTokenizer:
+    """The tiny checkpoint's tokenizer: ASCII characters and a few common words."""
+    return tiny_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory) -> str:
+    """Folder of a tiny random BERT (bare ``BertModel``, no classifier) with its tokenizer. Do not write to it."""
+    return tiny(tmp_path_factory.mktemp("checkpoint") / "tiny")
