@@ -1,5 +1,7 @@
 """Fixtures shared by all tests: tiny random BERTs, in memory and as a checkpoint folder with a tokenizer."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
@@ -34,6 +36,6 @@ def tokenizer() -> BertTokenizer:
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoint(tmp_path_factory) -> str:
-    """Folder of a tiny random BERT (bare ``BertModel``, no classifier) with its tokenizer. Do not write to it."""
+def tiny_checkpoint(tmp_path_factory) -> Path:
+    """Folder of a tiny random BERT without classifier (``BertModel``) with its tokenizer; read only."""
     return tiny(tmp_path_factory.mktemp("checkpoint") / "tiny")

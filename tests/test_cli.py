@@ -33,7 +33,9 @@ def test_hydra_reads_back_any_quoted_text():
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "powerbert.train", *arguments], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "powerbert.train", *arguments], capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ from powerbert.cli import CONFIG_FOLDER
 from powerbert.config import check, check_against_model, stage_settings
 from powerbert.errors import ConfigError
 
-GROUPS = ("model", "dataset", "method", "elimination", "trainer", "logger", "experiment", "sweep")
+GROUPS = sorted(path.name for path in CONFIG_FOLDER.iterdir() if path.is_dir())
+PRIMARY = {"analysis": "analyse", "report": "report"}
+"""The entry point of a group that is not train's."""
 
 
 def files(group: str) -> list[str]:
@@ -24,16 +26,19 @@ def files(group: str) -> list[str]:
 
 def composed(tmp_path: Path, *overrides: str, config_name: str = "train") -> DictConfig:
     with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-        return compose(config_name, overrides=[f"paths.runs={tmp_path}", f"paths.output={tmp_path}", *overrides])
+        return compose(
+            config_name, overrides=[f"paths.runs={tmp_path}", f"paths.output={tmp_path}", *overrides]
+        )
 
 
-@pytest.mark.parametrize(("group", "name"), [(group, name) for group in GROUPS for name in files(group)])
-def test_every_yaml_composes_and_instantiates(group, name, tmp_path):
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, name) for group in GROUPS if group not in PRIMARY for name in files(group)]
+)
+def test_every_yaml_of_train_composes_and_instantiates(group, name, tmp_path):
     append = "+" if group in ("experiment", "sweep") else ""
     cfg = composed(tmp_path, f"{append}{group}={name}")
-    OmegaConf.to_container(cfg, resolve=True, throw_on_missing=name != "folder")
-    if name != "folder":
-        instantiate(cfg.dataset.source)
+    OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    instantiate(cfg.dataset.source)
     instantiate(cfg.method)
     instantiate(cfg.measure)
     for settings in cfg.logger.values():
@@ -41,8 +46,15 @@ def test_every_yaml_composes_and_instantiates(group, name, tmp_path):
     check(cfg)
 
 
-def test_every_folder_of_conf_is_a_known_group():
-    assert {path.name for path in CONFIG_FOLDER.iterdir() if path.is_dir()} <= set(GROUPS)
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in PRIMARY for name in files(group)])
+def test_every_yaml_of_the_other_entry_points_composes_and_instantiates(group, name, tmp_path):
+    cfg = composed(tmp_path, f"{group}={name}", config_name=PRIMARY[group])
+    assert callable(instantiate(cfg[group]))
+
+
+def test_the_groups_of_the_design_exist():
+    named = {"model", "dataset", "method", "elimination", "trainer", "logger", "experiment", "sweep"}
+    assert named <= set(GROUPS)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +116,11 @@ def test_a_stage_overrides_what_holds_for_all(tmp_path):
     optimization, trainer = stage_settings(cfg, "search")
     assert (optimization["learning_rate"], trainer["max_epochs"], trainer["precision"]) == (0.2, 2, "32-true")
     optimization, trainer = stage_settings(cfg, "retrain")
-    assert (optimization["learning_rate"], trainer["max_epochs"], trainer["precision"]) == (0.1, 4, "bf16-mixed")
+    assert (optimization["learning_rate"], trainer["max_epochs"], trainer["precision"]) == (
+        0.1,
+        4,
+        "bf16-mixed",
+    )
 
 
 TABLE = {  # the supplement's Table 1: learning rate, that of soft-extract, lambda, batch size

@@ -5,9 +5,9 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,19 +26,6 @@ log = logging.getLogger(__name__)
 _WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin"})
 
 
-def identity_hash(identity: Mapping[str, Any]) -> str:
-    """Addresses a run by what influences its result.
-
-    Args:
-        identity: the resolved configuration that influences the result, and no more; nested
-            mappings, lists and scalars. The order of keys does not matter.
-
-    Returns:
-        The first 16 hexadecimal digits of the SHA-256 of its canonical JSON.
-    """
-    return content_hash(identity)
-
-
 @dataclass(frozen=True)
 class Artifact:
     """A finished artifact: a Hugging Face model folder with a manifest.
@@ -46,7 +33,8 @@ class Artifact:
     Attributes:
         path: the folder, to be given to `from_pretrained`.
         manifest: what `manifest.json` holds: `manifest_version`, `id`, `identity`, `parents`,
-            `metrics`, `versions`, `git_commit`, `created` and `weights` (size and SHA-256 by file).
+            `metrics`, `versions`, `git_commit`, `created`, `weights` (size and SHA-256 by file), and the
+            details that the run added.
     """
 
     path: Path
@@ -104,21 +92,22 @@ class Workspace:
     """Where one process, holding the lock, makes an artifact.
 
     Attributes:
-        id: the artifact's id.
+        path: where the artifact will stand.
         identity: what influences it.
-        folder: kept when the run fails or is killed, and found again by the next attempt.
-        target: where the artifact will stand.
-        finished: the artifact, once it exists; set from the start if there was nothing left to do.
+        artifact: the finished artifact: set from the start if there is nothing left to do, else by `finish`.
     """
 
-    id: str
+    path: Path
     identity: dict[str, Any]
-    folder: Path
-    target: Path
-    finished: Artifact | None = field(default=None)
+    artifact: Artifact | None = None
 
     @property
-    def model_folder(self) -> Path:
+    def folder(self) -> Path:
+        """Kept when the run fails or is killed, and found again by the next attempt."""
+        return self.path.with_name(f"{self.path.name}.partial")
+
+    @property
+    def artifact_folder(self) -> Path:
         """Where to save the model: empty at the start of each attempt."""
         return self.folder / "artifact"
 
@@ -127,12 +116,12 @@ class Workspace:
         """Where to keep checkpoints from which a later attempt goes on."""
         return self.folder / "checkpoints"
 
-    def commit(self, metrics: Mapping[str, Any] | None = None, parents: Sequence[str] = ()) -> Artifact:
-        """Turns what lies in `model_folder` into the finished artifact, whole or not at all.
+    def finish(self, metrics: Mapping[str, Any], **details: Any) -> Artifact:
+        """Turns what lies in `artifact_folder` into the finished artifact, whole or not at all.
 
         Args:
             metrics: results for the manifest.
-            parents: ids of the artifacts that it was made from.
+            **details: further fields of the manifest.
 
         Returns:
             The artifact at its final place.
@@ -141,32 +130,36 @@ class Workspace:
             ModelError: if no weight file was saved.
         """
         weights = {
-            str(file.relative_to(self.model_folder)): {"size": file.stat().st_size, "sha256": _sha256(file)}
-            for file in sorted(self.model_folder.rglob("*"))
+            file.relative_to(self.artifact_folder).as_posix(): {
+                "size": file.stat().st_size,
+                "sha256": _sha256(file),
+            }
+            for file in sorted(self.artifact_folder.rglob("*"))
             if file.suffix in _WEIGHT_SUFFIXES
         }
         if not weights:
             raise ModelError(
-                f"{self.model_folder}: no weights were saved there, so there is no artifact to finish"
+                f"{self.artifact_folder}: no weights were saved, so there is no artifact to finish"
             )
         manifest = {
+            **details,
             "manifest_version": MANIFEST_VERSION,
-            "id": self.id,
+            "id": self.path.name,
             "identity": self.identity,
-            "parents": list(parents),
-            "metrics": dict(metrics or {}),
+            "parents": self.identity.get("parents", []),
+            "metrics": metrics,
             "versions": versions(),
             "git_commit": git_commit(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "weights": weights,
         }
-        write_synced(self.model_folder / MANIFEST, manifest)
-        for path in (*self.model_folder.rglob("*"), self.model_folder):
+        write_synced(self.artifact_folder / MANIFEST, manifest)
+        for path in (*self.artifact_folder.rglob("*"), self.artifact_folder):
             sync(path)
-        os.rename(self.model_folder, self.target)
-        sync(self.target.parent)
-        self.finished = Artifact.load(self.target)
-        return self.finished
+        os.rename(self.artifact_folder, self.path)
+        sync(self.path.parent)
+        self.artifact = Artifact.load(self.path)
+        return self.artifact
 
 
 class ArtifactStore:
@@ -184,14 +177,28 @@ class ArtifactStore:
         """
         self.root = Path(root)
 
+    @staticmethod
+    def hash(identity: Mapping[str, Any]) -> str:
+        """Addresses a run by what influences its result.
+
+        Args:
+            identity: the resolved configuration that influences the result, and no more; nested
+                mappings, lists and scalars. The order of keys does not matter.
+
+        Returns:
+            The first 16 hexadecimal digits of the SHA-256 of its canonical JSON.
+        """
+        return content_hash(identity)
+
     def folder(self, name: str, identity: Mapping[str, Any]) -> Path:
         """Gives the place of an artifact, whether it exists or not.
 
         Args:
-            name: for people, such as `retrain-rte-bert_base`.
-            identity: what influences the artifact.
+            name: for people, such as `rte-bert_base-retrain`.
+            identity: what influences the artifact. Its entry `parents`, if it has one, lists the ids of the
+                artifacts that this one is made from.
         """
-        return self.root / file_name(name, identity_hash(identity), longest=80)
+        return self.root / file_name(name, self.hash(identity), longest=80)
 
     def get(self, name: str, identity: Mapping[str, Any]) -> Artifact | None:
         """Looks up a finished artifact.
@@ -222,14 +229,14 @@ class ArtifactStore:
         """Makes an artifact once, however many processes want it and however often one is killed.
 
             with store.writing(name, identity) as work:
-                if work.finished is None:
+                if work.artifact is None:
                     ...  # train, with checkpoints in work.checkpoints
-                    model.save_pretrained(work.model_folder)
-                    work.commit(metrics)
-            artifact = work.finished
+                    model.save_pretrained(work.artifact_folder)
+                    work.finish(metrics)
+            artifact = work.artifact
 
         While another process makes the same artifact this one waits, and then finds it finished. If the
-        block ends without `commit`, the workspace stays for the next attempt.
+        block ends without `finish`, the workspace stays for the next attempt.
 
         Args:
             name: as for `folder`.
@@ -241,28 +248,27 @@ class ArtifactStore:
         Raises:
             ModelError: as for `get`.
         """
-        target = self.folder(name, identity)
+        path = self.folder(name, identity)
         self.root.mkdir(parents=True, exist_ok=True)
-        with _locked(target.with_name(f"{target.name}.lock")):
-            partial = target.with_name(f"{target.name}.partial")
-            work = Workspace(target.name, plain(identity), partial, target, self.get(name, identity))
-            if work.finished is None:
-                shutil.rmtree(work.model_folder, ignore_errors=True)
-                work.model_folder.mkdir(parents=True)
+        with _locked(path):
+            work = Workspace(path, plain(identity), self.get(name, identity))
+            if work.artifact is None:
+                shutil.rmtree(work.artifact_folder, ignore_errors=True)
+                work.artifact_folder.mkdir(parents=True)
                 work.checkpoints.mkdir(exist_ok=True)
             yield work
-            if work.finished is not None:
+            if work.artifact is not None:
                 shutil.rmtree(work.folder, ignore_errors=True)
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds a file lock, which the system releases even if the process is killed."""
-    lock = FileLock(path)
+    """Holds the lock of an artifact's path, which the system releases even if the process is killed."""
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.info("another process is making %s; waiting for it", path.with_suffix(""))
+        log.info("another process is making %s; waiting for it", path)
         lock.acquire(poll_interval=0.2)
     try:
         yield

@@ -91,6 +91,11 @@ def plain(node: Any) -> Any:
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
+def described(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved configuration without the parts that say where results go, for manifest and record."""
+    return {str(key): plain(cfg[key]) for key in cfg if key not in ("logger", "paths", "records")}
+
+
 def stage_settings(cfg: DictConfig, stage: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Separates a stage's settings into the optimization's and Lightning's.
 
@@ -122,7 +127,9 @@ def _number(
     cfg: Any, key: str, low: float, high: float = math.inf, *, strict: bool = False, prefix: str = ""
 ) -> None:
     value = cfg[key]
-    bound = f"{'greater than' if strict else 'at least'} {low:g}" + (f", at most {high:g}" if high < math.inf else "")
+    bound = f"{'greater than' if strict else 'at least'} {low:g}" + (
+        f", at most {high:g}" if high < math.inf else ""
+    )
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ConfigError(f"{prefix}{key}: {value!r} is not a finite number; it must be {bound}")
     if value < low or value > high or (strict and value == low):

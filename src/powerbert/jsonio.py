@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ def plain(value: Any) -> Any:
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
@@ -79,7 +79,7 @@ def file_name(*parts: object, longest: int = 48) -> str:
     """Builds a readable name of a file or folder, safe whatever the parts hold.
 
     Args:
-        parts: joined by hyphens. Characters other than letters, digits and `._=+` become `_`, so that
+        parts: joined by hyphens. Characters other than letters, digits and `._=+-` become `_`, so that
             a part never names another folder.
         longest: number of characters kept of each part.
 
@@ -87,6 +87,6 @@ def file_name(*parts: object, longest: int = 48) -> str:
         The name, without an extension.
     """
     cleaned = (
-        "".join(c if c.isascii() and (c.isalnum() or c in "._=+") else "_" for c in str(p)) for p in parts
+        "".join(c if c.isascii() and (c.isalnum() or c in "._=+-") else "_" for c in str(p)) for p in parts
     )
-    return "-".join(part.lstrip(".")[:longest] or "_" for part in cleaned)
+    return "-".join(part.lstrip(".-")[:longest] or "_" for part in cleaned)

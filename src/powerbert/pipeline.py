@@ -11,11 +11,11 @@ from omegaconf import DictConfig
 from transformers import AutoConfig
 
 from powerbert.artifacts import Artifact, ArtifactStore
-from powerbert.config import check_against_model, influence, plain, stage_settings
+from powerbert.config import check_against_model, described, influence, plain, stage_settings
 from powerbert.data import Task, TextDataModule
 from powerbert.errors import ConfigError, UserError
 from powerbert.methods import Context, Method, StagePlan
-from powerbert.models import load_tokenizer
+from powerbert.models import load_tokenizer, quiet_transformers
 from powerbert.models.checkpoint import fingerprint
 from powerbert.records import find_record, write_record
 from powerbert.stages import Optimization
@@ -64,7 +64,8 @@ class Run:
         names = [plan.name for plan in plans]
         if self.cfg.stage not in names:
             raise ConfigError(
-                f"stage: method '{self.method.name}' has no stage '{self.cfg.stage}'; it has {', '.join(names)}"
+                f"stage: method '{self.method.name}' has no stage '{self.cfg.stage}' here; "
+                f"it has {', '.join(names)}"
             )
         artifacts: dict[str, Artifact] = {}
         for plan in plans:
@@ -98,10 +99,14 @@ class Run:
             context = Context(self.task, data.max_length, Optimization(**optimization), self.cfg.seed)
             stage = plan.build(artifacts, context)
             metrics = fit(stage, data, trainer, self._loggers(), slot.checkpoints)
-            stage.model.save_pretrained(slot.artifact_folder)
-            load_tokenizer(self.checkpoint).save_pretrained(slot.artifact_folder)
+            with quiet_transformers():
+                stage.model.save_pretrained(slot.artifact_folder)
+            data.tokenizer.save_pretrained(slot.artifact_folder)
             return slot.finish(
-                metrics=metrics, results=dict(stage.results()), max_length=data.max_length, config=plain(self.cfg)
+                metrics=metrics,
+                results=dict(stage.results()),
+                max_length=data.max_length,
+                config=described(self.cfg),
             )
 
     def _announce(self, stage: str, artifacts: dict[str, Artifact]) -> None:
@@ -110,13 +115,17 @@ class Run:
 
     def _measure(self, artifacts: dict[str, Artifact]) -> dict[str, Any]:
         measure = plain(self.cfg.measure)
-        identity = {"method": self.method.name, "artifacts": {k: a.id for k, a in artifacts.items()}, "measure": measure}
+        identity = {
+            "method": self.method.name,
+            "artifacts": {k: a.id for k, a in artifacts.items()},
+            "measure": measure,
+        }
         known = find_record(Path(self.cfg.records), ArtifactStore.hash(identity))
         if known is not None:
             log.info("record: reused")
             return known
         data = self._data_module(self.cfg.batch_size)
-        record = build_record(self.cfg, self.method, self.task, artifacts, data, identity)
+        record = build_record(self.cfg, self.method, artifacts, data, identity)
         path = write_record(Path(self.cfg.records), record)
         log.info("record: %s", path)
         for logger in self.loggers or []:
@@ -126,7 +135,11 @@ class Run:
     def _data_module(self, batch_size: int) -> TextDataModule:
         if batch_size not in self._data:
             data = TextDataModule(
-                self.source, self.task, load_tokenizer(self.checkpoint), batch_size=batch_size, seed=self.cfg.seed
+                self.source,
+                self.task,
+                load_tokenizer(self.checkpoint),
+                batch_size=batch_size,
+                seed=self.cfg.seed,
             )
             data.setup()
             self._data[batch_size] = data

@@ -59,8 +59,8 @@ def validate(record: Mapping[str, Any]) -> None:
     version = record.get("record_version")
     if isinstance(version, int) and version > RECORD_VERSION:
         raise DataError(
-            f"record_version: {version} was written by a newer powerbert; this one reads up to {RECORD_VERSION}. "
-            "Update powerbert"
+            f"record_version: {version} was written by a newer powerbert; this one reads up to "
+            f"{RECORD_VERSION}. Update powerbert"
         )
     _check(record, _FIELDS, "")
     configuration = record["retention_configuration"]

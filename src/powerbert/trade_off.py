@@ -1,24 +1,19 @@
 """Measures a finished model against the fine-tuned one it came from, and states the result as a record."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from transformers import PreTrainedModel
 
 from powerbert.artifacts import Artifact, ArtifactStore
-from powerbert.config import plain
+from powerbert.config import described, plain
 from powerbert.data import TextDataModule
+from powerbert.device import default_device
 from powerbert.measure import count_flops, describe_environment, measure_latency, word_vectors
 from powerbert.methods import Method
 from powerbert.models import load_model
-
-
-WHERE = frozenset({"logger", "paths", "records"})
-"""Parts of the configuration that say where results go, not how they came about."""
 
 
 def build_record(
@@ -41,9 +36,11 @@ def build_record(
         The record, not yet written.
     """
     final, finetuned = list(artifacts.values())[-1], artifacts["finetune"]
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
-    model = load_model(final.path).to(device)
-    baseline = load_model(finetuned.path).to(device)
+    device = default_device()
+    model: Any = load_model(final.path)
+    baseline: Any = load_model(finetuned.path)
+    for loaded in (model, baseline):
+        loaded.to(device)
     length, task = data.max_length, data.task
     configuration = getattr(model.config, "retention_configuration", None)
     flops = {
@@ -80,7 +77,7 @@ def build_record(
         "epochs": {stage: plain(cfg.stages[stage].max_epochs) for stage in artifacts},
         "artifacts": {stage: artifact.path.name for stage, artifact in artifacts.items()},
         "environment": describe_environment(device),
-        "config": {key: value for key, value in plain(cfg).items() if key not in WHERE},
+        "config": described(cfg),
     }
 
 
@@ -93,4 +90,10 @@ def _metric(artifact: Artifact, name: str, split: str) -> dict[str, Any]:
     """The artifact's metric on the evaluation split, with its value on dev and what goes with it."""
     metrics = artifact.manifest["metrics"]
     others = {key: value for key, value in metrics[split].items() if key != name}
-    return {"name": name, "value": metrics[split][name], "split": split, "dev": metrics["dev"][name], **others}
+    return {
+        "name": name,
+        "value": metrics[split][name],
+        "split": split,
+        "dev": metrics["dev"][name],
+        **others,
+    }

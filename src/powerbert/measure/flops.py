@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from powerbert.measure.evaluation import evaluation_mode
 
 
-def count_flops(model: nn.Module, length: int, batch_size: int = 1, num_choices: int | None = None) -> float:
+def count_flops(model: nn.Module, length: int, batch_size: int = 1, num_choices: int = 1) -> float:
     """Counts the floating-point operations of one forward pass.
 
     Only matrix products count, two operations for each multiply-add; they are all but a few per mille of the
@@ -18,16 +18,17 @@ def count_flops(model: nn.Module, length: int, batch_size: int = 1, num_choices:
     content: nothing is computed, and the model's own weights are neither moved nor copied.
 
     Args:
-        model: takes `input_ids` of shape [batch_size, length] (or [batch_size, num_choices, length]).
+        model: takes `input_ids` of shape [batch_size, length], or of shape [batch_size, num_choices, length]
+            where there are several choices.
         length: word pieces of every input, none of them PAD.
         batch_size: number of inputs.
-        num_choices: sequences per input of a multiple-choice model; `None` for a model without choices.
+        num_choices: sequences that make one input: 1 unless the model is for multiple choice.
 
     Returns:
         The operations for the whole batch. Eliminated word-vectors cost nothing from the point on
         where the model drops them.
     """
-    shape = (batch_size, length) if num_choices is None else (batch_size, num_choices, length)
+    shape = (batch_size, length) if num_choices == 1 else (batch_size, num_choices, length)
     input_ids = torch.zeros(shape, dtype=torch.long, device="meta")
     tensors = {
         name: tensor.to("meta") for name, tensor in (*model.named_parameters(), *model.named_buffers())

@@ -23,14 +23,15 @@ class Rows(Protocol):
     """Tokenised inputs: a list of rows, or a `datasets.Dataset`."""
 
     def __len__(self) -> int: ...
-
     def __getitem__(self, index: int, /) -> Any: ...
 
 
 class Collate(Protocol):
     """Makes a batch of rows, padded to `pad_to` word pieces or, with `None`, to the longest row."""
 
-    def __call__(self, rows: list[Any], pad_to: int | None = None) -> Mapping[str, Tensor]: ...
+    def __call__(self, rows: list[Any], pad_to: int | None = None) -> Mapping[str, Tensor]:
+        """Pads `rows` to tensors of shape [len(rows), length] or [len(rows), num_choices, length]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -168,8 +169,10 @@ def _measure(
             for index in (0, 1):
                 times[index].append(passed[index] / len(batches))
         advance()
-    center = statistics.median if settings.statistic == "median" else statistics.fmean
-    model_ms, baseline_ms = map(center, times)
+    center: Callable[[list[float]], float] = (
+        statistics.median if settings.statistic == "median" else statistics.fmean
+    )
+    model_ms, baseline_ms = center(times[0]), center(times[1])
     return {
         "batch_size": len(batches[0]["input_ids"]),
         "model_ms": model_ms,

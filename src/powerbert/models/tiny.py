@@ -10,18 +10,20 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
+from powerbert.models.quiet import quiet_transformers
+
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-COMMON_WORDS = (
-    "the and of to in is it this that was for with as but not on be are an by at film movie story good great "
-    "best well love funny bad worst boring dull no never more than very too"
-).split()
+COMMON_WORDS = """
+the and of to in is it this that was for with as but not on be are an by at no never more than very too
+film movie story good great best well love funny bad worst boring dull
+"""
 
 
-def tiny(folder: str | os.PathLike[str], seed: int = 0) -> str:
+def tiny(folder: str | os.PathLike[str], seed: int = 0) -> Path:
     """Write the tiny checkpoint to ``folder``, unless it is there already.
 
-    The checkpoint is written to a temporary folder beside it and renamed when whole, so that several processes
-    may ask for it at once. The same seed gives the same files.
+    The checkpoint is written to a temporary folder beside it and renamed when whole, so that several
+    processes may ask for it at once. The same seed gives the same files.
 
     Args:
         folder: Where the checkpoint lives.
@@ -32,28 +34,30 @@ def tiny(folder: str | os.PathLike[str], seed: int = 0) -> str:
     """
     folder = Path(folder)
     if folder.exists():
-        return str(folder)
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         whole = Path(scratch) / folder.name
         tokenizer = tiny_tokenizer()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            BertModel(tiny_config(vocab_size=len(tokenizer))).save_pretrained(whole)
+            model = BertModel(tiny_config(vocab_size=len(tokenizer)))
+        with quiet_transformers():
+            model.save_pretrained(whole)
         tokenizer.save_pretrained(whole)
         try:
             whole.rename(folder)
         except OSError:
             if not folder.exists():  # otherwise another process was first, with the same files
                 raise
-    return str(folder)
+    return folder
 
 
 def tiny_config(**overrides) -> BertConfig:
     """Configuration of the tiny BERT: 3 encoders, 4 heads, hidden size 32, 512 positions.
 
-    The weights are drawn wider than BERT's own 0.02, without which attention over so few dimensions is uniform and
-    every word-vector equally significant.
+    The weights are drawn wider than BERT's own 0.02, without which attention over so few dimensions is
+    uniform and every word-vector equally significant.
 
     Args:
         **overrides: Fields of ``BertConfig`` to set otherwise.
@@ -74,5 +78,5 @@ def tiny_tokenizer() -> BertTokenizer:
     """WordPiece tokenizer over printable ASCII characters and a few common words; lower-cases."""
     characters = [c for c in string.printable if not c.isspace() and not c.isupper()]
     pieces = [*SPECIAL_TOKENS, *characters, *(f"##{c}" for c in characters if c.isalnum())]
-    vocabulary = dict.fromkeys([*pieces, *COMMON_WORDS])
+    vocabulary = dict.fromkeys([*pieces, *COMMON_WORDS.split()])
     return BertTokenizer(vocab={piece: index for index, piece in enumerate(vocabulary)}, model_max_length=512)

@@ -40,15 +40,12 @@ def print_summary(record: Record, console: Console | None = None) -> None:
     """
     console = console or Console()
     method = _method(record)
-    table = Table(
-        title=f"{method} on {record['dataset']} ({record['model']}, {_knob(record)}, seed {record['seed']})",
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        title_style="bold",
+    table = _table(
+        f"{method} on {record['dataset']} ({record['model']}, {_knob(record)}, seed {record['seed']})"
     )
     table.add_column("", no_wrap=True)
     for header in ("fine-tuned", method, "gain"):
-        table.add_column(header, justify="right", no_wrap=True)
+        table.add_column(Text(header), justify="right", no_wrap=True)
     baseline, value = record["baseline"]["value"], record["metric"]["value"]
     table.add_row(
         f"{_metric(record)}, %", _percent(baseline), _percent(value), f"{_points(baseline, value)} points"
@@ -61,7 +58,10 @@ def print_summary(record: Record, console: Console | None = None) -> None:
         _times(_ratio(vectors["baseline"], vectors["retained"])),
     )
     table.add_row("GFLOPs per input", _giga(flops["baseline"]), _giga(flops["model"]), _times(flops["ratio"]))
-    for protocol, meaning in (("padded", f"padded to {record['max_length']}"), ("dynamic", "dynamic")):
+    for protocol, meaning in (
+        ("padded", f"padded to {record['max_length']}"),
+        ("dynamic", "dynamic padding"),
+    ):
         latency = record["latency"][protocol]
         table.add_row(
             f"ms per batch of {latency['batch_size']}, {meaning}",
@@ -78,7 +78,7 @@ def print_summary(record: Record, console: Console | None = None) -> None:
 def records_table(records: Sequence[Record]) -> Table:
     """Lists runs, one a line.
 
-    What is the same in all of them (data set, model, method, seed) moves from the columns to the title.
+    What is the same in all of them (data set, model, method, seed) moves from the lines to the title.
     Word-vectors and FLOPs are times fewer, padded and dynamic times faster than the fine-tuned model.
 
     Args:
@@ -87,37 +87,20 @@ def records_table(records: Sequence[Record]) -> Table:
     Returns:
         The table, for a rich console to print.
     """
-    columns = {
-        "dataset": [str(record["dataset"]) for record in records],
-        "model": [str(record["model"]) for record in records],
-        "method": [_method(record) for record in records],
-        "seed": [str(record["seed"]) for record in records],
-    }
-    varying = {name: values for name, values in columns.items() if len(set(values)) > 1}
-    shared = [
-        f"seed {values[0]}" if name == "seed" else values[0]
-        for name, values in columns.items()
-        if name not in varying
-    ]
-    table = Table(
-        title=", ".join(shared),
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        title_style="bold",
-        padding=(0, 1, 0, 0),
-    )
-    for name in varying:
-        table.add_column(name, overflow="fold")
-    table.add_column("knob", overflow="fold")
+    names = [(r["dataset"], r["model"], _method(r), f"seed {r['seed']}") for r in records]
+    varies = [len(set(values)) > 1 for values in zip(*names, strict=True)]
+    shared = (part for part, varying in zip(names[0], varies, strict=True) if not varying)
+    table = _table(", ".join(shared))
+    table.add_column("run")
     metrics = {record["metric"]["name"] for record in records}
     metric = _metric(records[0]) if len(metrics) == 1 else "metric"
     for header in (f"{metric},\n%", "change,\npoints", "word-\nvectors", "FLOPs", "padded", "dynamic"):
         table.add_column(header, justify="right", no_wrap=True)
-    for index, record in enumerate(records):
+    for name, record in zip(names, records, strict=True):
+        own = [part for part, varying in zip(name, varies, strict=True) if varying]
         value, vectors = record["metric"]["value"], record["word_vectors"]
         table.add_row(
-            *(values[index] for values in varying.values()),
-            _knob(record),
+            Text(", ".join([*own, _knob(record)])),
             _percent(value),
             _points(record["baseline"]["value"], value),
             _times(_ratio(vectors["baseline"], vectors["retained"])),
@@ -128,12 +111,18 @@ def records_table(records: Sequence[Record]) -> Table:
     return table
 
 
+def _table(title: str) -> Table:
+    return Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+
+
 def _method(record: Record) -> str:
-    return METHOD_NAMES.get(record["method"], record["method"])
+    name: str = record["method"]
+    return METHOD_NAMES.get(name, name)
 
 
 def _metric(record: Record) -> str:
-    return METRIC_NAMES.get(record["metric"]["name"], record["metric"]["name"])
+    name: str = record["metric"]["name"]
+    return METRIC_NAMES.get(name, name)
 
 
 def _knob(record: Record) -> str:

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 from powerbert.stages.stage import Stage
 
 log = logging.getLogger(__name__)
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and device lists, once a stage
 
 Metrics = dict[str, dict[str, float]]
 
@@ -81,5 +82,6 @@ def evaluate(trainer: Trainer, stage: Stage, data: Any) -> Metrics:
     if data.task.evaluation_split != "dev":
         splits[data.task.evaluation_split] = trainer.test(stage, data.test_dataloader(), verbose=False)
     return {
-        split: {key.partition("_")[2]: value for key, value in logged[0].items()} for split, logged in splits.items()
+        split: {key.partition("_")[2]: value for key, value in logged[0].items()}
+        for split, logged in splits.items()
     }

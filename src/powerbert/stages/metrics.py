@@ -1,6 +1,13 @@
 """The metrics by which the tasks of the paper are judged (Table 1), as torchmetrics collections."""
 
-from torchmetrics import F1Score, MatthewsCorrCoef, Metric, MetricCollection, PearsonCorrCoef, SpearmanCorrCoef
+from torchmetrics import (
+    F1Score,
+    MatthewsCorrCoef,
+    Metric,
+    MetricCollection,
+    PearsonCorrCoef,
+    SpearmanCorrCoef,
+)
 from torchmetrics.classification import MulticlassAccuracy
 
 from powerbert.errors import ConfigError

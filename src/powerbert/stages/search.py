@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from powerbert.data import Task
-from powerbert.elimination import regularizer
+from powerbert.elimination import mass_regularizer
 from powerbert.stages.stage import Batch, Optimization, Stage, decay_groups
 
 
@@ -51,13 +51,13 @@ class Search(Stage):
 
     def loss(self, batch: Batch) -> Tensor:
         """Task loss plus the mass-weighted L1 regulariser."""
-        return super().loss(batch) + self.lambda_ * regularizer(self.soft_extract.mass())
+        return super().loss(batch) + self.lambda_ * mass_regularizer(self.soft_extract.mass())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The retention parameters have a learning rate of their own and no weight decay."""
         retention = list(self.soft_extract.parameters())
         own = {id(parameter) for parameter in retention}
-        host = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad and id(p) not in own]
+        host = [parameter for parameter in self.model.parameters() if id(parameter) not in own]
         return [
             *decay_groups(host, self.optimization),
             {"params": retention, "weight_decay": 0.0, "lr": self.retention_learning_rate},

@@ -64,8 +64,7 @@ class Stage(LightningModule):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """AdamW's parameter groups; only matrices decay."""
-        named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
-        return decay_groups(named, self.optimization)
+        return decay_groups(self.model.parameters(), self.optimization)
 
     def on_fit_start(self) -> None:
         """Turns dropout on: `from_pretrained` leaves it off, and Lightning keeps the mode it finds."""
@@ -113,7 +112,9 @@ class Stage(LightningModule):
         """AdamW with linear warm-up and linear decay to zero over the stage."""
         optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.optimization.learning_rate)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = get_linear_schedule_with_warmup(optimizer, round(steps * self.optimization.warmup_ratio), steps)
+        schedule = get_linear_schedule_with_warmup(
+            optimizer, round(steps * self.optimization.warmup_ratio), steps
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @property
@@ -126,12 +127,11 @@ class Stage(LightningModule):
         return {}
 
 
-def decay_groups(
-    named_parameters: Iterable[tuple[str, nn.Parameter]], optimization: Optimization
-) -> list[dict[str, Any]]:
+def decay_groups(parameters: Iterable[nn.Parameter], optimization: Optimization) -> list[dict[str, Any]]:
     """Two parameter groups: matrices, which decay, and biases and LayerNorm weights, which do not."""
-    matrices, vectors = [], []
-    for _, parameter in named_parameters:
+    matrices: list[nn.Parameter] = []
+    vectors: list[nn.Parameter] = []
+    for parameter in parameters:
         (matrices if parameter.ndim > 1 else vectors).append(parameter)
     return [
         {"params": matrices, "weight_decay": optimization.weight_decay},

@@ -1,0 +1,180 @@
+"""Batches of inputs of like length, so that little of a batch is padding."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+
+from powerbert.data.task import Task
+
+POOL = 50
+"""Batches that are sorted together: large pools waste less on padding, small ones mix better."""
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """Shuffled rows in an order that makes consecutive batches of like length.
+
+    The rows are shuffled, cut into pools of 50 batches, sorted by length within each pool and cut into
+    batches, which are shuffled; the one batch that may be smaller comes last. The order depends on nothing
+    but the lengths, `batch_size`, `seed` and the epoch. So an interrupted run goes on as if it had not been,
+    and any number of processes makes the same batches together.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int] | np.ndarray,
+        batch_size: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+    ):
+        """Takes the rows.
+
+        Args:
+            lengths: of each row.
+            batch_size: rows of a batch over all processes; each process batches `batch_size // world_size`.
+            seed: of the order.
+            rank: of this process.
+            world_size: number of processes.
+        """
+        self.lengths = np.asarray(lengths)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch's order. Lightning calls it before each epoch.
+
+        Args:
+            epoch: number of finished epochs.
+        """
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        """The rows of this process."""
+        random = np.random.default_rng([self.seed, self.epoch])
+        rows = random.permutation(len(self.lengths))
+        pools = _chunks(rows, POOL * self.batch_size)
+        batches = _chunks(np.concatenate([self._sorted(pool) for pool in pools]), self.batch_size)
+        last = batches.pop() if len(batches[-1]) < self.batch_size else rows[:0]
+        order = np.concatenate([*(batches[index] for index in random.permutation(len(batches))), last])
+        return iter(_share(order, self.rank, self.world_size).tolist())
+
+    def __len__(self) -> int:
+        """Number of rows of this process."""
+        return -(-len(self.lengths) // self.world_size)
+
+    def _sorted(self, rows: np.ndarray) -> np.ndarray:
+        return rows[np.argsort(-self.lengths[rows], kind="stable")]
+
+
+class LengthSortedSampler(Sampler[int]):
+    """All rows, the longest first: for evaluation, where the order does not matter."""
+
+    def __init__(self, lengths: Sequence[int] | np.ndarray, *, rank: int = 0, world_size: int = 1):
+        """Takes the rows.
+
+        Args:
+            lengths: of each row.
+            rank: of this process.
+            world_size: number of processes.
+        """
+        order = np.argsort(-np.asarray(lengths), kind="stable")
+        self.rows: list[int] = _share(order, rank, world_size).tolist()
+
+    def __iter__(self) -> Iterator[int]:
+        """The rows of this process."""
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        """Number of rows of this process."""
+        return len(self.rows)
+
+
+class PaddingCollator:
+    """Makes a batch of tokenised rows."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, task: Task):
+        """Takes what says how.
+
+        Args:
+            tokenizer: knows its padding piece and side.
+            task: says whether rows hold several choices and whether labels are numbers.
+        """
+        self.tokenizer = tokenizer
+        self.task = task
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]], pad_to: int | None = None) -> dict[str, Tensor]:
+        """Pads the rows; columns that are not a model's are left out.
+
+        Args:
+            rows: B rows of `tokenize`.
+            pad_to: pads to that many word pieces; None for the longest of the rows.
+
+        Returns:
+            `input_ids`, `attention_mask` and so on of shape [B, N], or [B, choices, N] for multiple choice,
+            and `labels` of shape [B] (int64, or float32 for regression) if the rows have labels.
+        """
+        names = [name for name in self.tokenizer.model_input_names if name in rows[0]]
+        if self.task.is_multiple_choice:
+            flat = [
+                {name: row[name][i] for name in names} for row in rows for i in range(len(row["input_ids"]))
+            ]
+        else:
+            flat = [{name: row[name] for name in names} for row in rows]
+        padding = "longest" if pad_to is None else "max_length"
+        batch = dict(DataCollatorWithPadding(self.tokenizer, padding=padding, max_length=pad_to)(flat))
+        if self.task.is_multiple_choice:
+            batch = {name: tensor.view(len(rows), -1, tensor.shape[-1]) for name, tensor in batch.items()}
+        if "label" in rows[0]:
+            dtype = torch.float32 if self.task.is_regression else torch.int64
+            batch["labels"] = torch.tensor([row["label"] for row in rows], dtype=dtype)
+        return batch
+
+
+def make_loader(
+    rows: Dataset, collate: PaddingCollator, sampler: Sampler[int], batch_size: int, num_workers: int = 0
+) -> DataLoader:
+    """A DataLoader over tokenised rows.
+
+    Args:
+        rows: of `tokenize`.
+        collate: pads them.
+        sampler: gives the order; `list(loader.sampler)` says which row each output belongs to.
+        batch_size: rows of a batch of this process.
+        num_workers: processes that pad; they live as long as the loader.
+
+    Returns:
+        The loader.
+    """
+    return DataLoader(
+        rows,  # type: ignore[arg-type]
+        batch_size=batch_size,
+        sampler=sampler,
+        collate_fn=collate,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return [rows[start : start + size] for start in range(0, max(len(rows), 1), size)]
+
+
+def _share(order: np.ndarray, rank: int, world_size: int) -> np.ndarray:
+    """Every `world_size`-th row, so that each process has rows of each batch, and of like length.
+
+    As with torch's DistributedSampler, the first rows are repeated at the end so that all processes have
+    equally many.
+    """
+    missing = -len(order) % world_size
+    return np.concatenate([order, order[:missing]])[rank::world_size]

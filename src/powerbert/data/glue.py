@@ -1,0 +1,160 @@
+"""The GLUE tasks, from a folder in the layout of GLUE's own download, or from the hub."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+
+from powerbert.data.glue_layout import LAYOUTS, MRPC_TRAIN
+from powerbert.data.hub import HubDataset
+from powerbert.data.labels import LabelParser
+from powerbert.data.readers import MalformedRowError, column_names, read_rows
+from powerbert.data.table import Selection, file_digest, load_table
+from powerbert.errors import ConfigError, DataError
+from powerbert.jsonio import content_hash
+
+log = logging.getLogger(__name__)
+
+
+class GlueSource:
+    """One GLUE task. The hub's unlabelled rows, whose label is -1 there, come without labels."""
+
+    def __init__(
+        self,
+        task: str,
+        label_names: Sequence[str] | None,
+        cache: str | Path,
+        folder: str | Path | None = None,
+        hub: str = "nyu-mll/glue",
+    ):
+        """Names the task and where to look for it; nothing is read yet.
+
+        Args:
+            task: a key of `LAYOUTS`.
+            label_names: the classes in the order of their index; None for regression.
+            cache: folder for what is read from `folder`.
+            folder: GLUE's download (`GLUE_DIR`). Where it has no files of the task, the hub is asked.
+            hub: the hub dataset.
+
+        Raises:
+            ConfigError: if the task is unknown.
+        """
+        if task not in LAYOUTS:
+            raise ConfigError(f"dataset.source.task: '{task}' is unknown; choose one of {', '.join(LAYOUTS)}")
+        self.task = task
+        self.layout = LAYOUTS[task]
+        self.labels = LabelParser(label_names)
+        self.cache = Path(cache)
+        self.folder = Path(folder).expanduser() if folder else None
+        self.hub = HubDataset(hub, self.layout.hub)
+
+    def available(self) -> None:
+        """Makes sure, within seconds, that there is something to load.
+
+        Raises:
+            DataError: saying what was missing and what runs without the hub.
+        """
+        if not self._files():
+            needed = " and ".join(names[0] for names in self.layout.required.values())
+            where = f"GLUE_DIR={self.folder} has no {needed}" if self.folder else "GLUE_DIR is not set"
+            self.hub.require(f"dataset '{self.task}': {where}", f"set GLUE_DIR=<folder with {needed}>")
+
+    def fingerprint(self) -> str:
+        """Names the content: a hash of the files, or the hub's commit.
+
+        Raises:
+            DataError: if there is neither.
+        """
+        files = self._files()
+        if not files:
+            return f"{self.hub}@{self.hub.commit}"
+        if MRPC_TRAIN in {path.name for path in files.values()}:
+            files["dev_ids"] = _mrpc_dev_ids(files["dev"])
+        return content_hash({split: file_digest(path) for split, path in files.items()})
+
+    def load(self) -> DatasetDict:
+        """The splits that exist, with the task's text columns, and `label` where labelled.
+
+        Raises:
+            DataError: naming file and row, or what could not be had.
+        """
+        files = self._files()
+        if files:
+            return DatasetDict({split: self._read(split, path) for split, path in files.items()})
+        if self.folder:
+            log.warning("GLUE_DIR=%s has no files of '%s'; taking the hub's", self.folder, self.task)
+        found = self.hub.load()
+        return DatasetDict(
+            {split: self._of_hub(found[name]) for split, name in self.layout.hub_splits.items()}
+        )
+
+    def _files(self) -> dict[str, Path]:
+        """The files of the splits that exist; none, where the folder has none that the task requires."""
+        if self.folder is None:
+            return {}
+        if not self.folder.is_dir():
+            raise DataError(f"GLUE_DIR={self.folder}: there is no such folder")
+        found = {}
+        for split, names in self.layout.files.items():
+            paths = [self.folder / name for name in names if (self.folder / name).is_file()]
+            if paths:
+                found[split] = paths[0]
+        missing = [names[0] for split, names in self.layout.required.items() if split not in found]
+        if len(missing) == len(self.layout.required):
+            return {}
+        if missing:
+            others = ", ".join(str(path.relative_to(self.folder)) for path in found.values())
+            raise DataError(f"{self.folder / missing[0]}: there is no such file, though there is {others}")
+        return found
+
+    def _read(self, split: str, path: Path) -> Dataset:
+        layout = self.layout
+        labelled = split != "test" or layout.label in column_names(path)
+        return load_table(
+            path,
+            layout.columns,
+            (layout.label, self.labels) if labelled else None,
+            self.cache,
+            header=layout.headerless if split != "test" else None,
+            skip_malformed=layout.skip_malformed and split != "test",
+            selection=_mrpc_selection(split, path) if path.name == MRPC_TRAIN else None,
+        )
+
+    def _of_hub(self, split: Dataset) -> Dataset:
+        split = split.rename_columns({theirs: ours for ours, theirs in self.layout.hub_columns.items()})
+        if len(split) and split[0].get("label", -1) != -1:
+            classes = getattr(split.features["label"], "names", None)
+            if classes is not None and tuple(classes) != self.labels.names:
+                raise DataError(
+                    f"{self.hub}: its classes are {', '.join(classes)}; set dataset.label_names so"
+                )
+            split = split.select_columns([*self.layout.columns, "label"])
+            return split.cast_column("label", self.labels.feature)
+        return split.select_columns(list(self.layout.columns))
+
+
+def _mrpc_dev_ids(train: Path) -> Path:
+    ids = train.with_name("dev_ids.tsv")
+    if not ids.is_file():
+        raise DataError(
+            f"{ids}: there is no such file; it says which pairs of {train.name} are the dev split"
+        )
+    return ids
+
+
+def _mrpc_selection(split: str, path: Path) -> Selection:
+    """The pairs of Microsoft's training file that GLUE assigns to `split`."""
+    columns = ("#1 ID", "#2 ID")
+    ids = _mrpc_dev_ids(path)
+    dev = set()
+    for row in read_rows(ids, columns, header=columns):
+        if isinstance(row, MalformedRowError):
+            raise row
+        dev.add((row.values[columns[0]], row.values[columns[1]]))
+
+    def keep(values: Mapping[str, Any]) -> bool:
+        return ((values[columns[0]], values[columns[1]]) in dev) == (split == "dev")
+
+    return Selection(keep, columns, key=f"{split} of {file_digest(ids)}")

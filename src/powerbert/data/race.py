@@ -1,0 +1,163 @@
+"""RACE: reading comprehension with four choices (multiple choice, section 3.1)."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict, Features, List, Value
+
+from powerbert.data.hub import HubDataset
+from powerbert.data.table import cached_dataset
+from powerbert.errors import ConfigError, DataError
+from powerbert.jsonio import content_hash
+
+FEATURES = Features({"article": Value("string"), "choices": List(Value("string")), "label": Value("int64")})
+SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+LEVELS = {"all": ("high", "middle"), "high": ("high",), "middle": ("middle",)}
+
+
+class RaceSource:
+    """Rows of an article, four choices (the question with one option each) and the right one's index."""
+
+    def __init__(
+        self,
+        label_names: Sequence[str],
+        cache: str | Path,
+        folder: str | Path | None = None,
+        hub: str = "ehovy/race",
+        level: str = "all",
+    ):
+        """Says where to look; nothing is read yet.
+
+        Args:
+            label_names: the letters of the options, in order.
+            cache: folder for what is read from `folder`.
+            folder: the official download, with `train/high/1.txt` and so on (`RACE_DIR`); None for the hub.
+            hub: the hub dataset.
+            level: `high`, `middle` or `all`.
+
+        Raises:
+            ConfigError: if the level is unknown.
+        """
+        if level not in LEVELS:
+            raise ConfigError(
+                f"dataset.source.level: '{level}' is unknown; choose one of {', '.join(LEVELS)}"
+            )
+        self.letters = tuple(label_names)
+        self.cache = Path(cache)
+        self.folder = Path(folder).expanduser() if folder else None
+        self.level = level
+        self.hub = HubDataset(hub, level)
+
+    def available(self) -> None:
+        """Makes sure, within seconds, that there is something to load.
+
+        Raises:
+            DataError: saying what was missing and what runs without the hub.
+        """
+        if self.folder is not None:
+            for split in SPLITS:
+                self._articles(self.folder, split)
+        else:
+            instead = "set RACE_DIR=<folder with train/high/*.txt and so on>"
+            self.hub.require("dataset 'race': RACE_DIR is not set", instead)
+
+    def fingerprint(self) -> str:
+        """Names the content: a hash of the files, or the hub's commit.
+
+        Raises:
+            DataError: if there is neither.
+        """
+        if self.folder is None:
+            return f"{self.hub}@{self.hub.commit}"
+        return content_hash({split: _digest(self._articles(self.folder, split)) for split in SPLITS})
+
+    def load(self) -> DatasetDict:
+        """The splits train, dev and test, with `article`, `choices` and `label`.
+
+        Raises:
+            DataError: naming file and question, or what could not be had.
+        """
+        splits = {}
+        if self.folder is None:
+            found = self.hub.load()
+            for split, name in SPLITS.items():
+                key = {"race": f"{self.hub}@{self.hub.commit}", "split": split, "letters": self.letters}
+                splits[split] = cached_dataset(
+                    partial(self._hub_rows, found[name]), FEATURES, key, self.cache
+                )
+        else:
+            for split in SPLITS:
+                articles = self._articles(self.folder, split)
+                key = {"race": _digest(articles), "letters": self.letters}
+                splits[split] = cached_dataset(partial(self._file_rows, articles), FEATURES, key, self.cache)
+        return DatasetDict(splits)
+
+    def _articles(self, folder: Path, split: str) -> list[Path]:
+        found = [
+            path for level in LEVELS[self.level] for path in sorted((folder / split / level).glob("*.txt"))
+        ]
+        if not found:
+            wanted = " or ".join(f"{split}/{level}" for level in LEVELS[self.level])
+            raise DataError(f"RACE_DIR={folder}: has no .txt files in {wanted}")
+        return found
+
+    def _file_rows(self, articles: Sequence[Path]) -> Iterator[dict[str, Any]]:
+        for path in articles:
+            try:
+                content = json.loads(path.read_bytes().decode("utf-8-sig"))
+                article = str(content["article"])
+                questions = list(
+                    zip(content["questions"], content["options"], content["answers"], strict=True)
+                )
+            except UnicodeDecodeError as error:
+                raise DataError(f"{path}: is not UTF-8 ({error})") from None
+            except KeyError as error:
+                raise DataError(
+                    f"{path}: has no {error}; it needs article, questions, options, answers"
+                ) from None
+            except (ValueError, TypeError) as error:
+                raise DataError(f"{path}: is not an article of RACE ({error})") from None
+            for number, (question, options, answer) in enumerate(questions, start=1):
+                yield self._row(f"{path}, question {number}", article, question, options, answer)
+
+    def _hub_rows(self, split: Dataset) -> Iterator[dict[str, Any]]:
+        for row in split:
+            where = f"{self.hub}, {row['example_id']}"
+            yield self._row(where, row["article"], row["question"], row["options"], row["answer"])
+
+    def _row(self, where: str, article: str, question: Any, options: Any, answer: Any) -> dict[str, Any]:
+        if (
+            not isinstance(question, str)
+            or not isinstance(options, list)
+            or len(options) != len(self.letters)
+        ):
+            raise DataError(f"{where}: needs a question and {len(self.letters)} options, found {options!r}")
+        if answer not in self.letters:
+            raise DataError(f"{where}: answer '{answer}' is not one of {', '.join(self.letters)}")
+        choices = [complete(question, str(option)) for option in options]
+        return {"article": article, "choices": choices, "label": self.letters.index(answer)}
+
+
+def complete(question: str, option: str) -> str:
+    """A question with one of its options.
+
+    Args:
+        question: may have a blank, written `_`.
+        option: a possible answer.
+
+    Returns:
+        The question with the option in its blanks, or without blanks followed by the option.
+    """
+    return question.replace("_", option) if "_" in question else f"{question} {option}"
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """One hash of the contents of many small files, in order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

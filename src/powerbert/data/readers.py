@@ -1,0 +1,279 @@
+"""Strict readers of users' files: every row is read as it stands, or one message names file and row.
+
+| format | suffix | reading |
+|---|---|---|
+| TSV | `.tsv`, `.txt` | one row a line, split at tabs; a quote is text |
+| CSV | `.csv` | RFC 4180: commas, quotes, line breaks within quotes |
+| JSON Lines | `.jsonl`, `.json` | one object a line; blank lines are skipped |
+| Parquet | `.parquet` | any columns |
+
+Text files are UTF-8, with or without a byte order mark, with LF or CRLF, and may be compressed (`.gz`). Blank
+lines at the end of a TSV or CSV file are skipped; in a file with a single column they are empty texts.
+"""
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from powerbert.errors import DataError
+
+TEXT_SUFFIXES = (".tsv", ".txt", ".csv", ".jsonl", ".json")
+SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".parquet")
+LONGEST_CSV_FIELD = 1 << 24
+"""Characters of one CSV field; an opening quote that is never closed is noticed by then."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a file.
+
+    Attributes:
+        file: where it stands.
+        number: counted from 1, header and skipped blank lines left out.
+        line: of the file, counted from 1; None where the format has no lines.
+        values: by column. The texts of TSV and CSV, any JSON or Parquet value otherwise.
+    """
+
+    file: Path
+    number: int
+    line: int | None
+    values: Mapping[str, Any]
+
+    def error(self, problem: str) -> DataError:
+        """An error at this row."""
+        return _error_at(self.file, self.number, self.line, problem)
+
+
+class MalformedRowError(DataError):
+    """A row of a TSV or CSV file with too few or too many fields."""
+
+
+class _UndecodableLineError(Exception):
+    def __init__(self, line: int, byte: int):
+        super().__init__(f"byte 0x{byte:02x} is not UTF-8; save the file as UTF-8")
+        self.line = line
+
+
+def read_rows(
+    path: Path, columns: Sequence[str], *, header: Sequence[str] | None = None
+) -> Iterator[Row | MalformedRowError]:
+    """Reads a file row by row, in constant memory.
+
+    Args:
+        path: its suffix says the format.
+        columns: that every row must have.
+        header: names of the columns of a TSV or CSV file without a header line.
+
+    Yields:
+        Rows, with at least `columns` among their values; in the place of a row with too few or too many
+        fields the error, which the caller raises or counts.
+
+    Raises:
+        DataError: naming file and row, for a file that is missing, empty, not of its format or not UTF-8,
+            or that lacks a column.
+    """
+    number = 0
+    try:
+        for row in _open_rows(path, columns, header):
+            number += 1
+            yield row
+    except _UndecodableLineError as error:
+        if error.line == 1 and header is None and file_format(path) != "jsonl":
+            raise DataError(f"{path}, line 1: {error}") from None
+        raise _error_at(path, number + 1, error.line, str(error)) from None
+    if number == 0:
+        raise DataError(f"{path}: has no rows")
+
+
+def column_names(path: Path, *, header: Sequence[str] | None = None) -> list[str]:
+    """The columns of a file, without reading more than its beginning.
+
+    Args:
+        path: as for `read_rows`.
+        header: as for `read_rows`.
+
+    Returns:
+        The names; for JSON Lines the keys of the first object.
+
+    Raises:
+        DataError: as for `read_rows`.
+    """
+    if file_format(path) == "parquet":
+        return list(_open_parquet(path).schema_arrow.names)
+    for row in read_rows(path, (), header=header):
+        if isinstance(row, MalformedRowError):
+            raise row
+        return list(row.values)
+    return []
+
+
+def file_format(path: Path) -> str:
+    """`tsv`, `csv`, `jsonl` or `parquet`, by the suffix.
+
+    Args:
+        path: of a file.
+
+    Returns:
+        The format.
+
+    Raises:
+        DataError: for any other suffix.
+    """
+    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    formats = {
+        ".tsv": "tsv",
+        ".txt": "tsv",
+        ".csv": "csv",
+        ".jsonl": "jsonl",
+        ".json": "jsonl",
+        ".parquet": "parquet",
+    }
+    if suffix not in formats:
+        raise DataError(f"{path}: unknown kind of file; give one that ends in {', '.join(SUFFIXES)}")
+    return formats[suffix]
+
+
+def _open_rows(
+    path: Path, columns: Sequence[str], header: Sequence[str] | None
+) -> Iterator[Row | MalformedRowError]:
+    kind = file_format(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: is empty")
+    if kind == "parquet":
+        return _parquet_rows(path, columns)
+    if kind == "jsonl":
+        return _json_rows(path, columns)
+    return _delimited_rows(path, kind, columns, header)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Decoded lines with their line ends; only a line feed ends a line, unlike `str.splitlines`."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(cast(BinaryIO, file), start=1):
+                try:
+                    yield (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).decode("utf-8")
+                except UnicodeDecodeError as error:
+                    raise _UndecodableLineError(number, error.object[error.start]) from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: is not a whole gzip file ({error})") from None
+
+
+def _split_tsv(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(lines, start=1):
+        text = line.removesuffix("\n").removesuffix("\r")
+        yield number, text.split("\t") if text else []
+
+
+def _split_csv(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(LONGEST_CSV_FIELD)
+    reader = csv.reader(lines, strict=True)
+    start = 1
+    try:
+        for fields in reader:
+            yield start, fields
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}, the row that begins at line {start}: is not CSV ({error})") from None
+
+
+def _delimited_rows(
+    path: Path, kind: str, columns: Sequence[str], header: Sequence[str] | None
+) -> Iterator[Row | MalformedRowError]:
+    lines = _lines(path)
+    records = _split_tsv(lines) if kind == "tsv" else _split_csv(path, lines)
+    if header is None:
+        _, header = next(records, (0, []))
+        repeated = {name for name in header if header.count(name) > 1}.intersection(columns)
+        if repeated:
+            raise DataError(f"{path}: its header names the column '{repeated.pop()}' twice")
+    _require(path, columns, header)
+    number = 0
+    blank: list[int] = []
+    for line, record in records:
+        fields = record
+        if not record:
+            if len(header) > 1:
+                blank.append(line)
+                continue
+            fields = [""]
+        for blank_line in blank:
+            number += 1
+            yield _malformed(path, number, blank_line, 0, header)
+        blank.clear()
+        number += 1
+        if len(fields) != len(header):
+            yield _malformed(path, number, line, len(fields), header)
+        else:
+            yield Row(path, number, line, dict(zip(header, fields, strict=True)))
+
+
+def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    number = 0
+    for line, text in enumerate(_lines(path), start=1):
+        if not text.strip():
+            continue
+        number += 1
+        try:
+            values = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise _error_at(path, number, line, f"is not one JSON object on one line ({error})") from None
+        if not isinstance(values, dict):
+            raise _error_at(path, number, line, "is not a JSON object with the columns as its keys")
+        row = Row(path, number, line, values)
+        for column in columns:
+            if column not in values:
+                raise row.error(f"has no column '{column}'; it has {', '.join(values) or 'none'}")
+        yield row
+
+
+def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    file = _open_parquet(path)
+    _require(path, columns, file.schema_arrow.names)
+    number = 0
+    try:
+        for batch in file.iter_batches(batch_size=1024, columns=list(columns)):
+            for index in range(batch.num_rows):
+                number += 1
+                try:
+                    values = {name: batch.column(name)[index].as_py() for name in columns}
+                except UnicodeDecodeError as error:
+                    raise _error_at(path, number, None, f"is not UTF-8 ({error})") from None
+                yield Row(path, number, None, values)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read beyond row {number} ({error})") from None
+
+
+def _open_parquet(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: is not a Parquet file ({error})") from None
+
+
+def _require(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
+    for column in columns:
+        if column not in found:
+            raise DataError(f"{path}: has no column '{column}'; its columns are {', '.join(found) or 'none'}")
+
+
+def _malformed(path: Path, number: int, line: int, fields: int, header: Sequence[str]) -> MalformedRowError:
+    problem = f"has {fields} fields instead of {len(header)} ({', '.join(header)})"
+    return MalformedRowError(str(_error_at(path, number, line, problem)))
+
+
+def _error_at(path: Path, number: int, line: int | None, problem: str) -> DataError:
+    place = f"row {number}" if line is None else f"row {number} (line {line})"
+    return DataError(f"{path}, {place}: {problem}")

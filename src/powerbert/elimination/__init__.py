@@ -1,0 +1,34 @@
+"""The algorithm of the paper as tensor functions and one small module; plain PyTorch.
+
+Shapes are written with B inputs in a batch, H heads, N word-vectors of an input, K retained ones, D the
+hidden size, L encoders and l the longest input.
+"""
+
+from powerbert.elimination.configuration import (
+    derive_retention_configuration,
+    validate_retention_configuration,
+)
+from powerbert.elimination.extract import extract_mask, extract_rows
+from powerbert.elimination.ranking import (
+    cls_position,
+    order_by_significance,
+    ordered_positions,
+    retained_positions,
+)
+from powerbert.elimination.regularizer import mass_regularizer
+from powerbert.elimination.significance import significance_scores
+from powerbert.elimination.soft_extract import SoftExtract
+
+__all__ = [
+    "SoftExtract",
+    "cls_position",
+    "derive_retention_configuration",
+    "extract_mask",
+    "extract_rows",
+    "mass_regularizer",
+    "order_by_significance",
+    "ordered_positions",
+    "retained_positions",
+    "significance_scores",
+    "validate_retention_configuration",
+]

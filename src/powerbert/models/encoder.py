@@ -1,0 +1,154 @@
+"""One encoder of any host model, with the extract or the soft-extract layer in it.
+
+    word-vectors ─ self-attention ─ output projection, residual, LayerNorm ─ extract ─ feed-forward network ─
+
+The paper puts extraction before the feed-forward network. An eliminated word-vector needs no row of
+self-attention's output either, so its query row of the attention matrix is left out before the product with
+the values; the result is the same. Modules and parameters are the host's own: a backbone only says which is
+which.
+
+Shapes: B inputs, H heads, N word-vectors, K retained ones, D hidden size, E size of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from powerbert.elimination import extract_mask, extract_rows, ordered_positions, retained_positions
+
+Score = Callable[[Tensor, Tensor | None], Tensor]
+"""Significance of word-vectors, [B, N], from attention probabilities, [B, H, N, N], and mask, [B, N]."""
+
+
+@dataclass(frozen=True)
+class HostEncoder:
+    """One encoder of a host model under the names of the paper; what a backbone has to provide.
+
+    Attributes:
+        query: Projection to the queries of all heads, [B, N, D] to [B, N, H * E].
+        key: Projection to the keys.
+        value: Projection to the values.
+        head_size: E; the number of heads follows from it, as heads may have been pruned.
+        attention_dropout: The dropout of attention probabilities.
+        attention_output: From the heads' context and the encoder's input to the self-attention's output:
+            output projection, residual connection and LayerNorm, ([B, N, H * E], [B, N, D]) to [B, N, D].
+        feed_forward: The feed-forward network with its residual connection and LayerNorm, [B, N, D] to [B, N,
+            D].
+    """
+
+    query: Callable[[Tensor], Tensor]
+    key: Callable[[Tensor], Tensor]
+    value: Callable[[Tensor], Tensor]
+    head_size: int
+    attention_dropout: nn.Dropout
+    attention_output: Callable[[Tensor, Tensor], Tensor]
+    feed_forward: Callable[[Tensor], Tensor]
+
+
+def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Run an encoder that eliminates nothing; no attention score is ever written to memory.
+
+    Args:
+        host: The encoder.
+        hidden: Word-vectors, [B, N, D].
+        mask: True where a word is real, [B, N]; None if every word is real.
+
+    Returns:
+        The encoder's output, [B, N, D].
+    """
+    query, key, value = _project(host, hidden)
+    dropout = host.attention_dropout
+    context = F.scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=None if mask is None else mask[:, None, None, :],
+        dropout_p=dropout.p if dropout.training else 0.0,
+    )
+    return host.feed_forward(host.attention_output(_merge_heads(context), hidden))
+
+
+def encode_and_extract(
+    host: HostEncoder, hidden: Tensor, mask: Tensor | None, k: int, score: Score
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Run an encoder that retains its k most significant word-vectors, in their order, [CLS] among them.
+
+    Args:
+        host: The encoder.
+        hidden: Word-vectors, [B, N, D].
+        mask: True where a word is real, [B, N]; None if every word is real.
+        k: How many to retain, K; less than N.
+        score: Significance of word-vectors.
+
+    Returns:
+        The encoder's output, [B, K, D]; its mask, [B, K], None if ``mask`` is; the retained positions, [B,
+        K].
+    """
+    query, key, value = _project(host, hidden)
+    attention = _attention_probabilities(query, key, mask)
+    positions = retained_positions(score(attention, mask), mask, k)
+    context = _attend(host, extract_rows(attention, positions.unsqueeze(1)), value)
+    attended = host.attention_output(context, extract_rows(hidden, positions))
+    return host.feed_forward(attended), None if mask is None else extract_mask(mask, positions), positions
+
+
+def encode_and_soft_extract(
+    host: HostEncoder,
+    hidden: Tensor,
+    mask: Tensor | None,
+    scale: Callable[[Tensor, Tensor], Tensor],
+    score: Score,
+    protect_cls: bool,
+) -> Tensor:
+    """Run an encoder that retains each word-vector to the extent that its ordered position is retained.
+
+    Args:
+        host: The encoder.
+        hidden: Word-vectors, [B, N, D].
+        mask: True where a word is real, [B, N]; None if every word is real.
+        scale: This encoder's soft-extract layer: word-vectors, [B, N, D], and their ordered positions, [B,
+            N], to scaled word-vectors.
+        score: Significance of word-vectors.
+        protect_cls: Whether [CLS] takes the first ordered position whatever its significance.
+
+    Returns:
+        The encoder's output, [B, N, D].
+    """
+    query, key, value = _project(host, hidden)
+    attention = _attention_probabilities(query, key, mask)
+    ranks = ordered_positions(score(attention, mask), mask, protect_cls=protect_cls)
+    attended = host.attention_output(_attend(host, attention, value), hidden)
+    return host.feed_forward(scale(attended, ranks))
+
+
+def _project(host: HostEncoder, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of each head, [B, H, N, E]."""
+    query, key, value = (
+        projection(hidden).unflatten(-1, (-1, host.head_size)).transpose(1, 2)
+        for projection in (host.query, host.key, host.value)
+    )
+    return query, key, value
+
+
+def _attention_probabilities(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    """``softmax(Q K^T)`` before dropout, [B, H, N, N], in float32 at least; 0 for a padding key."""
+    scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
+    if mask is not None:
+        # The least finite number, not -inf: an input of padding alone gets even attention instead of NaN.
+        scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
+    return scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+
+
+def _attend(host: HostEncoder, attention: Tensor, value: Tensor) -> Tensor:
+    """The heads' context ``A V``, [B, K, H * E], from query rows [B, H, K, N] and values [B, H, N, E]."""
+    return _merge_heads(torch.matmul(host.attention_dropout(attention).to(value.dtype), value))
+
+
+def _merge_heads(context: Tensor) -> Tensor:
+    """From [B, H, K, E] to [B, K, H * E]."""
+    return context.transpose(1, 2).flatten(2)

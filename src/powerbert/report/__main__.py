@@ -1,0 +1,25 @@
+"""Reports from records: `python -m powerbert.report report=table1 records=<folder>`.
+
+A report is a function of the records and of the folder for its files. `conf/report/<name>.yaml` names it
+as `_target_`, with `_partial_: true` and its settings.
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from powerbert.cli import entry_point
+
+
+def report(cfg: DictConfig) -> None:
+    """Reads the records and makes the report that the configuration names."""
+    from hydra.utils import instantiate  # heavy imports wait until Hydra has accepted the command line
+
+    from powerbert.records import read_records
+
+    make = instantiate(cfg.report)
+    make(read_records(cfg.records), output=None if cfg.output is None else Path(cfg.output))
+
+
+if __name__ == "__main__":
+    entry_point(report, "report")

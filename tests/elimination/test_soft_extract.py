@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from powerbert.elimination import SoftExtract
+
+
+@pytest.fixture
+def soft_extract():
+    module = SoftExtract(num_encoders=3, length=4)
+    with torch.no_grad():
+        module.retention_parameters.copy_(torch.arange(12.0).view(3, 4) / 12)
+    return module
+
+
+def test_starts_by_retaining_everything():
+    module = SoftExtract(num_encoders=3, length=4)
+    assert module.mass().tolist() == [4.0, 4.0, 4.0]
+    hidden = torch.rand(2, 3, 5)
+    ranks = torch.tensor([[0, 2, 1], [2, 1, 0]])
+    assert torch.equal(module.scale(hidden, ranks, 1), hidden)
+
+
+def test_scales_each_word_vector_by_the_parameter_of_its_ordered_position(soft_extract):
+    hidden = torch.rand(2, 3, 5)
+    ranks = torch.tensor([[0, 2, 1], [3, 1, 0]])
+    scaled = soft_extract.scale(hidden, ranks, 2)
+    r = soft_extract.retention_parameters[2]
+    for b in range(2):
+        for i in range(3):
+            torch.testing.assert_close(scaled[b, i], hidden[b, i] * r[ranks[b, i]])
+
+
+def test_gradient_reaches_the_parameters_of_that_encoder(soft_extract):
+    hidden = torch.rand(1, 3, 5)
+    soft_extract.scale(hidden, torch.tensor([[1, 0, 3]]), 1).sum().backward()
+    expected = torch.zeros(3, 4)
+    expected[1, [1, 0, 3]] = hidden.sum(dim=2)[0]
+    torch.testing.assert_close(soft_extract.retention_parameters.grad, expected)
+
+
+def test_keeps_the_precision_of_the_word_vectors(soft_extract):
+    hidden = torch.rand(1, 2, 5, dtype=torch.bfloat16)
+    assert soft_extract.scale(hidden, torch.tensor([[0, 1]]), 0).dtype == torch.bfloat16
+
+
+def test_refuses_more_words_than_parameters(soft_extract):
+    with pytest.raises(ValueError, match="5 words, but only 4"):
+        soft_extract.scale(torch.rand(1, 5, 2), torch.arange(5).unsqueeze(0), 0)
+
+
+def test_mass_is_the_sum_over_ordered_positions(soft_extract):
+    torch.testing.assert_close(soft_extract.mass(), torch.tensor([6.0, 22.0, 38.0]) / 12)
+
+
+def test_clips_into_the_unit_interval_in_place():
+    module = SoftExtract(num_encoders=1, length=4)
+    with torch.no_grad():
+        module.retention_parameters.copy_(torch.tensor([[-0.5, 0.25, 1.0, 1.5]]))
+    parameter = module.retention_parameters
+    module.clip_()
+    assert module.retention_parameters is parameter
+    assert parameter.tolist() == [[0.0, 0.25, 1.0, 1.0]]
+    assert parameter.requires_grad

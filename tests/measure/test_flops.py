@@ -1,0 +1,99 @@
+import pytest
+import torch
+from transformers import BertConfig, BertForMultipleChoice, BertForSequenceClassification
+
+from powerbert.measure import count_flops, word_vectors
+from powerbert.models import PowerBertConfig, PowerBertForSequenceClassification
+
+HIDDEN, ENCODERS, LABELS = 48, 3, 2
+
+
+def bert(attention: str = "sdpa") -> BertForSequenceClassification:
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=HIDDEN,
+        num_hidden_layers=ENCODERS,
+        num_attention_heads=4,
+        intermediate_size=4 * HIDDEN,
+        num_labels=LABELS,
+    )
+    return BertForSequenceClassification._from_config(config, attn_implementation=attention)
+
+
+def closed_form(n: int) -> int:
+    """q, k, v and output projection; scores and context; feed-forward; pooler; classifier."""
+    encoder = 8 * n * HIDDEN**2 + 4 * n**2 * HIDDEN + 16 * n * HIDDEN**2
+    return ENCODERS * encoder + 2 * HIDDEN**2 + 2 * HIDDEN * LABELS
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("length", [1, 17, 64])
+def test_bert_agrees_with_the_closed_form(attention, length):
+    assert count_flops(bert(attention), length) == closed_form(length)
+
+
+def power_closed_form(n: int, retention_configuration: list[int]) -> int:
+    """All but k of n word-vectors are dropped before the product of A and V: later products have k rows."""
+    total = 2 * HIDDEN**2 + 2 * HIDDEN * LABELS
+    for k in (min(k, n) for k in retention_configuration):
+        total += 6 * n * HIDDEN**2 + 2 * n**2 * HIDDEN + 2 * k * n * HIDDEN + 18 * k * HIDDEN**2
+        n = k
+    return total
+
+
+@pytest.mark.parametrize("configuration", [[40, 20, 5], [64, 1, 1], [64, 64, 64]])
+@pytest.mark.parametrize("length", [10, 64])
+def test_eliminated_word_vectors_cost_nothing(configuration, length):
+    config = PowerBertConfig(**bert().config.to_diff_dict() | {"retention_configuration": configuration})
+    model = PowerBertForSequenceClassification(config)
+    assert count_flops(model, length) == power_closed_form(length, configuration)
+
+
+@pytest.mark.parametrize(
+    ("length", "configuration", "ratio"),
+    [
+        (256, [153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5], 3.38),
+        (64, [17, 15, 14, 13, 12, 11, 11, 9, 6, 5, 5, 5], 5.61),
+    ],
+    ids=["rte", "cola"],
+)
+def test_ratio_of_bert_base_with_the_papers_configurations(length, configuration, ratio):
+    with torch.device("meta"):
+        host = PowerBertForSequenceClassification(PowerBertConfig())
+        model = PowerBertForSequenceClassification(PowerBertConfig(retention_configuration=configuration))
+    assert count_flops(host, length) / count_flops(model, length) == pytest.approx(ratio, abs=0.01)
+
+
+def test_a_batch_costs_as_much_as_its_inputs():
+    assert count_flops(bert(), 16, batch_size=5) == 5 * closed_form(16)
+
+
+def test_multiple_choice_costs_one_sequence_per_choice():
+    model = BertForMultipleChoice(bert().config)
+    one_label_less = 2 * HIDDEN * (LABELS - 1)
+    assert count_flops(model, 16, num_choices=4) == 4 * (closed_form(16) - one_label_less)
+
+
+def test_the_model_is_left_as_it_was():
+    model = bert().train()
+    model.dropout.eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    count_flops(model, 8)
+    assert model.training
+    assert not model.dropout.training
+    assert {str(parameter.device) for parameter in model.parameters()} == {"cpu"}
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_word_vectors_of_the_papers_example():
+    rte = (153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5)
+    assert word_vectors(rte, 12, 256) == {"retained": 868, "baseline": 3072}
+
+
+def test_word_vectors_without_elimination():
+    assert word_vectors(None, 12, 256) == {"retained": 3072, "baseline": 3072}
+    assert word_vectors(None, 3, 256, baseline_encoders=12) == {"retained": 768, "baseline": 3072}
+
+
+def test_an_encoder_retains_no_more_than_there_are():
+    assert word_vectors([64, 40, 8], 3, 32) == {"retained": 32 + 32 + 8, "baseline": 96}

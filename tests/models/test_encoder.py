@@ -1,0 +1,146 @@
+"""How an encoder goes about its work: what it multiplies, and what it does not."""
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+
+from powerbert.models.bert import bert_encoder
+from powerbert.models.encoder import encode, encode_and_extract, encode_and_soft_extract
+
+N, K, HIDDEN, INNER = 10, 4, 32, 64
+
+
+class Calls(TorchFunctionMode):
+    """Records the name and the shapes of the tensors of each call into torch."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        name = getattr(function, "__name__", str(function)).strip("_")
+        self.calls.append((name, *(tuple(a.shape) for a in args if isinstance(a, torch.Tensor))))
+        return function(*args, **(kwargs or {}))
+
+    def of(self, *names):
+        return [shapes for name, *shapes in self.calls if name in names]
+
+
+@pytest.fixture
+def host(tiny_bert):
+    return bert_encoder(tiny_bert.bert.encoder.layer[0])
+
+
+@pytest.fixture
+def hidden():
+    return torch.randn(2, N, HIDDEN, generator=torch.Generator().manual_seed(0))
+
+
+def falling(attention, mask):
+    """Significance that falls with the position, whatever the attention."""
+    return -torch.arange(attention.shape[-1]).expand(attention.shape[0], -1).float()
+
+
+def rising(attention, mask):
+    return -falling(attention, mask)
+
+
+def test_an_encoder_that_eliminates_nothing_computes_no_scores(host, hidden, monkeypatch):
+    monkeypatch.setattr("powerbert.models.encoder._attention_probabilities", None)
+    with Calls() as calls:
+        encode(host, hidden, torch.ones(2, N, dtype=torch.bool))
+    assert len(calls.of("scaled_dot_product_attention")) == 1
+    assert not any(shape[-2:] == (N, N) for _, *shapes in calls.calls for shape in shapes)
+
+
+def test_a_model_computes_scores_only_where_it_eliminates(power_bert, monkeypatch):
+    calls = []
+    softmax = torch.Tensor.softmax
+    monkeypatch.setattr(torch.Tensor, "softmax", lambda x, **kw: calls.append(x.shape) or softmax(x, **kw))
+    ids = torch.full((2, N), 7)
+    power_bert(retention_configuration=[12, N, 4])(ids)
+    assert calls == [(2, 4, N, N)]
+    calls.clear()
+    power_bert(retention_configuration=[8, 8, 8])(ids)
+    assert calls == [(2, 4, N, N)]
+
+
+def test_eliminated_word_vectors_are_left_out_of_every_product_but_the_projections(host, hidden):
+    with Calls() as calls:
+        output, _, _ = encode_and_extract(host, hidden, None, K, falling)
+    assert output.shape == (2, K, HIDDEN)
+    rows = [shapes[0] for shapes in calls.of("linear")]
+    assert rows[:3] == [(2, N, HIDDEN)] * 3
+    assert rows[3:] == [(2, K, HIDDEN), (2, K, HIDDEN), (2, K, INNER)]
+    assert calls.of("matmul")[1] == [(2, 4, K, N), (2, 4, N, 8)]
+
+
+def test_retained_word_vectors_are_as_if_nothing_had_been_eliminated(host, hidden):
+    output, _, positions = encode_and_extract(host, hidden, None, K, rising)
+    assert positions.tolist() == [[0, 7, 8, 9]] * 2
+    torch.testing.assert_close(output, encode(host, hidden, None)[:, [0, 7, 8, 9]])
+
+
+def test_the_mask_travels_with_the_word_vectors(host, hidden):
+    mask = torch.tensor([[True] * 8 + [False] * 2, [False] * 7 + [True] * 3])
+    output, retained_mask, positions = encode_and_extract(host, hidden, mask, K, rising)
+    assert positions.tolist() == [[0, 5, 6, 7], [0, 7, 8, 9]]
+    assert retained_mask.tolist() == [[True] * 4, [False, True, True, True]]
+    torch.testing.assert_close(output[1, 1:], encode(host, hidden, mask)[1, 7:])
+
+
+def test_significance_is_taken_before_dropout(tiny_bert, hidden):
+    host = bert_encoder(tiny_bert.bert.encoder.layer[0])
+    host.attention_dropout.p = 0.5
+    host.attention_dropout.train()
+    seen = []
+
+    def score(attention, mask):
+        seen.append(attention)
+        return falling(attention, mask)
+
+    encode_and_extract(host, hidden, None, K, score)
+    encode_and_soft_extract(host, hidden, None, lambda x, ranks: x, score, True)
+    for attention in seen:
+        torch.testing.assert_close(attention.sum(dim=-1), torch.ones(2, 4, N))
+
+
+@pytest.mark.parametrize("run", ["dense", "extract", "soft-extract"])
+def test_attention_dropout_is_that_of_the_host(host, hidden, run):
+    runs = {
+        "dense": lambda: encode(host, hidden, None),
+        "extract": lambda: encode_and_extract(host, hidden, None, K, falling)[0],
+        "soft-extract": lambda: encode_and_soft_extract(host, hidden, None, lambda x, r: x, falling, True),
+    }
+    host.attention_dropout.p = 0.5
+    host.attention_dropout.eval()
+    assert torch.equal(runs[run](), runs[run]())
+    host.attention_dropout.train()
+    assert not torch.allclose(runs[run](), runs[run]())
+
+
+def test_soft_extract_comes_between_self_attention_and_the_feed_forward_network(host, hidden):
+    seen = {}
+
+    def scale(attended, ranks):
+        seen.update(attended=attended, ranks=ranks)
+        return attended * 0.5
+
+    output = encode_and_soft_extract(host, hidden, None, scale, rising, protect_cls=False)
+    assert seen["ranks"].tolist() == [list(range(N - 1, -1, -1))] * 2
+    torch.testing.assert_close(output, host.feed_forward(seen["attended"] * 0.5))
+    torch.testing.assert_close(host.feed_forward(seen["attended"]), encode(host, hidden, None))
+
+
+def test_pruned_heads_are_no_obstacle(host, hidden, tiny_bert):
+    layer = tiny_bert.bert.encoder.layer[0]
+    attention = layer.attention.self
+    kept = torch.arange(8, 32)  # without the first of four heads
+    for projection in (attention.query, attention.key, attention.value):
+        projection.weight = torch.nn.Parameter(projection.weight[kept])
+        projection.bias = torch.nn.Parameter(projection.bias[kept])
+    layer.attention.output.dense.weight = torch.nn.Parameter(layer.attention.output.dense.weight[:, kept])
+    dense = encode(bert_encoder(layer), hidden, None)
+    output, _, positions = encode_and_extract(bert_encoder(layer), hidden, None, K, falling)
+    torch.testing.assert_close(output, dense[:, positions[0]])
+    torch.testing.assert_close(dense, layer(hidden))

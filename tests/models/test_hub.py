@@ -1,0 +1,76 @@
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+from powerbert.errors import ModelError
+from powerbert.models import hub
+
+BERT = "google-bert/bert-base-uncased"
+
+
+@pytest.fixture
+def client(monkeypatch):
+    """Stands in for the hub's client: it answers, and downloads to /online or finds /cached."""
+    client = SimpleNamespace(model_info=lambda *a, **k: None, cached=Path("/cached"), online=Path("/online"))
+
+    def snapshot_download(repository, allow_patterns, local_files_only=False):
+        folder = client.cached if local_files_only else client.online
+        if isinstance(folder, Exception):
+            raise folder
+        return str(folder / repository)
+
+    monkeypatch.setattr(hub, "HfApi", lambda: client)
+    monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
+    return client
+
+
+def fail(error):
+    def function(*args, **kwargs):
+        raise error
+
+    return function
+
+
+def test_takes_the_newest_when_the_hub_answers(client):
+    assert hub.hub_snapshot(BERT) == Path("/online") / BERT
+
+
+def test_takes_what_an_earlier_run_left_when_it_does_not(client):
+    client.model_info = fail(ConnectionError("no route"))
+    assert hub.hub_snapshot(BERT) == Path("/cached") / BERT
+
+
+def test_says_what_runs_offline_when_there_is_neither(client):
+    client.model_info = fail(ConnectionError("no route\nto host"))
+    client.cached = LocalEntryNotFoundError("nothing")
+    with pytest.raises(ModelError) as raised:
+        hub.hub_snapshot(BERT)
+    message = str(raised.value)
+    assert all(part in message for part in (BERT, "no route", "model.path=", "model=minilm_l6"))
+    assert "\n" not in message
+
+
+def test_does_not_wait_for_a_hub_that_is_silent(client, monkeypatch):
+    released = threading.Event()
+    client.model_info = lambda *args, **kwargs: released.wait(60)
+    client.cached = LocalEntryNotFoundError("nothing")
+    monkeypatch.setattr(hub, "PATIENCE", 0.05)
+    with pytest.raises(ModelError, match=r"cannot be reached .TimeoutError."):
+        hub.hub_snapshot(BERT)
+    released.set()
+
+
+def test_a_model_that_the_hub_does_not_have(client):
+    response = SimpleNamespace(headers={}, request=None, status_code=404)
+    client.model_info = fail(RepositoryNotFoundError("404", response=response))
+    with pytest.raises(ModelError, match=rf"^model.path: the hub has no model '{BERT}'"):
+        hub.hub_snapshot(BERT)
+
+
+def test_a_download_that_breaks_off(client):
+    client.online = OSError("disk full")
+    with pytest.raises(ModelError, match=rf"'{BERT}' could not be downloaded .disk full."):
+        hub.hub_snapshot(BERT)

@@ -1,0 +1,259 @@
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    BertForMaskedLM,
+    BertForPreTraining,
+    BertForSequenceClassification,
+    BertModel,
+)
+
+from powerbert.errors import ConfigError, ModelError
+from powerbert.models import (
+    PowerBertForMultipleChoice,
+    PowerBertForSequenceClassification,
+    load_host_model,
+    load_model,
+    load_power_model,
+)
+
+from .batches import padded, ragged_inputs
+
+CLASSES = {"id2label": {0: "bad", 1: "good", 2: "so-so"}, "label2id": {"bad": 0, "good": 1, "so-so": 2}}
+
+
+@pytest.fixture
+def finetuned(tiny_bert, tmp_path):
+    """Folder of a fine-tuned host with three classes."""
+    tiny_bert.save_pretrained(tmp_path / "finetuned")
+    return tmp_path / "finetuned"
+
+
+@pytest.fixture
+def searched(finetuned, tmp_path):
+    """Folder of a searched model; its retention parameters are 0.5."""
+    model = load_power_model(finetuned, soft_extract_length=12, significance_diagonal=False)
+    torch.nn.init.constant_(model.soft_extract.retention_parameters, 0.5)
+    model.save_pretrained(tmp_path / "searched")
+    return tmp_path / "searched"
+
+
+def edited(folder, **fields):
+    """The folder with fields of its config.json set otherwise."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    return folder
+
+
+# The host, to be fine-tuned.
+
+
+@pytest.mark.parametrize("architecture", [BertModel, BertForPreTraining, BertForMaskedLM])
+def test_a_host_is_loaded_from_any_checkpoint_of_its_backbone(tiny_bert_config, architecture, tmp_path):
+    pretrained = architecture(tiny_bert_config)
+    pretrained.save_pretrained(tmp_path)
+    model = load_host_model(tmp_path, **CLASSES, problem_type="single_label_classification")
+    assert type(model) is BertForSequenceClassification
+    assert model.config.id2label == CLASSES["id2label"]
+    backbone = pretrained if architecture is BertModel else pretrained.bert
+    for name, parameter in backbone.named_parameters():
+        assert torch.equal(model.bert.get_parameter(name), parameter)
+
+
+def test_a_host_of_another_task_gets_a_head_of_its_own(finetuned, tiny_bert):
+    model = load_host_model(finetuned, num_labels=1, problem_type="regression")
+    assert model.classifier.weight.shape == (1, 32)
+    assert torch.equal(model.bert.pooler.dense.weight, tiny_bert.bert.pooler.dense.weight)
+    assert model.config.problem_type == "regression"
+
+
+def test_a_host_for_multiple_choice(finetuned):
+    model = load_host_model(finetuned, task="multiple_choice", **CLASSES)
+    assert type(model).__name__ == "BertForMultipleChoice"
+
+
+def test_a_host_is_loaded_from_a_model_that_eliminates(searched, tiny_bert):
+    model = load_host_model(searched)
+    assert type(model) is BertForSequenceClassification
+    assert model.config.model_type == "bert"
+    assert "soft_extract_length" not in model.config.to_dict()
+    batch = padded(ragged_inputs())
+    assert torch.equal(model(**batch).logits, tiny_bert(**batch).logits)
+
+
+def test_parameter_names_of_early_checkpoints(finetuned, tiny_bert):
+    """BERT's own checkpoints call the parameters of LayerNorm gamma and beta."""
+    weights = load_file(finetuned / "model.safetensors")
+    for old, new in (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")):
+        weights = {name.replace(old, new): value for name, value in weights.items()}
+    save_file(weights, finetuned / "model.safetensors", metadata={"format": "pt"})
+    batch = padded(ragged_inputs())
+    assert torch.equal(load_host_model(finetuned)(**batch).logits, tiny_bert(**batch).logits)
+
+
+def test_weights_are_loaded_in_float32_and_ready_for_use(tiny_bert, tmp_path):
+    tiny_bert.bfloat16().save_pretrained(tmp_path)
+    model = load_host_model(tmp_path)
+    assert model.dtype == torch.float32
+    assert not model.training
+
+
+# The power model, to search and to re-train.
+
+
+def test_a_search_starts_by_retaining_everything(finetuned, tiny_bert):
+    model = load_power_model(finetuned, soft_extract_length=12)
+    assert type(model) is PowerBertForSequenceClassification
+    assert torch.equal(model.soft_extract.retention_parameters, torch.ones(3, 12))
+    batch = padded(ragged_inputs())
+    torch.testing.assert_close(model(**batch).logits, tiny_bert(**batch).logits, atol=1e-5, rtol=0)
+
+
+def test_retraining_starts_from_the_fine_tuned_weights(finetuned, tiny_bert):
+    model = load_power_model(finetuned, retention_configuration=[8, 5, 2])
+    assert model.config.retention_configuration == [8, 5, 2]
+    assert model.soft_extract is None
+    assert all(torch.equal(value, model.state_dict()[key]) for key, value in tiny_bert.state_dict().items())
+
+
+def test_retraining_from_the_searched_weights_drops_the_soft_extract_layers(searched, tmp_path):
+    model = load_power_model(searched, retention_configuration=[8, 5, 2])
+    assert model.soft_extract is None
+    assert model.config.soft_extract_length is None
+    assert model.config.significance_diagonal is False
+    model.save_pretrained(tmp_path / "retrained")
+    assert not any("soft_extract" in key for key in load_file(tmp_path / "retrained" / "model.safetensors"))
+
+
+def test_a_search_goes_on_from_a_searched_model(searched):
+    model = load_power_model(searched, soft_extract_length=12)
+    assert torch.equal(model.soft_extract.retention_parameters, torch.full((3, 12), 0.5))
+
+
+def test_elimination_can_be_switched_off(searched, tiny_bert):
+    model = load_power_model(searched, soft_extract_length=None)
+    batch = padded(ragged_inputs())
+    assert torch.equal(model(**batch).logits, tiny_bert(**batch).logits)
+
+
+def test_labels_are_kept(tiny_checkpoint, tmp_path):
+    load_host_model(tiny_checkpoint, **CLASSES).save_pretrained(tmp_path)
+    assert (
+        load_power_model(tmp_path, retention_configuration=[3, 2, 1]).config.id2label == CLASSES["id2label"]
+    )
+
+
+def test_a_power_model_for_multiple_choice(finetuned, tmp_path):
+    load_host_model(finetuned, task="multiple_choice").save_pretrained(tmp_path / "race")
+    model = load_power_model(tmp_path / "race", task="multiple_choice", retention_configuration=[8, 5, 2])
+    assert type(model) is PowerBertForMultipleChoice
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"retention_configuration": [3, 2]}, "^retention_configuration has 2 entries"),
+        ({"soft_extract_length": 400}, "^soft_extract_length .* 48 positions"),
+        ({"soft_extract_length": 9, "retention_configuration": [3, 2, 1]}, "exclude one another"),
+    ],
+)
+def test_fields_that_do_not_fit_the_model_are_refused(finetuned, fields, message):
+    with pytest.raises(ConfigError, match=message):
+        load_power_model(finetuned, **fields)
+
+
+def test_a_field_of_another_kind_is_refused(finetuned):
+    with pytest.raises(TypeError, match="hidden_size"):
+        load_power_model(finetuned, hidden_size=64)
+
+
+# A finished model.
+
+
+def test_a_finished_model_is_loaded_as_it_was_saved(finetuned, searched, tmp_path):
+    assert type(load_model(finetuned)) is BertForSequenceClassification
+    assert load_model(searched).soft_extract is not None
+    load_host_model(finetuned, task="multiple_choice").save_pretrained(tmp_path / "race")
+    assert type(load_model(tmp_path / "race")).__name__ == "BertForMultipleChoice"
+
+
+def test_a_pretrained_model_is_no_finished_one(tiny_checkpoint):
+    with pytest.raises(ModelError, match=rf"{tiny_checkpoint} holds BertModel, .* fine-tune it"):
+        load_model(tiny_checkpoint)
+
+
+# Folders that cannot be loaded.
+
+
+def without(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def with_content(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def with_weights(change):
+    def edit(folder):
+        weights = load_file(folder / "model.safetensors")
+        save_file(change(weights), folder / "model.safetensors", metadata={"format": "pt"})
+
+    return edit
+
+
+def truncated(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (shutil.rmtree, "does not exist"),
+        (without("config.json"), "has no config.json"),
+        (with_content("config.json", b"{"), "config.json cannot be read"),
+        (with_content("config.json", b"\xff\xfe"), "config.json cannot be read"),
+        (with_content("config.json", b"[1]"), "config.json cannot be read"),
+        (lambda f: edited(f, model_type="gpt2"), "model type 'gpt2' is not supported; supported are bert"),
+        (lambda f: edited(f, hidden_size="x"), "config.json does not fit .*hidden_size"),
+        (lambda f: edited(f, hidden_size=33), "cannot be loaded .*multiple"),
+        (
+            lambda f: edited(f, hidden_size=64),
+            r"missing: bert.\S+ \(\[32\] instead of \[64\]\).* and \d+ more",
+        ),
+        (lambda f: edited(f, num_hidden_layers=5), "missing: bert.encoder.layer.3"),
+        (without("model.safetensors"), "has no weights"),
+        (with_content("model.safetensors", b""), "weights cannot be loaded"),
+        (truncated, "weights cannot be loaded"),
+        (with_weights(lambda w: {f"model.{k}": v for k, v in w.items()}), "missing: bert.embeddings"),
+        (
+            with_weights(lambda w: {k: v for k, v in w.items() if "layer.1.output.dense" not in k}),
+            "missing: bert.encoder.layer.1.output.dense.bias, bert.encoder.layer.1.output.dense.weight$",
+        ),
+    ],
+)
+def test_a_damaged_folder_is_named_with_what_is_wrong(finetuned, damage, message):
+    damage(finetuned)
+    for load in (load_host_model, load_power_model, load_model):
+        with pytest.raises(ModelError, match=message) as raised:
+            load(finetuned)
+        assert str(raised.value).startswith(f"model folder {finetuned}")
+        assert "\n" not in str(raised.value)
+
+
+def test_a_head_is_not_drawn_at_random_where_there_should_be_one(tiny_checkpoint):
+    with pytest.raises(ModelError, match=r"missing: classifier.bias, classifier.weight"):
+        load_power_model(tiny_checkpoint, retention_configuration=[3, 2, 1])
+
+
+def test_retention_parameters_of_another_length_are_refused(searched):
+    with pytest.raises(ModelError, match=r"retention_parameters \(\[3, 12\] instead of \[3, 9\]\)"):
+        load_power_model(searched, soft_extract_length=9)
+
+
+def test_loading_is_quiet(tiny_checkpoint, capfd):
+    load_host_model(tiny_checkpoint)
+    assert capfd.readouterr() == ("", "")

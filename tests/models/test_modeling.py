@@ -1,0 +1,266 @@
+"""What elimination computes: equal to the host, equal to a brute-force reference, equal at any padding."""
+
+import itertools
+
+import pytest
+import torch
+
+from powerbert.models import PowerBertConfig, PowerBertForSequenceClassification
+from powerbert.models.tiny import tiny_config
+
+from .batches import padded, ragged_inputs
+from .reference import run_reference
+
+SOFT = {"soft_extract_length": 20}
+HARD = {"retention_configuration": [8, 5, 2]}
+VARIANTS = {
+    "hard": HARD,
+    "hard, from the second encoder on": {"retention_configuration": [12, 6, 6]},
+    "hard, [CLS] alone": {"retention_configuration": [1, 1, 1]},
+    "hard, released": {**HARD, "significance_diagonal": False},
+    "soft": SOFT,
+    "soft, released": {**SOFT, "significance_diagonal": False, "soft_extract_protects_cls": False},
+}
+PAD_QUERIES = {
+    "hard, PAD queries": {**HARD, "significance_pad_queries": True},
+    "soft, PAD queries": {**SOFT, "significance_pad_queries": True},
+}
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request):
+    """Elimination fields under which padding has no influence."""
+    return VARIANTS[request.param]
+
+
+# Full retention equals the host.
+
+
+def test_without_elimination_fields_it_is_the_host(tiny_bert, power_bert, side):
+    batch = padded(ragged_inputs(), side=side)
+    ours, hosts = (m(**batch, output_hidden_states=True) for m in (power_bert(), tiny_bert))
+    assert torch.equal(ours.logits, hosts.logits)
+    assert all(torch.equal(a, b) for a, b in zip(ours.hidden_states, hosts.hidden_states, strict=True))
+
+
+@pytest.mark.parametrize("fields", [{"retention_configuration": [12, 12, 12]}, SOFT], ids=["hard", "soft"])
+def test_full_retention_equals_the_host(tiny_bert, power_bert, fields, side):
+    """Every real word's last hidden state is the host's in a batch padded alike.
+
+    The host pools position 0, padding in a left-padded batch; its logits are therefore taken from the same
+    inputs padded on the right, where it pools [CLS].
+    """
+    model = power_bert(**fields)
+    if model.soft_extract is not None:
+        torch.nn.init.ones_(model.soft_extract.retention_parameters)
+    batch = padded(ragged_inputs(), side=side)
+    real = batch["attention_mask"].bool()
+    ours, hosts = (m(**batch, output_hidden_states=True).hidden_states[-1] for m in (model, tiny_bert))
+    torch.testing.assert_close(ours[real], hosts[real], atol=1e-5, rtol=0)
+    logits = tiny_bert(**padded(ragged_inputs(), side="right")).logits
+    torch.testing.assert_close(model(**batch).logits, logits, atol=1e-5, rtol=0)
+
+
+# Agreement with the brute-force reference.
+
+
+@pytest.mark.parametrize("fields", (VARIANTS | PAD_QUERIES).values(), ids=VARIANTS | PAD_QUERIES)
+def test_agrees_with_the_reference(power_bert, fields, side):
+    model = power_bert(**fields).double()
+    inputs = ragged_inputs((7, 1, 10))
+    batch = padded(inputs, side=side)
+    logits = model(**batch).logits
+    retained = model.retained_word_vectors(**batch)
+    for b in range(len(inputs)):
+        expected = run_reference(
+            model, *(batch[key][b].tolist() for key in ("input_ids", "attention_mask", "position_ids"))
+        )
+        torch.testing.assert_close(logits[b], expected.logits, atol=1e-10, rtol=0)
+        assert [encoder.positions[b].tolist() for encoder in retained] == expected.retained
+        real = [[bool(batch["attention_mask"][b, w]) for w in words] for words in expected.retained]
+        assert [encoder.mask[b].tolist() for encoder in retained] == real
+
+
+@pytest.mark.parametrize(("encoders", "heads", "hidden_size"), [(1, 1, 6), (5, 3, 12), (2, 8, 16)])
+@pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
+def test_agrees_with_the_reference_at_any_size(encoders, heads, hidden_size, soft):
+    sizes = {"num_hidden_layers": encoders, "num_attention_heads": heads, "hidden_size": hidden_size}
+    host = tiny_config(vocab_size=60, initializer_range=0.4, **sizes).to_dict()
+    fields = {"soft_extract_length": 9} if soft else {"retention_configuration": [5, 4, 3, 2, 1][:encoders]}
+    torch.manual_seed(3)
+    config = PowerBertConfig(**{**host, "model_type": "power_bert", **fields})
+    model = PowerBertForSequenceClassification(config).double().eval()
+    inputs = ragged_inputs((9, 6))
+    logits = model(**padded(inputs)).logits
+    for b, words in enumerate(inputs):
+        expected = run_reference(model, words, [1] * len(words), range(len(words)))
+        torch.testing.assert_close(logits[b], expected.logits, atol=1e-10, rtol=0)
+
+
+# Padding and neighbours have no influence.
+
+
+@pytest.mark.parametrize("width", [12, 13, 19])
+def test_logits_do_not_depend_on_padding_nor_on_neighbours(power_bert, variant, side, width):
+    model, inputs = power_bert(**variant), ragged_inputs()
+    together = model(**padded(inputs, width, side)).logits
+    for b, words in enumerate(inputs):
+        alone = model(**padded([words])).logits
+        torch.testing.assert_close(together[b : b + 1], alone, atol=1e-5, rtol=0)
+
+
+def test_gradients_do_not_depend_on_padding(power_bert, variant, side):
+    model = power_bert(**variant).double().train()
+    inputs, labels = ragged_inputs(), torch.tensor([0, 2, 1, 1])
+
+    def gradients(batch, target):
+        model.zero_grad()
+        (len(target) * model(**batch, labels=target).loss).backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    together = gradients(padded(inputs, 15, side), labels)
+    apart = [gradients(padded([words]), labels[b : b + 1]) for b, words in enumerate(inputs)]
+    assert together.keys() == {name for name, _ in model.named_parameters()}
+    for name, gradient in together.items():
+        torch.testing.assert_close(gradient, sum(one[name] for one in apart), atol=1e-10, rtol=0)
+
+
+# What is retained.
+
+
+def test_cls_and_only_real_words_where_there_are_enough(power_bert, side):
+    model, batch = power_bert(**HARD), padded(ragged_inputs((9, 8, 12, 10)), side=side)
+    first = batch["attention_mask"].argmax(dim=1)
+    for encoder, k in zip(model.retained_word_vectors(**batch), HARD["retention_configuration"], strict=True):
+        assert encoder.positions.shape == encoder.mask.shape == (4, k)
+        assert torch.equal(encoder.positions[:, 0], first)
+        assert (encoder.positions.diff(dim=1) > 0).all()
+        assert encoder.mask.all()
+
+
+def test_a_later_encoder_retains_among_what_the_one_before_retained(power_bert):
+    retained = power_bert(**HARD).retained_word_vectors(**padded(ragged_inputs()))
+    for before, after in itertools.pairwise(retained):
+        for b in range(4):
+            assert set(after.positions[b].tolist()) <= set(before.positions[b].tolist())
+
+
+def test_inputs_shorter_than_the_configuration_lose_nothing(power_bert):
+    model, batch = power_bert(**HARD), padded(ragged_inputs((2, 1)))
+    assert all(
+        encoder.positions.tolist() == [[0, 1], [0, 1]] for encoder in model.retained_word_vectors(**batch)
+    )
+
+
+def test_soft_extract_retains_every_position(power_bert):
+    retained = power_bert(**SOFT).retained_word_vectors(**padded(ragged_inputs()))
+    assert all(encoder.positions.tolist() == [list(range(12))] * 4 for encoder in retained)
+
+
+def test_a_model_that_eliminates_nothing_has_nothing_to_tell(power_bert):
+    with pytest.raises(ValueError, match="eliminates nothing"):
+        power_bert().retained_word_vectors(**padded(ragged_inputs()))
+
+
+# Use.
+
+
+def test_without_a_mask_every_word_is_real(power_bert, variant):
+    model, inputs = power_bert(**variant), ragged_inputs((7, 7))
+    batch = padded(inputs)
+    masked = model(**batch).logits
+    del batch["attention_mask"]
+    torch.testing.assert_close(model(**batch).logits, masked, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.long, torch.float32])
+def test_a_mask_of_any_type(power_bert, dtype):
+    model, batch = power_bert(**HARD), padded(ragged_inputs())
+    expected = model(**batch).logits
+    assert torch.equal(
+        model(**batch | {"attention_mask": batch["attention_mask"].to(dtype)}).logits, expected
+    )
+
+
+def test_a_mask_of_another_shape_is_refused(power_bert):
+    batch = padded(ragged_inputs())
+    batch["attention_mask"] = batch["attention_mask"][:, None, None, :]
+    with pytest.raises(ValueError, match="attention_mask must have the batch's shape"):
+        power_bert(**HARD)(**batch)
+
+
+def test_attention_matrices_are_refused(power_bert):
+    with pytest.raises(ValueError, match="does not return attention matrices"):
+        power_bert(**HARD)(**padded(ragged_inputs()), output_attentions=True)
+
+
+def test_hidden_states_grow_shorter(power_bert):
+    output = power_bert(**HARD)(**padded(ragged_inputs()), output_hidden_states=True)
+    assert [state.shape[1] for state in output.hidden_states] == [12, 8, 5, 2]
+
+
+def test_an_input_of_padding_alone_disturbs_no_other(power_bert, variant):
+    model, batch = power_bert(**variant), padded(ragged_inputs())
+    expected = model(**batch).logits
+    batch["attention_mask"][1] = 0
+    logits = model(**batch).logits
+    assert logits.isfinite().all()
+    torch.testing.assert_close(logits[[0, 2, 3]], expected[[0, 2, 3]])
+
+
+def test_gradient_of_a_retention_parameter_is_that_at_fixed_ranks(power_bert):
+    model, batch = power_bert(**SOFT).double(), padded(ragged_inputs((6,)))
+    r = model.soft_extract.retention_parameters
+    model(**batch).logits[0, 0].backward()
+    assert (r.grad[:, 6:] == 0).all()  # six words have six ordered positions
+    step = 1e-6
+    for j, k in [(0, 1), (1, 5), (2, 0)]:
+        with torch.no_grad():
+            r[j, k] += step
+            above = model(**batch).logits[0, 0].item()
+            r[j, k] -= 2 * step
+            below = model(**batch).logits[0, 0].item()
+            r[j, k] += step
+        assert r.grad[j, k].item() == pytest.approx((above - below) / (2 * step), abs=1e-6)
+
+
+@pytest.mark.parametrize("fields", [HARD, SOFT], ids=["hard", "soft"])
+def test_gradients_reach_every_parameter(power_bert, fields):
+    model = power_bert(**fields).train()
+    model(**padded(ragged_inputs((9, 12))), labels=torch.tensor([0, 2])).loss.backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert all(name.endswith("key.bias") for name in without)  # softmax is blind to a shift of all its scores
+
+
+@pytest.mark.parametrize("fields", [HARD, SOFT], ids=["hard", "soft"])
+def test_bfloat16_autocast(power_bert, fields):
+    model, batch = power_bert(**fields).train(), padded(ragged_inputs())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model(**batch, labels=torch.tensor([0, 2, 1, 1]))
+    output.loss.backward()
+    assert output.logits.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("fields", [HARD, SOFT], ids=["hard", "soft"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_weights(power_bert, fields, dtype):
+    with torch.inference_mode():
+        logits = power_bert(**fields).to(dtype)(**padded(ragged_inputs())).logits
+    assert logits.dtype == dtype
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("fields", [HARD, SOFT], ids=["hard", "soft"])
+def test_compiles_into_one_graph(power_bert, fields):
+    model, batch = power_bert(**fields), padded(ragged_inputs())
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    with torch.inference_mode():
+        torch.testing.assert_close(compiled(**batch).logits, model(**batch).logits)
+
+
+@pytest.mark.parametrize("fields", [HARD, SOFT], ids=["hard", "soft"])
+def test_never_waits_for_the_device(power_bert, fields):
+    """A tensor on the meta device has no values, so that reading one fails there."""
+    batch = {key: value.to("meta") for key, value in padded(ragged_inputs()).items()}
+    assert power_bert(**fields).to("meta")(**batch).logits.is_meta

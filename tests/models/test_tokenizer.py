@@ -1,0 +1,37 @@
+import shutil
+
+import pytest
+from transformers import BertTokenizer
+
+from powerbert.errors import ModelError
+from powerbert.models import load_tokenizer
+
+
+def test_settings_of_the_tokenizer_file_are_reset(tokenizer, tmp_path):
+    changed = BertTokenizer(vocab=tokenizer.get_vocab())
+    changed.backend_tokenizer.enable_truncation(4)
+    changed.backend_tokenizer.enable_padding(length=16)
+    changed.save_pretrained(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.backend_tokenizer.truncation is None
+    assert loaded.backend_tokenizer.padding is None
+    pieces = ["[CLS]", "the", "movie", "was", "good", "!", "[SEP]"]
+    assert loaded.convert_ids_to_tokens(loaded("The movie was good!")["input_ids"]) == pieces
+
+
+def test_pairs_have_token_types(tiny_checkpoint):
+    encoded = load_tokenizer(tiny_checkpoint)("good", "bad film")
+    assert encoded["token_type_ids"] == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_folder_without_a_tokenizer(tiny_bert, tmp_path):
+    tiny_bert.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=f"^model folder {tmp_path} has no tokenizer"):
+        load_tokenizer(tmp_path)
+
+
+def test_a_tokenizer_that_cannot_be_read(tiny_checkpoint, tmp_path):
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelError, match=f"^model folder {folder}: the tokenizer cannot be read"):
+        load_tokenizer(folder)

@@ -1,0 +1,98 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from powerbert.cli import CONFIG_FOLDER
+from powerbert.errors import DataError
+from powerbert.report.__main__ import report
+from powerbert.report.paper import comparison_table, setup
+from tests.report.records import point
+
+REPORTS = sorted(path.stem for path in (CONFIG_FOLDER / "report").glob("*.yaml"))
+
+
+def composed(config_name: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        return compose(config_name, overrides=list(overrides), return_hydra_config=True)
+
+
+def test_there_are_reports():
+    assert {"table1", "table2"} <= set(REPORTS)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_every_report_takes_records_and_a_folder(name, tmp_path):
+    cfg = composed("report", f"report={name}", "model=minilm_l6")
+    instantiate(cfg.report)([point("sst2", model="minilm_l6")], output=tmp_path / "files")
+    assert list((tmp_path / "files").iterdir())
+
+
+def test_prints_the_table_and_leaves_nothing_but_the_files_asked_for(tmp_path):
+    records = tmp_path / "my records"
+    records.mkdir()
+    (records / "one.json").write_text(json.dumps(point("rte", value=0.654, baseline=0.66)))
+    command = [sys.executable, "-m", "powerbert.report", "report=table1", "records=my records", "output=out"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "65.4" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"my records", "out"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"table1.csv", "table1.md"}
+
+
+def test_a_folder_that_is_missing_is_named():
+    with pytest.raises(DataError, match=r"^nowhere: there is no such folder of records"):
+        report(composed("report", "records=nowhere"))
+
+
+def sweep(experiment: str, *overrides: str) -> list[list[str]]:
+    """The overrides of each point that Hydra's sweeper would launch."""
+    cfg = composed("train", f"+experiment={experiment}")
+    assert cfg.hydra.mode == RunMode.MULTIRUN
+    params = [f"{key}={value}" for key, value in cfg.hydra.sweeper.params.items()]
+    parsed = OverridesParser.create().parse_overrides([*params, f"+experiment={experiment}", *overrides])
+    (points,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    return points
+
+
+@pytest.mark.parametrize(("experiment", "model"), [("table1", "bert_base"), ("table2", "albert_base")])
+def test_every_point_of_a_table_has_its_searchs_hyper_parameters(experiment, model):
+    points = [composed("train", *overrides) for overrides in sweep(experiment)]
+    assert [cfg.dataset.name for cfg in points] == list(comparison_table(experiment).comparisons)
+    for cfg in points:
+        name = cfg.dataset.name
+        search = composed("train", f"+experiment={name}_search")  # tests/test_config.py has their values
+        for key in ("learning_rate", "retention_learning_rate", "lambda", "batch_size", "stages"):
+            assert cfg[key] == search[key]
+        paper = setup().datasets[name]
+        assert (cfg.dataset.metric, cfg.dataset.max_length) == (paper.metric, paper.max_length)
+        assert cfg.measure.padded_batch_size == paper.batch_size
+        assert (cfg.measure.runs, cfg.measure.statistic) == (100, "mean")
+        assert instantiate(cfg.measure).runs == 100
+        assert (cfg.model.name, cfg.method.name) == (model, "power_bert")
+
+
+def test_the_command_line_wins_over_a_table():
+    points = sweep(
+        "table1", "dataset=rte,race", "seed=1,2", "lambda=0.5", "model=minilm_l6", "measure.runs=3"
+    )
+    assert len(points) == 4
+    for overrides, dataset, batch_size in zip(
+        points, ["rte", "rte", "race", "race"], [16, 16, 4, 4], strict=True
+    ):
+        cfg = composed("train", *overrides)
+        assert (cfg.dataset.name, cfg.batch_size) == (dataset, batch_size)
+        assert (cfg["lambda"], cfg.model.name, cfg.measure.runs) == (0.5, "minilm_l6", 3)
+
+
+def test_the_command_line_wins_over_a_search():
+    cfg = composed("train", "+experiment=rte_search", "lambda=0.5", "model=minilm_l6")
+    assert (cfg["lambda"], cfg.model.name, cfg.batch_size) == (0.5, "minilm_l6", 16)

@@ -1,0 +1,240 @@
+"""The three stages end to end on a tiny random model: reuse, resumption, repeatability, records."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from powerbert.config import check
+from powerbert.errors import ConfigError
+from powerbert.pipeline import run
+from powerbert.records import read_records
+from tests.test_config import composed
+
+WORDS = ("good", "great", "best", "love"), ("bad", "worst", "boring", "dull")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    """Sentences whose label hangs on one word, of uneven length, in the layout of `dataset=folder`."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for split, rows in (("train", 96), ("dev", 32)):
+        lines = ["text\tlabel"]
+        for number in range(rows):
+            label = number % 2
+            word = WORDS[1 - label][number // 2 % 4]
+            lines.append(
+                f"{'the film and the story ' * (number % 5)}is {word} {'as it was' * (number % 3)}\t{label}"
+            )
+        (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def overrides(corpus: Path, runs: Path, *more: str) -> list[str]:
+    return [
+        "model=tiny",
+        "dataset=folder",
+        f"dataset.source.path={corpus}",
+        "dataset.text_columns=[text]",
+        "dataset.label_names=[negative,positive]",
+        "dataset.max_length=32",
+        f"paths.runs={runs}",
+        "batch_size=16",
+        "learning_rate=1e-3",
+        "retention_learning_rate=0.05",
+        "lambda=0.01",
+        "trainer.max_epochs=2",
+        "trainer.enable_progress_bar=false",
+        "measure.runs=1",
+        "measure.warmup=0",
+        "measure.padded_batch_size=8",
+        "measure.dynamic_batches=2",
+        *more,
+    ]
+
+
+def train(corpus: Path, runs: Path, *more: str):
+    cfg = composed(runs, *overrides(corpus, runs, *more))
+    check(cfg)
+    return run(cfg)
+
+
+def comparable(record: dict) -> dict:
+    """What must be equal between two runs of the same configuration: all but times and places."""
+    return {key: value for key, value in record.items() if key not in ("latency", "environment", "config")}
+
+
+def artifacts(runs: Path) -> dict[str, float]:
+    """The finished artifacts and when they were written."""
+    return {path.parent.name: path.stat().st_mtime for path in runs.glob("artifacts/*/manifest.json")}
+
+
+@pytest.fixture(scope="module")
+def finished(corpus, tmp_path_factory):
+    """One undisturbed run."""
+    runs = tmp_path_factory.mktemp("runs")
+    return runs, train(corpus, runs)
+
+
+def test_writes_one_complete_record(finished):
+    runs, record = finished
+    (stored,) = read_records(runs / "records")
+    assert stored == json.loads(json.dumps(record))
+    assert record["method"] == "power_bert"
+    assert record["knob"] == {"lambda": 0.01}
+    configuration = record["retention_configuration"]
+    assert configuration == sorted(configuration, reverse=True)
+    assert len(configuration) == 3
+    assert configuration[-1] < 32, "lambda so large must eliminate something"
+    assert record["word_vectors"] == {"retained": sum(configuration), "baseline": 96}
+    assert record["flops"]["ratio"] > 1
+    assert set(record["latency"]) == {"padded", "dynamic"}
+    assert set(record["artifacts"]) == {"finetune", "search", "retrain"}
+    assert record["metric"]["value"] > 0.8, "the task hangs on one word"
+    assert str(Path.cwd()) not in json.dumps(record["config"]["model"])
+
+
+def test_the_record_holds_the_metric_of_the_saved_model(finished, corpus):
+    from powerbert.predict import Predictor
+
+    runs, record = finished
+    predictor = Predictor(runs / "artifacts" / record["artifacts"]["retrain"])
+    lines = [line.split("\t") for line in (corpus / "dev.tsv").read_text().splitlines()[1:]]
+    predictions = predictor([(text,) for text, _ in lines])
+    right = [
+        p["label"] == ("negative", "positive")[int(label)]
+        for p, (_, label) in zip(predictions, lines, strict=True)
+    ]
+    assert sum(right) / len(right) == pytest.approx(record["metric"]["value"])
+
+
+def test_the_same_again_does_nothing(finished, corpus, caplog):
+    runs, record = finished
+    before = artifacts(runs)
+    with caplog.at_level("INFO"):
+        assert comparable(train(corpus, runs)) == comparable(record)
+    assert artifacts(runs) == before
+    assert caplog.text.count("reused") == 4
+    assert len(read_records(runs / "records")) == 1
+
+
+def test_another_lambda_searches_and_retrains_only(finished, corpus):
+    runs, _ = finished
+    before = artifacts(runs)
+    record = train(corpus, runs, "lambda=0.02")
+    new = {name.split("-")[2] for name in artifacts(runs).keys() - before.keys()}
+    assert new == {"search", "retrain"}
+    assert record["knob"] == {"lambda": 0.02}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed=1",
+        "learning_rate=2e-3",
+        "batch_size=8",
+        "weight_decay=0",
+        "dataset.max_length=24",
+        "trainer.max_epochs=1",
+        "stages.finetune.max_epochs=1",
+        "trainer.limit_train_batches=2",
+        "+trainer.accumulate_grad_batches=2",
+    ],
+)
+def test_what_influences_the_fine_tuning_gives_another_artifact(finished, corpus, change):
+    runs, _ = finished
+    before = artifacts(runs)
+    train(corpus, runs, change.lstrip("+"), "stage=finetune")
+    assert len(artifacts(runs)) == len(before) + 1
+
+
+@pytest.mark.parametrize(
+    "change", ["trainer.log_every_n_steps=1", "lambda=0.5", "retention_learning_rate=0.1"]
+)
+def test_what_does_not_influence_the_fine_tuning_reuses_it(finished, corpus, change):
+    runs, _ = finished
+    before = artifacts(runs)
+    train(corpus, runs, change, "stage=finetune")
+    assert artifacts(runs) == before
+
+
+def test_a_changed_dataset_is_never_taken_for_the_old_one(finished, corpus, tmp_path):
+    runs, _ = finished
+    changed = tmp_path / "corpus"
+    changed.mkdir()
+    for split in ("train", "dev"):
+        text = (corpus / f"{split}.tsv").read_text()
+        (changed / f"{split}.tsv").write_text(text.replace("dull", "dull very"))
+    before = artifacts(runs)
+    train(changed, runs, "stage=finetune")
+    assert len(artifacts(runs)) == len(before) + 1
+
+
+def test_search_stops_after_the_search_and_retrain_goes_on(finished, corpus, tmp_path, caplog):
+    _, record = finished
+    with caplog.at_level("INFO"):
+        assert train(corpus, tmp_path, "stage=search") is None
+    assert f"retention configuration {tuple(record['retention_configuration'])}" in caplog.text
+    before = artifacts(tmp_path)
+    assert len(before) == 2
+    assert comparable(train(corpus, tmp_path)) == comparable(record), "same seed, same record, bit for bit"
+    assert before.items() <= artifacts(tmp_path).items()
+
+
+def test_a_given_configuration_skips_the_search(finished, corpus):
+    runs, _ = finished
+    record = train(corpus, runs, "elimination.retention_configuration=[20,10,3]")
+    assert record["retention_configuration"] == [20, 10, 3]
+    assert set(record["artifacts"]) == {"finetune", "retrain"}
+    assert record["knob"] == {}
+    with pytest.raises(ConfigError, match="has no stage 'search'"):
+        train(corpus, runs, "elimination.retention_configuration=[20,10,3]", "stage=search")
+
+
+def test_released_preset_runs_and_starts_from_the_searched_weights(finished, corpus):
+    runs, _ = finished
+    record = train(corpus, runs, "elimination=released")
+    manifest = json.loads((runs / "artifacts" / record["artifacts"]["retrain"] / "manifest.json").read_text())
+    assert manifest["parents"] == [record["artifacts"]["search"]]
+
+
+def test_bf16_mixed_runs(finished, corpus):
+    runs, _ = finished
+    record = train(corpus, runs, "trainer.precision=bf16-mixed", "trainer.max_epochs=1")
+    assert record["config"]["trainer"]["precision"] == "bf16-mixed"
+
+
+def spawn(corpus: Path, runs: Path, *more: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "powerbert.train", *overrides(corpus, runs, *more)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ)
+
+
+@pytest.mark.parametrize("stage", ["finetune", "search", "retrain"])
+def test_a_run_killed_within_a_stage_goes_on_to_the_same_record(finished, corpus, tmp_path, stage):
+    _, undisturbed = finished
+    process = spawn(corpus, tmp_path)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(f"artifacts/*-{stage}-*.partial/checkpoints/last.ckpt")):
+        assert process.poll() is None, process.stdout.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert comparable(train(corpus, tmp_path)) == comparable(undisturbed)
+    assert not list(tmp_path.glob("artifacts/*.partial"))
+
+
+def test_two_processes_train_each_stage_once(finished, corpus, tmp_path):
+    _, undisturbed = finished
+    processes = [spawn(corpus, tmp_path) for _ in range(2)]
+    logs = [process.communicate(timeout=240)[0].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], logs
+    for stage in ("finetune", "search", "retrain"):
+        assert sum(f"{stage}: training" in log for log in logs) == 1
+    (record,) = read_records(tmp_path / "records")
+    assert comparable(record) == comparable(undisturbed)
