@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: tiny random BERTs, in memory and as a checkpoint folder with a tokenizer."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,11 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from powerbert.models.tiny import tiny, tiny_config, tiny_tokenizer
+
+# One thread for each test process and for those it starts: tiny models gain nothing from more, and workers
+# running side by side lose much by waiting for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture

@@ -30,12 +30,15 @@ def entry_point(task: Callable[[DictConfig], object], config_name: str) -> None:
         config_name: the primary yaml under `conf/`.
     """
     failures: list[str] = []
+    sweeping = False
 
     def guarded(cfg: DictConfig) -> None:
+        nonlocal sweeping
+        sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             task(cfg)
         except Exception as error:
-            if HydraConfig.get().mode != RunMode.MULTIRUN:
+            if not sweeping:
                 if not isinstance(error, UserError):
                     raise
                 log.error("error: %s", error)
@@ -46,7 +49,7 @@ def entry_point(task: Callable[[DictConfig], object], config_name: str) -> None:
 
     hydra.main(version_base="1.3", config_path=str(CONFIG_FOLDER), config_name=config_name)(guarded)()
     if failures:
-        if len(failures) > 1 or "-m" in sys.argv or "--multirun" in sys.argv:
+        if sweeping:
             print(f"{len(failures)} point(s) of the sweep failed:", *failures, sep="\n  ", file=sys.stderr)
         sys.exit(1)
 

@@ -37,7 +37,7 @@ def test_order_depends_on_seed_and_epoch_alone():
 def test_batches_are_of_like_length_and_mixed():
     groups = batches(LengthGroupedSampler(LENGTHS, 16, seed=1), 16)
     assert padding(groups) < 0.1 < padding([list(range(i, min(i + 16, 1003))) for i in range(0, 1003, 16)])
-    longest = [max(LENGTHS[group]) for group in groups]
+    longest = [max(LENGTHS[group]) for group in groups[:40]]
     assert longest != sorted(longest)
     assert longest != sorted(longest, reverse=True)
     assert [len(group) for group in groups] == [16] * 62 + [11]

@@ -101,7 +101,7 @@ def test_stray_tab_in_a_test_file_is_never_left_out(write, tmp_path, cache):
 def test_label_outside_the_classes(write, tmp_path, cache):
     for name, content in FILES["wnli"].items():
         write(name, content.replace("\t1\n", "\t2\n"))
-    with pytest.raises(DataError, match=r"WNLI/train\.tsv, row 1 \(line 2\): label in column 'label' '2'"):
+    with pytest.raises(DataError, match=r"WNLI/train\.tsv, row 1 \(line 2\): column 'label': label '2'"):
         GlueSource("wnli", ["not_entailment", "entailment"], cache, folder=tmp_path).load()
 
 

@@ -119,6 +119,11 @@ def test_blank_line_of_a_single_column_is_an_empty_text(write):
             '{"text": "one", "label": 0}\n{"text"\n',
             r"row 2 \(line 2\): is not one JSON object on one line",
         ),
+        (
+            "a.jsonl",
+            '{"label": ' + "1" * 5000 + "}\n",
+            r"row 1 \(line 1\): is not one JSON object on one line",
+        ),
         ("a.jsonl", '["one", 0]\n', r"row 1 \(line 1\): is not a JSON object"),
         ("a.parquet", "no parquet", r"a\.parquet: is not a Parquet file"),
         ("a.xlsx", "text", r"a\.xlsx: unknown kind of file"),

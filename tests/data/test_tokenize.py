@@ -1,6 +1,6 @@
 import pytest
 from datasets import Dataset
-from transformers import BertTokenizer
+from transformers import BertTokenizer, ByT5Tokenizer
 
 from powerbert.data import load_texts, row_lengths, tokenize
 from powerbert.data.tokenize import count_word_pieces
@@ -106,3 +106,11 @@ def test_load_texts(task):
 def test_texts_that_do_not_fit(texts, task, message):
     with pytest.raises(DataError, match=message):
         load_texts(texts, task)
+
+
+def test_tokenizer_written_in_python(task):
+    """Not every model's tokenizer has a fast backend; this one takes bytes."""
+    rows = Dataset.from_dict({"text": ["abc", "a" * 20]})
+    tokenised = tokenize(rows, task, ByT5Tokenizer(), max_length=8)
+    assert [len(ids) for ids in tokenised["input_ids"]] == [4, 8]
+    assert row_lengths(tokenised).tolist() == [4, 21]

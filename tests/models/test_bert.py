@@ -112,6 +112,11 @@ def test_eliminates_from_each_choice_by_itself(tiny_bert_config, tmp_path):
     assert output.logits.shape == (2, 2)
     apart = [model(**{key: value[:1, i : i + 1] for key, value in choices.items()}).logits for i in (0, 1)]
     torch.testing.assert_close(output.logits[:1], torch.cat(apart, dim=1), atol=1e-5, rtol=0)
+    assert [encoder.positions.shape for encoder in model.retained_word_vectors(**choices)] == [
+        (4, 8),
+        (4, 5),
+        (4, 2),
+    ]
     model.bert.config.retention_configuration = [12, 12, 12]
     torch.testing.assert_close(model(**choices).logits, host(**choices).logits, atol=1e-5, rtol=0)
     model.save_pretrained(tmp_path / "saved")
@@ -137,4 +142,5 @@ def test_a_saved_folder_works_after_importing_the_package(power_bert, tokenizer,
     tokenizer.save_pretrained(tmp_path)
     run = subprocess.run([sys.executable, "-c", USE, tmp_path], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["PowerBertForSequenceClassification", "BertTokenizer"]
+    (tmp_path / "tokenizer_config.json").unlink()
     assert type(AutoTokenizer.from_pretrained(tmp_path)) is BertTokenizer

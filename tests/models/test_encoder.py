@@ -105,6 +105,16 @@ def test_significance_is_taken_before_dropout(tiny_bert, hidden):
         torch.testing.assert_close(attention.sum(dim=-1), torch.ones(2, 4, N))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_attention_probabilities_are_float32_at_least(tiny_bert, hidden, dtype):
+    host, seen = bert_encoder(tiny_bert.to(dtype).bert.encoder.layer[0]), []
+    output, _, _ = encode_and_extract(
+        host, hidden.to(dtype), None, K, lambda a, mask: seen.append(a.dtype) or falling(a, mask)
+    )
+    assert seen == [torch.promote_types(dtype, torch.float32)]
+    assert output.dtype == dtype
+
+
 @pytest.mark.parametrize("run", ["dense", "extract", "soft-extract"])
 def test_attention_dropout_is_that_of_the_host(host, hidden, run):
     runs = {

@@ -70,6 +70,16 @@ def test_a_host_of_another_task_gets_a_head_of_its_own(finetuned, tiny_bert):
     assert model.config.problem_type == "regression"
 
 
+def test_labels_of_another_task_are_forgotten(tiny_checkpoint, tmp_path):
+    load_host_model(tiny_checkpoint, num_labels=1, problem_type="regression").save_pretrained(
+        tmp_path / "stsb"
+    )
+    config = load_host_model(tmp_path / "stsb", num_labels=3).config
+    assert config.problem_type is None
+    assert config.label2id == {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}
+    assert load_host_model(tmp_path / "stsb").config.problem_type == "regression"
+
+
 def test_a_host_for_multiple_choice(finetuned):
     model = load_host_model(finetuned, task="multiple_choice", **CLASSES)
     assert type(model).__name__ == "BertForMultipleChoice"

@@ -195,8 +195,12 @@ def test_attention_matrices_are_refused(power_bert):
 
 
 def test_hidden_states_grow_shorter(power_bert):
-    output = power_bert(**HARD)(**padded(ragged_inputs()), output_hidden_states=True)
+    model, batch = power_bert(**HARD), padded(ragged_inputs())
+    assert model(**batch).hidden_states is None
+    output = model(**batch, output_hidden_states=True)
     assert [state.shape[1] for state in output.hidden_states] == [12, 8, 5, 2]
+    model.config.output_hidden_states = True
+    assert len(model(**batch).hidden_states) == 4
 
 
 def test_an_input_of_padding_alone_disturbs_no_other(power_bert, variant):

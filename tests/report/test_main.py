@@ -30,9 +30,17 @@ def test_there_are_reports():
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_every_report_takes_records_and_a_folder(name, tmp_path):
-    cfg = composed("report", f"report={name}", "model=minilm_l6")
-    instantiate(cfg.report)([point("sst2", model="minilm_l6")], output=tmp_path / "files")
+    instantiate(composed("report", f"report={name}").report)([], output=tmp_path / "files")
     assert list((tmp_path / "files").iterdir())
+
+
+@pytest.mark.parametrize("override", ["model=minilm_l6", "report.model=minilm_l6"])
+def test_the_model_can_be_chosen(override, capsys):
+    records = [point(value=0.654), point(value=0.567, model="minilm_l6")]
+    instantiate(composed("report", "report=table1", override).report)(records)
+    printed = capsys.readouterr().out
+    assert "56.7" in printed
+    assert "65.4" not in printed
 
 
 def test_prints_the_table_and_leaves_nothing_but_the_files_asked_for(tmp_path):

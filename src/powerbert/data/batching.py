@@ -177,4 +177,4 @@ def _share(order: np.ndarray, rank: int, world_size: int) -> np.ndarray:
     equally many.
     """
     missing = -len(order) % world_size
-    return np.concatenate([order, order[:missing]])[rank::world_size]
+    return np.resize(order, len(order) + missing)[rank::world_size]  # repeats in a circle

@@ -86,10 +86,13 @@ class TextDataModule(LightningDataModule):
         for split in splits:
             self._check(split)
         self.max_length = self._resolve_max_length()
-        for split in splits:
-            rows = tokenize(self.texts[split], self.task, self.tokenizer, self.max_length)
-            self.dataset[split] = rows
-            self.truncated[split] = float(np.mean(row_lengths(rows) > self.max_length))
+        dataset = {
+            split: tokenize(self.texts[split], self.task, self.tokenizer, self.max_length) for split in splits
+        }
+        self.truncated = {
+            split: float(np.mean(row_lengths(rows) > self.max_length)) for split, rows in dataset.items()
+        }
+        self.dataset = dataset
         shares = ", ".join(f"{share:.2%} of {split}" for split, share in self.truncated.items())
         log.info("%s: max_length %d truncates %s", self.task.name, self.max_length, shares)
 

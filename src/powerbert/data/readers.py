@@ -228,7 +228,7 @@ def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         number += 1
         try:
             values = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise _error_at(path, number, line, f"is not one JSON object on one line ({error})") from None
         if not isinstance(values, dict):
             raise _error_at(path, number, line, "is not a JSON object with the columns as its keys")

@@ -165,5 +165,5 @@ def _example(row: Row, columns: Mapping[str, str], labels: tuple[str, LabelParse
         try:
             example["label"] = parse(row.values[column])
         except ValueError as error:
-            raise row.error(f"label in column '{column}' {error}") from None
+            raise row.error(f"column '{column}': label {error}") from None
     return example

@@ -68,4 +68,4 @@ def retained_positions(scores: Tensor, mask: Tensor | None, k: int) -> Tensor:
     Returns:
         Increasing positions, [B, min(k, N)]. An input of fewer real words than k keeps padding beside them.
     """
-    return order_by_significance(scores, mask)[:, :k]
+    return order_by_significance(scores, mask)[:, :k].sort(dim=1).values

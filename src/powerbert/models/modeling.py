@@ -154,15 +154,21 @@ class PowerTaskMixin:
         """The retention parameters of a model that searches, else None."""
         return self.base_model.soft_extract
 
+    @torch.no_grad()
     def retained_word_vectors(self, **inputs: Tensor) -> tuple[Retained, ...]:
-        """Which word-vectors leave each encoder, for inputs as ``forward`` takes them (without labels).
+        """Which word-vectors leave each encoder.
+
+        Args:
+            **inputs: ``input_ids`` and what else ``forward`` takes for each word, [B, N]; [B, choices, N] for
+                multiple choice, whose choices count as inputs of their own.
 
         Raises:
             ValueError: If the model has neither a retention configuration nor soft-extract layers.
         """
         if not self.base_model.eliminates:
             raise ValueError("the model eliminates nothing: its config has no retention_configuration")
-        return self.base_model(**inputs, output_retained=True).retained
+        sequences = {name: value.flatten(0, -2) for name, value in inputs.items()}
+        return self.base_model(**sequences, output_retained=True).retained
 
 
 def _trace(

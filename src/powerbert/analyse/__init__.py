@@ -1,0 +1,1 @@
+"""The paper's analyses, made from a trained model and its inputs."""

@@ -1,0 +1,98 @@
+"""Figure 2: how alike an input's word-vectors are after each encoder (section 2, diffusion)."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn import functional as F
+
+from powerbert.analyse.figures import BLUE, new_figure, number_encoders, save
+from powerbert.analyse.subject import Subject
+
+
+def run(subject: Subject, output: Path) -> pd.DataFrame:
+    """Measures the similarity and writes `cosine.csv`, `.png` and `.svg`.
+
+    Each input counts equally: first the mean over the pairs of an input, then over the inputs. In the paper,
+    whose inputs are all padded to l words, this is the mean over all pairs; here padding is left out, and the
+    mean over all pairs would be one of the long inputs mostly.
+
+    Args:
+        subject: a fine-tuned model, or one that eliminates word-vectors (with fewer pairs then).
+        output: the folder for the files.
+
+    Returns:
+        The table, one row per encoder: `encoder`, `cosine_similarity`, `standard_deviation` over the inputs,
+        and `inputs`, the number of those that have at least two word-vectors there.
+    """
+    similarities = similarity_by_encoder(subject)
+    table = summarise(similarities)
+    save(_draw(table, subject.title), table, output, "cosine")
+    return table
+
+
+@torch.inference_mode()
+def similarity_by_encoder(subject: Subject) -> Tensor:
+    """The mean similarity of each input's pairs after each encoder, [L, inputs]; NaN without a pair."""
+    columns = []
+    for batch in subject.batches("Cosine similarity"):
+        states = encoder_outputs(subject.model.base_model, batch)
+        columns.append(torch.stack([mean_pairwise_cosine(*state) for state in states]).cpu())
+    return torch.cat(columns, dim=1)
+
+
+def encoder_outputs(base_model: torch.nn.Module, batch: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """The word-vectors [B, K, D] that each encoder outputs, with the mask [B, K] of the real ones."""
+    if getattr(base_model, "eliminates", False):
+        outputs = base_model(**batch, output_hidden_states=True, output_retained=True)
+        masks = [retained.mask for retained in outputs.retained]
+    else:
+        outputs = base_model(**batch, output_hidden_states=True)
+        masks = [batch["attention_mask"].bool()] * (len(outputs.hidden_states) - 1)
+    return list(zip(outputs.hidden_states[1:], masks, strict=True))
+
+
+def mean_pairwise_cosine(word_vectors: Tensor, mask: Tensor) -> Tensor:
+    """The mean cosine similarity over all pairs of an input's real word-vectors.
+
+    All products of two of an input's n unit vectors u add up to |sum u|^2: those of the n vectors with
+    themselves, and each of the n(n - 1) / 2 pairs twice.
+
+    Args:
+        word_vectors: [B, N, D].
+        mask: True where a word is real, [B, N].
+
+    Returns:
+        [B]; NaN for an input with fewer than two real words.
+    """
+    units = F.normalize(word_vectors.float(), dim=-1) * mask.unsqueeze(-1)
+    count = mask.sum(dim=1)
+    pairs_twice = count * (count - 1)
+    mean = (units.sum(dim=1).square().sum(dim=-1) - count) / pairs_twice
+    return mean.masked_fill(pairs_twice == 0, torch.nan)
+
+
+def summarise(similarities: Tensor) -> pd.DataFrame:
+    """The table of `run` from the similarities, [L, inputs]."""
+    inputs = pd.DataFrame(similarities.double().numpy()).T
+    return pd.DataFrame(
+        {
+            "encoder": range(1, len(similarities) + 1),
+            "cosine_similarity": inputs.mean(),
+            "standard_deviation": inputs.std(ddof=0),
+            "inputs": inputs.count(),
+        }
+    )
+
+
+def _draw(table: pd.DataFrame, title: str) -> Figure:
+    with new_figure(max(4.5, 0.5 * len(table) + 1), 3) as figure:
+        axes = figure.add_subplot(title=title, ylabel="mean cosine similarity")
+        bars = axes.bar(table["encoder"], table["cosine_similarity"], width=0.7, color=BLUE)
+        values = ["none" if pd.isna(value) else f"{value:.2f}" for value in table["cosine_similarity"]]
+        axes.bar_label(bars, values, padding=2, fontsize=8)
+        axes.set_ylim(min(0, table["cosine_similarity"].min(skipna=True)), 1)
+        number_encoders(axes, len(table))
+    return figure

@@ -1,0 +1,78 @@
+"""Every analysis through its configuration, as the command line runs it."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from powerbert.analyse.__main__ import analyse, output_folder, quoted
+from powerbert.cli import CONFIG_FOLDER
+from powerbert.errors import UserError
+
+ANALYSES = sorted(path.stem for path in (CONFIG_FOLDER / "analysis").glob("*.yaml"))
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        return compose("analyse", overrides=list(overrides))
+
+
+def test_the_paper_s_analyses_exist():
+    assert {"cosine", "mutual_information", "trace", "retention"} <= set(ANALYSES)
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_each_analysis_leaves_a_table_and_a_figure(name, finetuned, retrained, tmp_path):
+    artifact = retrained if name in ("trace", "retention") else finetuned
+    analyse(composed(f"analysis={name}", f"artifact={artifact}", f"paths.runs={tmp_path}", "limit=4"))
+    written = {path.name for path in (tmp_path / "analysis" / artifact.name).iterdir()}
+    assert {f"{name}.csv", f"{name}.png", f"{name}.svg"} <= written
+
+
+def test_a_dataset_of_the_group_takes_the_place_of_the_artifact_s(finetuned, corpus, tmp_path):
+    cfg = composed(
+        "analysis=cosine",
+        f"artifact={finetuned}",
+        "dataset=folder",
+        f"dataset.source.path={corpus}",
+        "dataset.max_length=8",
+        "split=train",
+        f"output={tmp_path}/out",
+        f"paths.runs={tmp_path}",
+    )
+    analyse(cfg)
+    assert (tmp_path / "out" / "cosine.csv").read_text().splitlines()[1].endswith(",3")
+
+
+def test_settings_reach_the_analysis(finetuned, tmp_path):
+    analyse(
+        composed(
+            "analysis=mutual_information",
+            "analysis.encoders=[2]",
+            "analysis.positions=[3,5]",
+            f"artifact={finetuned}",
+            f"output={tmp_path}",
+        )
+    )
+    lines = (tmp_path / "mutual_information.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [["2", "3"], ["2", "5"]]
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_without_an_artifact_there_is_one_message(name, tmp_path):
+    with pytest.raises(UserError, match=r"^artifact"):
+        analyse(composed(f"analysis={name}", f"output={tmp_path}"))
+
+
+def test_files_of_different_artifacts_do_not_meet():
+    assert output_folder(composed("analysis=cosine", "artifact=a/one/")) == Path("runs/analysis/one")
+    assert output_folder(composed("analysis=retention", "artifact=[a/one,a/two]")) == Path("runs/analysis")
+    assert output_folder(composed("analysis=cosine", "artifact=a", "output=here")) == Path("here")
+
+
+def test_texts_and_folders_are_quoted_but_lists_are_not():
+    assert quoted(["text=It's 5, really", "artifact=my runs/a=b"]) == [
+        'text="It\'s 5, really"',
+        'artifact="my runs/a=b"',
+    ]
+    assert quoted(["artifact=[a,b]", "limit=3"]) == ["artifact=[a,b]", "limit=3"]

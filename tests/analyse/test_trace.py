@@ -1,0 +1,140 @@
+import io
+import re
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from powerbert.analyse.page import write_page
+from powerbert.analyse.subject import Subject
+from powerbert.analyse.survival import Piece, Trace, trace_inputs, trace_pieces
+from powerbert.analyse.trace import print_traces, run, words_at
+from powerbert.errors import ConfigError
+
+TRACE = Trace(
+    "input 1",
+    (
+        Piece("[CLS]", False, 2),
+        Piece("un", False, 0),
+        Piece("seen", True, 1),
+        Piece("<b>", False, 2),
+        Piece("[SEP]", False, 0),
+    ),
+    {"label": "positive", "score": 0.875},
+    "negative",
+)
+
+
+@pytest.fixture
+def predictor(retrained):
+    return Subject(str(retrained)).predictor
+
+
+def test_pieces_are_the_words_of_the_text(predictor):
+    text = "The  film isn't good"
+    pieces = trace_pieces(predictor, (text,))
+    words = ["[CLS]", "The", "film", "is", "n", "'", "t", "good", "[SEP]"]
+    assert [piece.text for piece in pieces] == words
+    assert [piece.text for piece in pieces if piece.joined] == ["n", "'", "t"]
+
+
+def test_a_piece_survives_as_the_model_says(predictor):
+    texts = ("the film was a great story", "but the end is bad")
+    pieces = trace_pieces(predictor, texts)
+    assert len(pieces) == 16, "truncated as in training"
+    encoded = predictor.tokenizer(*texts, truncation=True, max_length=16, return_tensors="pt")
+    for encoder, (positions, _) in enumerate(predictor.model.retained_word_vectors(**encoded), start=1):
+        left = [position for position, piece in enumerate(pieces) if piece.survives >= encoder]
+        assert left == positions[0].tolist()
+        assert len(left) == [9, 5, 1][encoder - 1]
+    assert pieces[0] == Piece("[CLS]", False, 3)
+
+
+def test_verdict():
+    assert TRACE.verdict == "positive (0.88), labelled negative"
+    assert Trace("", (), {"value": 3.14159}, "2.50").verdict == "3.14, labelled 2.50"
+    assert Trace("", (), {"value": 3.14159}, None).verdict == "3.14"
+
+
+def test_choices_are_sequences_of_their_own(predictor):
+    predictor.task = type(predictor.task)(
+        "race", ("article", "choices"), ("A", "B"), "accuracy", 16, kind="multiple_choice"
+    )
+    calls = []
+
+    class Labeller:
+        task, tokenizer, model, max_length = predictor.task, predictor.tokenizer, predictor.model, 16
+
+        def __call__(self, rows):
+            calls.append(list(rows))
+            return [{"label": "A", "score": 0.5}] * len(calls[-1])
+
+    rows = [("a film", ["good", "bad"]), ("the end", ["best", "worst"])]
+    traces = trace_inputs(Labeller(), rows, [None, "B"])
+    headings = ["input 1 choice A", "input 1 choice B", "input 2 choice A", "input 2 choice B"]
+    assert [one.heading for one in traces] == headings
+    assert [one.label for one in traces] == [None, None, "B", "B"]
+    assert "worst" in [piece.text for piece in traces[3].pieces]
+    assert calls == [rows]
+
+
+def test_eliminated_words_are_dots_where_piped_and_dim_on_a_terminal():
+    assert words_at(TRACE, 0, dots=True).plain == "[CLS] unseen <b> [SEP]"
+    assert words_at(TRACE, 1, dots=True).plain == "[CLS] ··seen <b> ·····"
+    assert words_at(TRACE, 2, dots=True).plain == "[CLS] ······ <b> ·····"
+    dimmed = words_at(TRACE, 2, dots=False)
+    assert dimmed.plain == "[CLS] unseen <b> [SEP]"
+    assert [(dimmed.plain[span.start : span.end], span.style) for span in dimmed.spans] == [
+        ("un", "dim"),
+        ("seen", "dim strike"),
+        ("[SEP]", "dim"),
+    ]
+
+
+def test_prints_every_encoder():
+    console = Console(file=io.StringIO(), width=60)
+    print_traces([TRACE], [3, 2], console)
+    text = console.file.getvalue()
+    assert "retention configuration (3, 2)" in text
+    assert "input 1: positive (0.88), labelled negative" in text
+    counts = [re.match(r" *(\d?) +(\d) +\[CLS\]", line) for line in text.splitlines()]
+    assert [match.groups() for match in counts if match] == [("", "5"), ("1", "3"), ("2", "2")]
+    assert "\x1b" not in text
+
+
+def test_page_shows_text_as_text_and_needs_nothing_else(tmp_path):
+    hostile = Trace(
+        "", (Piece("<script>alert(1)</script>", False, 1),), {"label": "<i>&", "score": 1.0}, "<u>"
+    )
+    write_page(tmp_path / "trace.html", "<model>", [3, 2], [hostile, TRACE])
+    page = (tmp_path / "trace.html").read_text(encoding="utf-8")
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 3
+    assert not re.search(r"<(script|i|u|b|model|link|img)\b", page)
+    assert "http" not in page
+    assert '<s class="now">un</s><span>seen</span> <span>&lt;b&gt;</span> <s class="now">[SEP]</s>' in page
+    assert '<s>un</s><s class="now">seen</s> <span>&lt;b&gt;</span> <s>[SEP]</s>' in page
+
+
+def test_traces_a_given_text(retrained, tmp_path, capsys):
+    (one,) = run(Subject(str(retrained)), tmp_path, text="a $great$ film <b>")
+    assert one.heading == ""
+    assert one.label is None
+    assert one.prediction["label"] in ("negative", "positive")
+    assert {path.suffix for path in tmp_path.glob("trace.*")} == {".html", ".csv", ".png", ".svg"}
+    table = pd.read_csv(tmp_path / "trace.csv")
+    assert table["piece"].tolist() == [piece.text for piece in one.pieces]
+    assert table["survives"].tolist() == [piece.survives for piece in one.pieces]
+    assert "retention configuration (9, 5, 1)" in capsys.readouterr().out
+
+
+def test_traces_some_inputs_of_the_dataset(retrained, tmp_path):
+    traces = run(Subject(str(retrained)), tmp_path, inputs=2)
+    assert [one.heading for one in traces] == ["input 1", "input 2"]
+    assert {one.label for one in traces} <= {"negative", "positive"}
+
+
+def test_refuses_a_model_that_eliminates_nothing(subject, make_artifact, tmp_path):
+    searched = Subject(str(make_artifact(soft_extract_length=16)))
+    for one in (subject, searched):
+        with pytest.raises(ConfigError, match=r"^artifact: .*has no retention configuration"):
+            run(one, tmp_path, text="good")

@@ -1,0 +1,154 @@
+"""The training loop: what decays, what is clipped, which epoch is kept."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule, seed_everything
+from torch.utils.data import DataLoader
+
+from powerbert.models import load_host_model, load_power_model
+from powerbert.stages import FineTune, Optimization, Retrain, Search
+from powerbert.stages.fit import fit
+
+TASK = SimpleNamespace(metric="accuracy", num_labels=2, is_regression=False, evaluation_split="dev")
+LENGTH = 12
+
+
+def batch(seed: int, size: int = 8) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    input_ids = torch.randint(5, 90, (size, LENGTH), generator=generator)
+    return {
+        "input_ids": input_ids,
+        "attention_mask": torch.ones_like(input_ids),
+        "labels": torch.randint(0, 2, (size,), generator=generator),
+    }
+
+
+class Data(LightningDataModule):
+    task = TASK
+
+    def train_dataloader(self):
+        return DataLoader([batch(seed) for seed in range(4)], batch_size=None)
+
+    def val_dataloader(self):
+        return DataLoader([batch(seed) for seed in range(10, 14)], batch_size=None)
+
+
+@pytest.fixture
+def finetuned(tiny_checkpoint, tmp_path) -> str:
+    seed_everything(0, verbose=False)
+    load_host_model(tiny_checkpoint, num_labels=2).save_pretrained(tmp_path / "finetuned")
+    return str(tmp_path / "finetuned")
+
+
+SETTINGS = {
+    "max_epochs": 2,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "accelerator": "cpu",
+    "num_sanity_val_steps": 0,
+}
+
+
+def searching(finetuned: str, lambda_: float = 0.01, learning_rate: float = 0.5) -> Search:
+    model = load_power_model(finetuned, soft_extract_length=LENGTH)
+    optimization = Optimization(1e-3, warmup_ratio=0.0)
+    return Search(model, TASK, optimization, lambda_=lambda_, retention_learning_rate=learning_rate)
+
+
+def test_the_search_adds_the_mass_weighted_regularizer(finetuned):
+    stage = searching(finetuned, lambda_=0.25)
+    stage.eval()
+    with torch.no_grad():
+        stage.soft_extract.retention_parameters[1].fill_(0.5)
+        plain = stage.model(**batch(0)).loss
+        mass = LENGTH * (1 * 1.0 + 2 * 0.5 + 3 * 1.0)
+        assert stage.loss(batch(0)).item() == pytest.approx(plain.item() + 0.25 * mass, rel=1e-5)
+
+
+def test_parameter_groups_cover_all_once_and_only_matrices_decay(finetuned):
+    stage = searching(finetuned)
+    groups = stage.parameter_groups()
+    grouped = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in stage.model.parameters())
+    assert [group["weight_decay"] for group in groups] == [0.01, 0.0, 0.0]
+    assert all(parameter.ndim > 1 for parameter in groups[0]["params"])
+    assert groups[2]["lr"] == 0.5
+    assert [p.shape for p in groups[2]["params"]] == [(3, LENGTH)]
+
+
+def test_retention_parameters_stay_in_bounds_and_the_mass_is_logged(finetuned, tmp_path):
+    stage = searching(finetuned)
+    seen = []
+    stage.on_train_batch_end = lambda *_: seen.append(stage.soft_extract.retention_parameters.detach().clone())
+    logged = {}
+    stage.log_dict = lambda values, **_: logged.update(values)
+    fit(stage, Data(), SETTINGS, [], tmp_path)
+    assert len(seen) == 8
+    assert all(0 <= r.min() and r.max() <= 1 for r in seen)
+    assert seen[0].min() < 0.6, "a step of 0.5 must show"
+    mass = seen[-1].sum(1).tolist()
+    assert stage.results()["mass"] == pytest.approx(mass)
+    assert [logged[f"search/mass_{j}"] for j in (1, 2, 3)] == pytest.approx(mass)
+
+
+def test_dropout_is_on_while_training_and_off_while_evaluating(finetuned, tmp_path):
+    stage = FineTune(load_host_model(finetuned), TASK, Optimization(1e-3))
+    assert not stage.model.training, "as from_pretrained leaves it"
+    modes = []
+    forward = stage.model.forward
+    stage.model.forward = lambda **inputs: (modes.append(stage.model.training), forward(**inputs))[1]
+    fit(stage, Data(), SETTINGS | {"max_epochs": 1}, [], tmp_path)
+    assert modes == [True] * 4 + [False] * 4 + [False] * 4, "training, dev epoch, evaluation of the kept weights"
+
+
+def scripted(stage, values):
+    """Makes the dev metric of each epoch what the test says."""
+    weights, remaining = [], iter(values)
+
+    def on_validation_epoch_end():
+        stage.metrics.reset()
+        weights.append({key: value.clone() for key, value in stage.model.state_dict().items()})
+        stage.log(f"{stage.name}/dev_accuracy", next(remaining))
+
+    stage.on_validation_epoch_end = on_validation_epoch_end
+    return weights
+
+
+@pytest.mark.parametrize("kind", [FineTune, Retrain])
+def test_the_best_epoch_on_dev_is_kept(kind, finetuned, tmp_path):
+    stage = kind(load_host_model(finetuned), TASK, Optimization(1e-2, warmup_ratio=0.0))
+    weights = scripted(stage, [0.3, 0.9, 0.5, 0.9])
+    fit(stage, Data(), SETTINGS | {"max_epochs": 3}, [], tmp_path)
+    kept = stage.model.state_dict()
+    assert all(torch.equal(kept[key], value) for key, value in weights[1].items())
+    assert not all(torch.equal(kept[key], value) for key, value in weights[2].items())
+
+
+def test_the_search_keeps_the_last_epoch(finetuned, tmp_path):
+    stage = searching(finetuned)
+    weights = scripted(stage, [0.9, 0.1, 0.1])
+    fit(stage, Data(), SETTINGS, [], tmp_path)
+    kept = stage.model.state_dict()
+    assert all(torch.equal(kept[key], value) for key, value in weights[1].items())
+
+
+def test_the_learning_rate_warms_up_and_decays_linearly(finetuned, tmp_path):
+    stage = FineTune(load_host_model(finetuned), TASK, Optimization(1.0e-3, warmup_ratio=0.25))
+    rates = []
+    stage.on_train_batch_end = lambda *_: rates.append(stage.trainer.optimizers[0].param_groups[0]["lr"])
+    fit(stage, Data(), SETTINGS, [], tmp_path)
+    assert rates == pytest.approx([5e-4, 1e-3, 8.33e-4, 6.67e-4, 5e-4, 3.33e-4, 1.67e-4, 0], abs=1e-5)
+
+
+def test_a_step_draws_the_same_whatever_came_before(finetuned):
+    stage = FineTune(load_host_model(finetuned), TASK, Optimization(1e-3), seed=7)
+    stage.model.train()
+    losses = []
+    for disturbance in (1, 2):
+        torch.manual_seed(disturbance)
+        stage.on_train_batch_start({}, 3)
+        losses.append(stage.loss(batch(0)).item())
+    stage.on_train_batch_start({}, 4)
+    assert losses[0] == losses[1] != stage.loss(batch(0)).item()
