@@ -94,6 +94,10 @@ def test_refuses_more_word_pieces_than_positions(tmp_path):
     with pytest.raises(ConfigError, match=r"^dataset\.max_length: 65 is beyond the 64 positions"):
         check_against_model(composed(tmp_path, "dataset.max_length=65"), MODEL)
     check_against_model(composed(tmp_path, "dataset.max_length=64"), MODEL)
+    chosen_by_rule = composed(tmp_path, "dataset.max_length=auto")
+    check_against_model(chosen_by_rule, MODEL)
+    with pytest.raises(ConfigError, match=r"^dataset\.max_length: 128 is beyond"):
+        check_against_model(chosen_by_rule, MODEL, max_length=128)
 
 
 def test_lambda_takes_any_float(tmp_path):

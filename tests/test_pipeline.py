@@ -124,12 +124,22 @@ def test_the_same_again_does_nothing(finished, corpus, caplog):
 
 
 def test_another_lambda_searches_and_retrains_only(finished, corpus):
-    runs, _ = finished
+    runs, first = finished
     before = artifacts(runs)
-    record = train(corpus, runs, "lambda=0.02")
+    record = train(corpus, runs, "lambda=0.0001")
+    assert record["knob"] == {"lambda": 0.0001}
+    assert record["retention_configuration"] != first["retention_configuration"]
     new = {name.split("-")[2] for name in artifacts(runs).keys() - before.keys()}
     assert new == {"search", "retrain"}
-    assert record["knob"] == {"lambda": 0.02}
+
+
+def test_a_lambda_that_finds_the_same_configuration_shares_the_retrained_model(finished, corpus):
+    runs, first = finished
+    before = artifacts(runs)
+    record = train(corpus, runs, "lambda=0.0101")
+    assert record["retention_configuration"] == first["retention_configuration"]
+    assert record["artifacts"]["retrain"] == first["artifacts"]["retrain"]
+    assert {name.split("-")[2] for name in artifacts(runs).keys() - before.keys()} == {"search"}
 
 
 @pytest.mark.parametrize(

@@ -32,20 +32,21 @@ def entry_point(task: Callable[[DictConfig], object], config_name: str) -> None:
     failures: list[str] = []
     sweeping = False
 
-    def guarded(cfg: DictConfig) -> None:
+    def guarded(cfg: DictConfig) -> object:
         nonlocal sweeping
         sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            task(cfg)
+            return task(cfg)
         except Exception as error:
             if not sweeping:
                 if not isinstance(error, UserError):
                     raise
                 log.error("error: %s", error)
                 failures.append(str(error))
-                return
+                return None
             log.error("error: %s", error, exc_info=not isinstance(error, UserError))
             failures.append(f"{' '.join(HydraConfig.get().overrides.task)}: {error}")
+            return None
 
     hydra.main(version_base="1.3", config_path=str(CONFIG_FOLDER), config_name=config_name)(guarded)()
     if failures:

@@ -58,18 +58,19 @@ def check(cfg: DictConfig) -> None:
         _whole(cfg.dataset, "max_length", low=3, prefix="dataset.")
 
 
-def check_against_model(cfg: DictConfig, model_config: Any) -> None:
+def check_against_model(cfg: DictConfig, model_config: Any, max_length: int | None = None) -> None:
     """Checks the values whose bounds the model's `config.json` gives.
 
     Args:
         cfg: the composed configuration.
         model_config: the transformers configuration of the pretrained model.
+        max_length: what the length rule chose, once it is known.
 
     Raises:
         ConfigError: for a `max_length` beyond the model's positions, or a retention configuration
             that grows, has the wrong length or an entry outside 1..max_length.
     """
-    length, positions = cfg.dataset.max_length, model_config.max_position_embeddings
+    length, positions = max_length or cfg.dataset.max_length, model_config.max_position_embeddings
     if model_config.model_type.endswith("roberta"):
         positions -= model_config.pad_token_id + 1  # RoBERTa's positions begin after the padding index
     if length != "auto" and length > positions:

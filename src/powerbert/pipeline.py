@@ -48,7 +48,8 @@ class Run:
         self.task = Task.from_config(cfg.dataset)
         self.source = instantiate(cfg.dataset.source)
         self.checkpoint = _obtain_inputs(cfg, self.source)
-        check_against_model(cfg, AutoConfig.from_pretrained(self.checkpoint))
+        self.model_config = AutoConfig.from_pretrained(self.checkpoint)
+        check_against_model(cfg, self.model_config)
         self.method: Method = instantiate(cfg.method)
         self.store = ArtifactStore(Path(cfg.paths.artifacts))
         self.loggers: list[Logger] | None = None
@@ -142,6 +143,7 @@ class Run:
                 seed=self.cfg.seed,
             )
             data.setup()
+            check_against_model(self.cfg, self.model_config, data.max_length)
             self._data[batch_size] = data
         return self._data[batch_size]
 

@@ -5,16 +5,19 @@ from omegaconf import DictConfig
 from powerbert.cli import entry_point
 
 
-def train(cfg: DictConfig) -> None:
-    """Runs one point of the trade-off and prints what came out."""
+def train(cfg: DictConfig) -> tuple[float, ...] | None:
+    """Runs one point of the trade-off, prints what came out, and returns what a sweeper asks for."""
     from powerbert.config import check  # heavy imports wait until Hydra has accepted the command line
+    from powerbert.objectives import objective_values
     from powerbert.pipeline import run
     from powerbert.report.table import print_summary
 
     check(cfg)
     record = run(cfg)
-    if record is not None:
-        print_summary(record)
+    if record is None:
+        return None
+    print_summary(record)
+    return objective_values(record, cfg.get("objectives", ()))
 
 
 if __name__ == "__main__":

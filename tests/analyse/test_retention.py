@@ -40,6 +40,7 @@ def test_writes_table_and_figure_of_records(tmp_path):
 def test_artifacts_side_by_side(retrained, make_artifact, tmp_path):
     other = make_artifact(retention_configuration=[4, 4, 2])
     table = run(tmp_path, artifacts=[str(retrained), str(other)])
+    assert table["run"].tolist() == [1, 1, 1, 2, 2, 2]
     assert table["retained"].tolist() == [9, 5, 1, 4, 4, 2]
     assert table["setting"].unique().tolist() == ["λ = 0.01, seed 7"]
     assert run_of_artifact(retrained).max_length == 16

@@ -12,7 +12,7 @@ def test_takes_the_dataset_that_the_artifact_was_trained_on(subject):
     assert all("labels" not in batch for batch in batches)
     assert subject.longest == 16
     assert batches[0]["attention_mask"].sum(dim=1).max() == 16
-    assert subject.title == f"tiny: folder, {ROWS} inputs of dev"
+    assert subject.title == f"tiny (finetune): folder, {ROWS} inputs of dev"
 
 
 def test_draws_inputs_at_random_and_keeps_their_order(finetuned):
@@ -31,7 +31,7 @@ def test_draws_inputs_at_random_and_keeps_their_order(finetuned):
 def test_another_dataset_and_split(finetuned, dataset, subject):
     given = {**dataset, "name": "other", "evaluation_split": "dev"}
     other = Subject(str(finetuned), dataset=given, split="train")
-    assert other.title == "tiny: other, 3 inputs of train"
+    assert other.title == "tiny (finetune): other, 3 inputs of train"
     with pytest.raises(DataError, match="dataset 'folder' has no split 'test'; it has train, dev"):
         Subject(str(finetuned), split="test").sample()
 

@@ -133,6 +133,12 @@ def test_traces_some_inputs_of_the_dataset(retrained, tmp_path):
     assert {one.label for one in traces} <= {"negative", "positive"}
 
 
+def test_refuses_a_number_of_inputs(retrained, tmp_path):
+    for inputs in (0, 1.5, "all"):
+        with pytest.raises(ConfigError, match=r"^analysis\.inputs: "):
+            run(Subject(str(retrained)), tmp_path, inputs=inputs)
+
+
 def test_refuses_a_model_that_eliminates_nothing(subject, make_artifact, tmp_path):
     searched = Subject(str(make_artifact(soft_extract_length=16)))
     for one in (subject, searched):

@@ -93,8 +93,8 @@ def test_stray_tab_names_file_and_row(write, tmp_path, cache):
 def test_stray_tab_in_a_test_file_is_never_left_out(write, tmp_path, cache):
     """A submission needs a prediction for every row."""
     for name, content in FILES["qqp"].items():
-        write(name, content.replace("When?", "When\t?"))
-    with pytest.raises(DataError, match=r"QQP/test\.tsv, row 1 \(line 2\): has 4 fields instead of 3"):
+        write(name, content.replace("When?", "How?\tWhy?\n1\tWhen\t?"))
+    with pytest.raises(DataError, match=r"QQP/test\.tsv, row 2 \(line 3\): has 4 fields instead of 3"):
         GlueSource("qqp", ["not_duplicate", "duplicate"], cache, folder=tmp_path).load()
 
 

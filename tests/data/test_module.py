@@ -1,4 +1,5 @@
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from powerbert.data import LengthGroupedSampler, TextDataModule
 from powerbert.data.folder import FolderSource
-from powerbert.errors import DataError
+from powerbert.errors import ConfigError, DataError
 from tests.data.conftest import WORDS, make_task
 
 
@@ -144,6 +145,22 @@ def test_second_setup_does_nothing(tokenizer):
     data.source = None
     data.setup("fit")
     assert data.dataset == before
+
+
+def test_processes_share_each_batch(tokenizer):
+    data = make_module(tokenizer)
+    data.setup()
+    whole = [batch["labels"].tolist() for batch in data.train_dataloader()]
+    parts, dev = [], []
+    for rank in range(2):
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        parts.append([batch["labels"].tolist() for batch in data.train_dataloader()])
+        dev += [row for batch in data.val_dataloader() for row in batch["labels"].tolist()]
+    assert [sorted(one + two) for one, two in zip(*parts, strict=True)] == [sorted(batch) for batch in whole]
+    assert set(dev) == set(range(101, 108))
+    data.trainer = SimpleNamespace(global_rank=0, world_size=3)
+    with pytest.raises(ConfigError, match="batch_size: 4 cannot be shared equally by 3 processes"):
+        data.train_dataloader()
 
 
 def test_empty_texts_and_texts_far_too_long_are_taken(tokenizer, write, tmp_path, cache):

@@ -2,6 +2,7 @@ import hashlib
 import io
 import subprocess
 import tarfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -76,7 +77,13 @@ def test_fetched_once_and_then_cached(sdist, cache):
 
 def test_many_at_once_fetch_once(sdist, cache, monkeypatch):
     fetched = []
-    monkeypatch.setattr(snippets, "_fetch", lambda folder: fetched.append(folder) or sdist)
+
+    def fetch(folder):
+        fetched.append(folder)
+        time.sleep(0.2)
+        return sdist
+
+    monkeypatch.setattr(snippets, "_fetch", fetch)
     with ThreadPoolExecutor(4) as pool:
         prints = list(pool.map(lambda _: SnippetsSource(cache).fingerprint(), range(4)))
     assert len(set(prints)) == 1

@@ -1,5 +1,6 @@
 """Figure 2: how alike an input's word-vectors are after each encoder (section 2, diffusion)."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -90,9 +91,10 @@ def summarise(similarities: Tensor) -> pd.DataFrame:
 def _draw(table: pd.DataFrame, title: str) -> Figure:
     with new_figure(max(4.5, 0.5 * len(table) + 1), 3) as figure:
         axes = figure.add_subplot(title=title, ylabel="mean cosine similarity")
-        bars = axes.bar(table["encoder"], table["cosine_similarity"], width=0.7, color=BLUE)
-        values = ["none" if pd.isna(value) else f"{value:.2f}" for value in table["cosine_similarity"]]
+        similarity = table["cosine_similarity"]
+        bars = axes.bar(table["encoder"], similarity.fillna(0), width=0.7, color=BLUE)
+        values = ["no pair" if math.isnan(value) else f"{value:.2f}" for value in similarity]
         axes.bar_label(bars, values, padding=2, fontsize=8)
-        axes.set_ylim(min(0, table["cosine_similarity"].min(skipna=True)), 1)
+        axes.set_ylim(min(0, similarity.min()), 1)
         number_encoders(axes, len(table))
     return figure

@@ -61,8 +61,8 @@ def run(
         records: a folder of records; those without a retention configuration are left out.
 
     Returns:
-        The table, one row per run and encoder: `dataset`, `model`, `setting`, `encoder`, `retained` and
-        `max_length`.
+        The table, one row per run and encoder: `run`, counted from 1, `dataset`, `model`, `setting`,
+        `encoder`, `retained` and `max_length`.
 
     Raises:
         ConfigError: unless either artifacts or records are given.
@@ -132,6 +132,7 @@ def tabulate(runs: Sequence[Run]) -> pd.DataFrame:
     """The table of `run`."""
     rows = [
         {
+            "run": number,
             "dataset": one.dataset,
             "model": one.model,
             "setting": one.setting,
@@ -139,7 +140,7 @@ def tabulate(runs: Sequence[Run]) -> pd.DataFrame:
             "retained": retained,
             "max_length": one.max_length,
         }
-        for one in runs
+        for number, one in enumerate(runs, start=1)
         for encoder, retained in enumerate(one.configuration, start=1)
     ]
     return pd.DataFrame(rows)

@@ -152,10 +152,11 @@ class Subject:
 
     @cached_property
     def name(self) -> str:
-        """The model's name for people."""
+        """The model's name for people, with the stage that it comes from."""
         if not (self.folder / MANIFEST).is_file():
             return self.folder.resolve().name
-        return Artifact.load(self.folder).manifest["config"]["model"]["name"]
+        manifest = Artifact.load(self.folder).manifest
+        return f"{manifest['config']['model']['name']} ({manifest['identity']['stage']})"
 
     @property
     def _split(self) -> str:

@@ -40,8 +40,10 @@ def run(
         A trace for each sequence: for each input, or each of its choices.
 
     Raises:
-        ConfigError: if the model has no retention configuration.
+        ConfigError: if the model has no retention configuration, or `inputs` cannot be meant.
     """
+    if isinstance(inputs, bool) or not isinstance(inputs, int) or inputs < 1:
+        raise ConfigError(f"analysis.inputs: {inputs!r} must be a whole number of at least 1")
     configuration = getattr(subject.model.config, "retention_configuration", None)
     if configuration is None:
         raise ConfigError(

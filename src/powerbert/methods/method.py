@@ -76,7 +76,7 @@ def finetune_plan(checkpoint: Path) -> StagePlan:
     """Stage 1, the same for every method, so that all start from one fine-tuned artifact."""
 
     def build(_: Artifacts, context: Context) -> Stage:
-        model = load_host_model(checkpoint, **context.task.model_fields())
+        model = load_host_model(checkpoint, context.task.kind, **context.task.model_fields())
         return FineTune(model, context.task, context.optimization, context.seed)
 
     return StagePlan("finetune", parents=(), influence=lambda _: {}, build=build)

@@ -1,6 +1,7 @@
 """Trains one stage with Lightning: resumable, keeping the right epoch."""
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from powerbert.stages.stage import Stage
 
 log = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and device lists, once a stage
+warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # between Lightning and torch; nothing to do
 
 Metrics = dict[str, dict[str, float]]
 
