@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: tiny random BERTs, in memory and as a checkpoint folder with a tokenizer."""
+"""Fixtures shared by all tests: tiny random BERTs, in memory and as a checkpoint folder; real data if any."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
-from powerbert.models.tiny import tiny, tiny_config, tiny_tokenizer
+from powerbert.models.tiny import tiny, tiny_config
+from powerbert.models.tiny_tokenizer import tiny_tokenizer
 
 # One thread for each test process and for those it starts: tiny models gain nothing from more, and workers
 # running side by side lose much by waiting for each other.
@@ -45,3 +46,23 @@ def tokenizer() -> BertTokenizer:
 def tiny_checkpoint(tmp_path_factory) -> Path:
     """Folder of a tiny random BERT without classifier (``BertModel``) with its tokenizer; read only."""
     return tiny(tmp_path_factory.mktemp("checkpoint") / "tiny")
+
+
+def _shared(variable: str, folder: str) -> Path:
+    return Path(os.environ.get(variable) or Path(__file__).parents[2] / "shared" / "data" / folder)
+
+
+@pytest.fixture(scope="session")
+def glue_dir() -> Path:
+    path = _shared("GLUE_DIR", "glue")
+    if not path.is_dir():
+        pytest.skip(f"no GLUE data at {path}; set GLUE_DIR")
+    return path
+
+
+@pytest.fixture(scope="session")
+def imdb_dir() -> Path:
+    path = _shared("IMDB_DIR", "imdb")
+    if not path.is_dir():
+        pytest.skip(f"no IMDB data at {path}; set IMDB_DIR")
+    return path

@@ -1,7 +1,12 @@
+import os
 import subprocess
 import sys
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from powerbert.cli import CONFIG_FOLDER, quote_values
 
@@ -24,17 +29,37 @@ def test_quotes_free_text_only(argument, quoted):
     assert quote_values({"text"}, [argument]) == [quoted]
 
 
-def test_hydra_reads_back_any_quoted_text():
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+@pytest.mark.parametrize(
+    ("argument", "quoted"),
+    [
+        ("artifact=[a,b]", "artifact=[a,b]"),
+        ("artifact=my runs/a=b", 'artifact="my runs/a=b"'),
+        ("text=[CLS]", 'text="[CLS]"'),
+    ],
+)
+def test_lists_are_left_to_hydra_where_they_may_be(argument, quoted):
+    assert quote_values({"text"}, [argument], or_lists={"artifact"}) == [quoted]
 
-    text = "100% (really?) {yes}: a=b, [c] 'd' \"e\" $f ~ é 😀"
+
+@example("100% (really?) {yes}: a=b, [c] 'd' \"e\" $f ~ é 😀")
+@example('"Great" he said, "really"')
+@example("'tis the season")
+@example("\\${HOME} \\\\${x\\")
+@given(
+    st.text(
+        st.sampled_from("ab \\${}\"',=:[]()~\n\té") | st.characters(exclude_categories=["Cs"]), min_size=1
+    )
+)
+def test_hydra_reads_back_any_text(text):
     (argument,) = quote_values({"text"}, [f"text={text}"])
-    assert OverridesParser.create().parse_override(argument).value() == text
+    assume(argument != f"text={text}")  # it is quoted already
+    value = OverridesParser.create().parse_override(argument).value()
+    assert OmegaConf.create({"text": value}).text == text
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "powerbert.train", *arguments], capture_output=True, text=True
+        [sys.executable, "-m", "powerbert.train", *arguments], capture_output=True, text=True, env=env
     )
 
 
@@ -52,8 +77,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_bad_value_ends_in_one_message_that_names_it(override, named, tmp_path):
     done = run("model=tiny", f"paths.runs={tmp_path}", override)
     assert done.returncode == 1
-    assert f"error: {named}" in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"error: {named}")
+    assert done.stderr.count("\n") == 1
+    assert "error" not in done.stdout
+    assert f"error: {named}" in next(tmp_path.glob("logs/*/*.log")).read_text()
     assert not (tmp_path / "artifacts").exists()
 
 
@@ -63,3 +90,20 @@ def test_a_failed_point_does_not_stop_the_sweep(tmp_path):
     assert "2 point(s) of the sweep failed" in done.stderr
     assert "lambda: -1 " in done.stderr
     assert "lambda: -2 " in done.stderr
+
+
+def test_without_hub_and_files_one_message_says_what_was_missing_and_what_runs_offline(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != "GLUE_DIR"}
+    environment |= {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
+    done = run("+experiment=rte_search", "lambda=0.001", f"paths.runs={tmp_path}", env=environment)
+    assert done.returncode == 1
+    message = done.stdout + done.stderr
+    for named in (
+        "google-bert/bert-base-uncased",
+        "GLUE_DIR",
+        "model.path=",
+        "model=minilm_l6",
+        "dataset=snippets",
+    ):
+        assert named in message
+    assert "Traceback" not in message

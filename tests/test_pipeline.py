@@ -100,7 +100,7 @@ def test_writes_one_complete_record(finished):
 
 
 def test_the_record_holds_the_metric_of_the_saved_model(finished, corpus):
-    from powerbert.predict import Predictor
+    from powerbert.predictor import Predictor
 
     runs, record = finished
     predictor = Predictor(runs / "artifacts" / record["artifacts"]["retrain"])

@@ -1,22 +1,26 @@
 """What every entry point shares: Hydra's key=value command line, and errors for people."""
 
 import logging
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from powerbert.errors import UserError
+from powerbert.errors import UserError, find_user_error
 
 log = logging.getLogger(__name__)
 
 _PACKAGED = Path(__file__).parent / "conf"
 CONFIG_FOLDER = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 """The yaml tree: inside an installed package, or at the top of a checkout."""
+
+_QUOTED = re.compile(r"""(["'])(\\.|(?!\1)[^\\])*\1""", re.DOTALL)
 
 
 def entry_point(task: Callable[[DictConfig], object], config_name: str) -> None:
@@ -37,14 +41,11 @@ def entry_point(task: Callable[[DictConfig], object], config_name: str) -> None:
         sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             return task(cfg)
-        except Exception as error:
-            if not sweeping:
-                if not isinstance(error, UserError):
-                    raise
-                log.error("error: %s", error)
-                failures.append(str(error))
-                return None
-            log.error("error: %s", error, exc_info=not isinstance(error, UserError))
+        except Exception as raised:
+            error = find_user_error(raised) or raised
+            if not sweeping and not isinstance(error, UserError):
+                raise
+            _report(error)
             failures.append(f"{' '.join(HydraConfig.get().overrides.task)}: {error}")
             return None
 
@@ -55,7 +56,7 @@ def entry_point(task: Callable[[DictConfig], object], config_name: str) -> None:
         sys.exit(1)
 
 
-def quote_values(names: set[str], argv: list[str]) -> list[str]:
+def quote_values(names: set[str], argv: list[str], or_lists: Set[str] = frozenset()) -> list[str]:
     """Quotes the values of free-text arguments, so that Hydra's grammar takes any character in them.
 
     `text=It's great, really!` becomes `text="It's great, really!"`; a value that is already quoted
@@ -64,6 +65,7 @@ def quote_values(names: set[str], argv: list[str]) -> list[str]:
     Args:
         names: the keys whose values are plain text.
         argv: the command line's arguments.
+        or_lists: the keys whose values are plain text, or a list `[a,b]` in Hydra's grammar.
 
     Returns:
         The arguments with those values quoted.
@@ -71,8 +73,24 @@ def quote_values(names: set[str], argv: list[str]) -> list[str]:
     quoted = []
     for argument in argv:
         key, equals, value = argument.partition("=")
-        if equals and key in names and value and value[0] not in "\"'":
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-            argument = f'{key}="{escaped}"'
+        text = key in names or (key in or_lists and not value.startswith("["))
+        if equals and text and value and not _QUOTED.fullmatch(value):
+            argument = f"{key}={_quote(value)}"
         quoted.append(argument)
     return quoted
+
+
+def _quote(text: str) -> str:
+    # OmegaConf would take "${" for an interpolation; backslashes before it are escapes too
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return QuotedString(literal, Quote.double).with_quotes()
+
+
+def _report(error: Exception) -> None:
+    """Writes an error to standard error and, where there is one, to the run's log file."""
+    traceback = None if isinstance(error, UserError) else (type(error), error, error.__traceback__)
+    record = log.makeRecord(log.name, logging.ERROR, __file__, 0, "error: %s", (error,), traceback)
+    files = (handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler))
+    handlers: list[logging.Handler] = [logging.StreamHandler(), *files]
+    for handler in handlers:
+        handler.handle(record)

@@ -6,8 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from powerbert.elimination.configuration import validate_retention_configuration
+from powerbert.elimination import SELECTIONS, validate_retention_configuration
 from powerbert.errors import ConfigError
+from powerbert.models import longest_input, num_encoders
 
 STAGES = ("finetune", "search", "retrain")
 
@@ -53,6 +54,9 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError(f"stage: '{cfg.stage}' is unknown; choose one of {', '.join(STAGES)}")
     _choice(cfg.elimination, "rounding", ("ceil", "floor"))
     _choice(cfg.elimination, "retrain_from", ("finetune", "search"))
+    _choice(cfg.elimination, "selection", SELECTIONS)
+    if cfg.longer_than is not None:
+        _whole(cfg, "longer_than", low=1)
     length = cfg.dataset.max_length
     if length != "auto":
         _whole(cfg.dataset, "max_length", low=3, prefix="dataset.")
@@ -70,9 +74,7 @@ def check_against_model(cfg: DictConfig, model_config: Any, max_length: int | No
         ConfigError: for a `max_length` beyond the model's positions, or a retention configuration
             that grows, has the wrong length or an entry outside 1..max_length.
     """
-    length, positions = max_length or cfg.dataset.max_length, model_config.max_position_embeddings
-    if model_config.model_type.endswith("roberta"):
-        positions -= model_config.pad_token_id + 1  # RoBERTa's positions begin after the padding index
+    length, positions = max_length or cfg.dataset.max_length, longest_input(model_config)
     if length != "auto" and length > positions:
         raise ConfigError(
             f"dataset.max_length: {length} is beyond the {positions} positions of model '{cfg.model.name}'"
@@ -81,7 +83,7 @@ def check_against_model(cfg: DictConfig, model_config: Any, max_length: int | No
     if configuration is not None:
         try:
             validate_retention_configuration(
-                list(configuration), model_config.num_hidden_layers, None if length == "auto" else length
+                list(configuration), num_encoders(model_config), None if length == "auto" else length
             )
         except ConfigError as error:
             raise ConfigError(f"elimination.{error}") from error

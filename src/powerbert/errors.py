@@ -15,3 +15,17 @@ class DataError(UserError):
 
 class ModelError(UserError):
     """A model or artifact folder that cannot be loaded; its message names the folder."""
+
+
+def find_user_error(error: BaseException | None) -> UserError | None:
+    """The user's error in a chain of causes: Hydra wraps what the things it instantiates raise.
+
+    Args:
+        error: as it was caught.
+
+    Returns:
+        The first `UserError` of the chain, or None.
+    """
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__
+    return error

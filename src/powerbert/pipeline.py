@@ -13,7 +13,8 @@ from transformers import AutoConfig
 from powerbert.artifacts import Artifact, ArtifactStore
 from powerbert.config import check_against_model, described, influence, plain, stage_settings
 from powerbert.data import Task, TextDataModule
-from powerbert.errors import ConfigError, UserError
+from powerbert.errors import ConfigError, UserError, find_user_error
+from powerbert.loggers import finish
 from powerbert.methods import Context, Method, StagePlan
 from powerbert.models import load_tokenizer, quiet_transformers
 from powerbert.models.checkpoint import fingerprint
@@ -37,7 +38,13 @@ def run(cfg: DictConfig) -> dict[str, Any] | None:
     Raises:
         UserError: if data or model cannot be had, or a setting does not fit the model.
     """
-    return Run(cfg).record()
+    point = Run(cfg)
+    record = None
+    try:
+        record = point.record()
+    finally:
+        finish(point.loggers or [], record)
+    return record
 
 
 class Run:
@@ -120,6 +127,7 @@ class Run:
             "method": self.method.name,
             "artifacts": {k: a.id for k, a in artifacts.items()},
             "measure": measure,
+            "longer_than": self.cfg.longer_than,
         }
         known = find_record(Path(self.cfg.records), ArtifactStore.hash(identity))
         if known is not None:
@@ -129,8 +137,6 @@ class Run:
         record = build_record(self.cfg, self.method, artifacts, data, identity)
         path = write_record(Path(self.cfg.records), record)
         log.info("record: %s", path)
-        for logger in self.loggers or []:
-            logger.log_hyperparams(record)
         return record
 
     def _data_module(self, batch_size: int) -> TextDataModule:
@@ -162,8 +168,11 @@ def _obtain_inputs(cfg: DictConfig, source: Any) -> Path:
     for obtain in (source.available, lambda: instantiate(cfg.model.checkpoint)):
         try:
             checkpoint = obtain()
-        except UserError as error:
-            missing.append(str(error))
+        except Exception as error:
+            told = find_user_error(error)
+            if told is None:
+                raise
+            missing.append(str(told))
     if missing:
         raise UserError("\n".join(missing))
     return checkpoint

@@ -2,169 +2,101 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from powerbert.cli import entry_point, quote_values
 from powerbert.errors import ConfigError
-
-Texts = tuple[Any, ...]
-
-
-class Predictor:
-    """A trained classifier or regressor, ready for texts.
-
-    Attributes:
-        model: in evaluation mode, on the accelerator if there is one.
-        task: which text columns an input has and what the labels are called.
-        max_length: word pieces beyond which an input is truncated.
-    """
-
-    def __init__(self, folder: Path | str, batch_size: int = 32):
-        """Loads an artifact.
-
-        Args:
-            folder: an artifact, or a plain Hugging Face classifier of a supported model type.
-            batch_size: inputs per forward pass; batches hold inputs of like length.
-
-        Raises:
-            ModelError: if the folder holds no such model.
-        """
-        from powerbert.artifacts import MANIFEST, Artifact
-        from powerbert.data import Task
-        from powerbert.device import default_device
-        from powerbert.models import load_model, load_tokenizer
-
-        folder = Path(folder)
-        model: Any = load_model(folder)
-        self.model = model.to(default_device())
-        self.tokenizer = load_tokenizer(folder)
-        self.batch_size = batch_size
-        if (folder / MANIFEST).is_file():
-            manifest = Artifact.load(folder).manifest
-            self.task = Task.from_config(manifest["config"]["dataset"])
-            self.max_length = int(manifest["max_length"])
-        else:
-            config: Any = self.model.config
-            self.max_length = min(self.tokenizer.model_max_length, config.max_position_embeddings)
-            labels = tuple(config.id2label[index] for index in range(config.num_labels))
-            regression = config.num_labels == 1
-            self.task = Task(
-                folder.name,
-                ("text",),
-                None if regression else labels,
-                "spearman" if regression else "accuracy",
-                self.max_length,
-            )
-
-    def __call__(self, texts: Iterable[Texts]) -> list[dict[str, Any]]:
-        """Labels texts.
-
-        Args:
-            texts: each a tuple with the task's text columns in order.
-
-        Returns:
-            For each, in order, `label` and `score` (its probability) and `scores` of all labels; for
-            regression `value`.
-
-        Raises:
-            DataError: naming the text that has not the task's number of parts.
-        """
-        import torch
-
-        from powerbert.data import (
-            LengthSortedSampler,
-            PaddingCollator,
-            load_texts,
-            make_loader,
-            row_lengths,
-            tokenize,
-        )
-
-        given = list(texts)
-        if not given:
-            return []
-        rows = tokenize(load_texts(given, self.task), self.task, self.tokenizer, self.max_length)
-        sampler = LengthSortedSampler(row_lengths(rows))
-        predictions: list[dict[str, Any]] = [{} for _ in given]
-        order = iter(sampler)
-        with torch.inference_mode():
-            for batch in make_loader(
-                rows, PaddingCollator(self.tokenizer, self.task), sampler, self.batch_size
-            ):
-                logits = self.model(
-                    **{key: value.to(self.model.device) for key, value in batch.items()}
-                ).logits
-                for row in logits.float().cpu():
-                    predictions[next(order)] = self._prediction(row)
-        return predictions
-
-    def _prediction(self, logits: Any) -> dict[str, Any]:
-        if self.task.label_names is None:
-            return {"value": logits.item()}
-        scores = dict(zip(self.task.label_names, logits.softmax(-1).tolist(), strict=True))
-        label = max(scores, key=scores.__getitem__)
-        return {"label": label, "score": scores[label], "scores": scores}
-
-
-def read_texts(path: Path, columns: Sequence[str]) -> Iterator[Texts]:
-    """Reads the inputs of a file.
-
-    Args:
-        path: `.jsonl`, `.csv`, `.tsv` or `.parquet` with the named columns; `.txt` holds a text a line, the
-            texts of a pair separated by a tab.
-        columns: the task's text columns.
-
-    Yields:
-        A tuple of texts for each row.
-
-    Raises:
-        DataError: naming file and row.
-    """
-    from powerbert.data.readers import MalformedRowError, read_rows
-
-    names = path.name.removesuffix(".gz")
-    for row in read_rows(path, columns, header=tuple(columns) if names.endswith(".txt") else None):
-        if isinstance(row, MalformedRowError):
-            raise row
-        for column in columns:
-            if not isinstance(row.values[column], str | list):
-                raise row.error(f"column '{column}' holds {row.values[column]!r} instead of a text")
-        yield tuple(row.values[column] for column in columns)
+from powerbert.output import whole_file
 
 
 def predict(cfg: DictConfig) -> None:
-    """Labels the text or the file's texts and prints or writes one JSON object a line."""
-    import datasets
+    """Labels the text or the file's texts, one JSON object a line, or writes a submission to GLUE."""
+    import datasets  # heavy imports wait until Hydra has accepted the command line
 
-    if (cfg.text is None) == (cfg.input is None):
-        raise ConfigError('text, input: give one of them, text="..." or input=<file>')
+    check(cfg)
     datasets.disable_progress_bars()
-    predictor = Predictor(cfg.artifact, cfg.batch_size)
-    if cfg.text is not None:
-        texts = [tuple(str(text) for text in (cfg.text, cfg.text_pair) if text is not None)]
-    else:
-        texts = list(read_texts(Path(cfg.input), predictor.task.text_columns))
-    predictions = predictor(texts)
-    if cfg.output is None:
-        _write(sys.stdout, texts, predictions, predictor.task.text_columns)
-    else:
-        with Path(cfg.output).open("w", encoding="utf-8") as file:
-            _write(file, texts, predictions, predictor.task.text_columns)
+    if cfg.format == "glue":
+        from powerbert.glue_submission import write_submission
 
-
-def _write(
-    file: TextIO, texts: list[Texts], predictions: list[dict[str, Any]], columns: Sequence[str]
-) -> None:
-    for row, prediction in zip(texts, predictions, strict=True):
-        file.write(
-            json.dumps({**dict(zip(columns, row, strict=True)), **prediction}, ensure_ascii=False) + "\n"
+        folders = list(cfg.artifact) if OmegaConf.is_list(cfg.artifact) else [cfg.artifact]
+        write_submission(
+            [Path(folder) for folder in folders], Path(cfg.output), Path(cfg.paths.cache), cfg.batch_size
         )
+        return
+
+    from powerbert.data.texts import read_texts
+    from powerbert.predictor import Predictor
+
+    predictor = Predictor(cfg.artifact, cfg.batch_size)
+    columns = predictor.task.text_columns
+    if cfg.input is None:
+        texts = [given_text(cfg, predictor.task)]
+    else:
+        texts = list(read_texts(Path(cfg.input), predictor.task))
+    with nullcontext(sys.stdout) if cfg.output is None else whole_file(Path(cfg.output)) as file:
+        for row, prediction in zip(texts, predictor(texts), strict=True):
+            line = {**dict(zip(columns, row, strict=True)), **prediction}
+            file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuses what cannot be meant, before anything is loaded.
+
+    Args:
+        cfg: the composed configuration of `conf/predict.yaml`.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    size = cfg.batch_size
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ConfigError(f"batch_size: {size!r} must be a whole number of at least 1")
+    if not cfg.artifact:
+        raise ConfigError("artifact: give the folder of a trained model, artifact=<folder>")
+    if cfg.format == "glue":
+        if cfg.text is not None or cfg.input is not None:
+            raise ConfigError("format: glue predicts GLUE's own test sets; leave out text= and input=")
+        if cfg.output is None:
+            raise ConfigError("output: +format=glue writes one file a task; give output=<folder>")
+    elif cfg.format is not None:
+        raise ConfigError(f"format: '{cfg.format}' is unknown; choose glue, or leave it out for JSON Lines")
+    elif OmegaConf.is_list(cfg.artifact):
+        raise ConfigError("artifact: give one folder; a list of folders goes with +format=glue")
+    elif (cfg.text is None) == (cfg.input is None):
+        raise ConfigError('text, input: give one of them, text="..." or input=<file>')
+    elif cfg.text_pair is not None and cfg.text is None:
+        raise ConfigError("text_pair: goes with text=; in a file the second text has a column of its own")
+
+
+def given_text(cfg: DictConfig, task: Any) -> tuple[str, ...]:
+    """The command line's text, or pair of texts.
+
+    Args:
+        cfg: the composed configuration of `conf/predict.yaml`.
+        task: the `Task` of the model.
+
+    Returns:
+        One text, or two for a task on pairs.
+
+    Raises:
+        ConfigError: if the task takes another number of texts, or is multiple choice.
+    """
+    if task.is_multiple_choice:
+        raise ConfigError(
+            f"text: '{task.name}' is multiple choice; give input=<file.jsonl> with the keys "
+            f"{' and '.join(task.text_columns)}"
+        )
+    texts = tuple(str(text) for text in (cfg.text, cfg.text_pair) if text is not None)
+    if len(texts) != len(task.text_columns):
+        needed = "one text, text=" if len(task.text_columns) == 1 else "two texts, text= and text_pair="
+        raise ConfigError(f"text_pair: '{task.name}' takes {needed}")
+    return texts
 
 
 if __name__ == "__main__":
-    sys.argv = quote_values({"text", "text_pair", "artifact", "input", "output"}, sys.argv)
+    sys.argv = quote_values({"text", "text_pair", "input", "output"}, sys.argv, or_lists={"artifact"})
     entry_point(predict, "predict")

@@ -5,15 +5,20 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from transformers import PreTrainedModel
 
 from powerbert.artifacts import Artifact, ArtifactStore
 from powerbert.config import described, plain
 from powerbert.data import TextDataModule
 from powerbert.device import default_device
-from powerbert.measure import count_flops, describe_environment, measure_latency, word_vectors
+from powerbert.measure import (
+    count_flops,
+    describe_environment,
+    evaluate_longer,
+    measure_latency,
+    word_vectors,
+)
 from powerbert.methods import Method
-from powerbert.models import load_model
+from powerbert.models import load_model, num_encoders
 
 
 def build_record(
@@ -48,7 +53,7 @@ def build_record(
         for name, m in (("model", model), ("baseline", baseline))
     }
     split = task.evaluation_split
-    return {
+    record = {
         "record_version": 1,
         "identity": ArtifactStore.hash(identity),
         "method": method.name,
@@ -62,7 +67,10 @@ def build_record(
         "max_length": length,
         "truncated": data.truncated,
         "word_vectors": word_vectors(
-            configuration, encoders(model), length, baseline_encoders=encoders(baseline)
+            configuration,
+            num_encoders(model.config),
+            length,
+            baseline_encoders=num_encoders(baseline.config),
         ),
         "flops": {**flops, "ratio": flops["baseline"] / flops["model"]},
         "latency": measure_latency(
@@ -79,11 +87,9 @@ def build_record(
         "environment": describe_environment(device),
         "config": described(cfg),
     }
-
-
-def encoders(model: PreTrainedModel) -> int:
-    """L, the number of encoders of a model."""
-    return model.config.num_hidden_layers
+    if cfg.longer_than is not None:
+        record["longer_than"] = evaluate_longer(model, baseline, data, cfg.longer_than)
+    return record
 
 
 def _metric(artifact: Artifact, name: str, split: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""What the tests of datasets share: a tokenizer of whole words, small files, real data if any."""
+"""What the tests of datasets share: a tokenizer of whole words, small files, a hub out of reach."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,26 +53,6 @@ def make_task(**changes) -> Task:
 @pytest.fixture
 def task() -> Task:
     return make_task()
-
-
-def _shared(variable: str, folder: str) -> Path:
-    return Path(os.environ.get(variable) or Path(__file__).parents[3] / "shared" / "data" / folder)
-
-
-@pytest.fixture(scope="session")
-def glue_dir() -> Path:
-    path = _shared("GLUE_DIR", "glue")
-    if not path.is_dir():
-        pytest.skip(f"no GLUE data at {path}; set GLUE_DIR")
-    return path
-
-
-@pytest.fixture(scope="session")
-def imdb_dir() -> Path:
-    path = _shared("IMDB_DIR", "imdb")
-    if not path.is_dir():
-        pytest.skip(f"no IMDB data at {path}; set IMDB_DIR")
-    return path
 
 
 @pytest.fixture

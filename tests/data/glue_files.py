@@ -38,6 +38,21 @@ def mnli(part: str, label: str) -> dict[str, str]:
 
 
 FILES = {
+    "cola": {
+        "CoLA/train.tsv": tsv("", ["gj04", "1", "", 'He said "a.']),
+        "CoLA/dev.tsv": tsv("", ["gj04", "0", "*", "Said he b."]),
+        "CoLA/test.tsv": tsv("index sentence", ["0", "He said c."]),
+    },
+    "rte": {
+        "RTE/train.tsv": tsv(WNLI, ["0", "It fell.", "It stood.", "not_entailment"]),
+        "RTE/dev.tsv": tsv(WNLI, ["0", "He ran.", "He moved.", "entailment"]),
+        "RTE/test.tsv": tsv("index sentence1 sentence2", ["0", "She ran.", "She moved."]),
+    },
+    "sst2": {
+        "SST-2/train.tsv": tsv("sentence label", ["a joy ", "1"]),
+        "SST-2/dev.tsv": tsv("sentence label", ["a bore ", "0"]),
+        "SST-2/test.tsv": tsv("index sentence", ["0", "a film"]),
+    },
     "qqp": {
         "QQP/train.tsv": tsv(
             QQP,
@@ -83,6 +98,21 @@ def pair(first: str, second: str, **label: float) -> dict[str, list]:
 
 
 EXPECTED = {
+    "cola": {
+        "train": {"sentence": ['He said "a.'], "label": [1]},
+        "dev": {"sentence": ["Said he b."], "label": [0]},
+        "test": {"sentence": ["He said c."]},
+    },
+    "rte": {
+        "train": pair("It fell.", "It stood.", label=1),
+        "dev": pair("He ran.", "He moved.", label=0),
+        "test": pair("She ran.", "She moved."),
+    },
+    "sst2": {
+        "train": {"sentence": ["a joy "], "label": [1]},
+        "dev": {"sentence": ["a bore "], "label": [0]},
+        "test": {"sentence": ["a film"]},
+    },
     "qqp": {
         "train": {
             "question1": ['What is "x?', "Who?"],

@@ -10,11 +10,14 @@ RTE = ["entailment", "not_entailment"]
 
 CLASSES = {
     "ax": NLI,
+    "cola": ["unacceptable", "acceptable"],
     "mnli_m": NLI,
     "mnli_mm": NLI,
     "mrpc": ["not_equivalent", "equivalent"],
     "qnli": RTE,
     "qqp": ["not_duplicate", "duplicate"],
+    "rte": RTE,
+    "sst2": ["negative", "positive"],
     "stsb": None,
     "wnli": ["not_entailment", "entailment"],
 }

@@ -1,12 +1,16 @@
 import os
+from functools import partial
 
 import pyarrow as pa
 import pytest
 from datasets import Features, Value
 
 from powerbert.data.labels import LabelParser
-from powerbert.data.table import Selection, cached_dataset, load_table
+from powerbert.data.table import Selection, cached_dataset
+from powerbert.data.table import load_table as load_split
 from powerbert.errors import DataError
+
+load_table = partial(load_split, split="train")
 
 COLUMNS = {"text": "text"}
 LABELS = ("label", LabelParser(["negative", "positive"]))
@@ -101,6 +105,14 @@ def test_cache_is_reused_for_the_same_content_and_never_stale(write, cache):
     assert changed._fingerprint != first._fingerprint
 
 
+def test_equal_rows_of_two_splits_are_each_called_by_their_name(write, cache):
+    path = write("a.tsv", "text\tlabel\none\t0\n")
+    for split in ("train", "dev", "train"):
+        rows = load_split(path, COLUMNS, LABELS, cache, split=split)
+        assert rows[:] == {"text": ["one"], "label": [0]}
+        assert rows.split == split
+
+
 def test_other_classes_are_read_anew(write, cache):
     path = write("a.tsv", "text\tlabel\none\tgood\n")
     for names, index in ((["good", "bad"], 0), (["bad", "good"], 1)):
@@ -112,7 +124,7 @@ def test_rows_lie_on_disk_not_in_memory(cache):
         yield from ({"text": f"{number} " + "x" * 1000} for number in range(20_000))
 
     before = pa.total_allocated_bytes()
-    table = cached_dataset(rows, Features({"text": Value("string")}), {"rows": 20_000}, cache)
+    table = cached_dataset(rows, Features({"text": Value("string")}), {"rows": 20_000}, cache, "train")
     assert len(table) == 20_000
     assert table[19_999]["text"].startswith("19999 ")
     assert table.data.nbytes > 20_000_000

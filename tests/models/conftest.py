@@ -1,9 +1,10 @@
 """Models that eliminate word-vectors, with the weights of the tiny host."""
 
-import pytest
-import torch
+from functools import partial
 
-from powerbert.models import PowerBertConfig, PowerBertForSequenceClassification
+import pytest
+
+from .backbones import BACKBONES, make_host, make_power
 
 
 @pytest.fixture(params=["right", "left"])
@@ -11,20 +12,19 @@ def side(request):
     return request.param
 
 
+@pytest.fixture(params=BACKBONES)
+def host(request):
+    """A tiny host of each backbone."""
+    return make_host(request.param)
+
+
+@pytest.fixture
+def power(host):
+    """Makes the host's power model with the given elimination fields."""
+    return partial(make_power, host)
+
+
 @pytest.fixture
 def power_bert(tiny_bert):
-    """Makes the host's power model with the given elimination fields; uneven retention parameters."""
-    host_fields = tiny_bert.config.to_dict()
-    del host_fields["model_type"]
-
-    def make(**elimination_fields):
-        model = PowerBertForSequenceClassification(PowerBertConfig(**host_fields, **elimination_fields))
-        missing, unexpected = model.load_state_dict(tiny_bert.state_dict(), strict=False)
-        assert not unexpected
-        assert set(missing) <= {"bert.soft_extract.retention_parameters"}
-        if model.soft_extract is not None:
-            r = model.soft_extract.retention_parameters
-            r.data = torch.rand(r.shape, generator=torch.Generator().manual_seed(2))
-        return model.eval()
-
-    return make
+    """Makes the power model of the tiny BERT with the given elimination fields."""
+    return partial(make_power, tiny_bert)

@@ -1,7 +1,7 @@
 """PoWER-BERT as the paper writes it: float64, one input, one head and one word at a time.
 
-Written from sections 2.1 and 2.2 and from the definition of BERT, to compare the package with; the two share
-no code.
+Written from sections 2.1 and 2.2 and from the definition of each host, to compare the package with; the two
+share no code.
 """
 
 import math
@@ -13,87 +13,177 @@ import torch
 class Reference(NamedTuple):
     """What a model should compute for one input.
 
-    ``retained`` holds for each encoder the original positions of the words that leave it, padding included.
+    ``retained`` holds for each encoder the original positions of the real words that leave it.
     """
 
     logits: torch.Tensor
     retained: list[list[int]]
 
 
+BERT_LAYER = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "attention": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "inner": "intermediate.dense",
+    "outer": "output.dense",
+    "norm": "output.LayerNorm",
+}
+ALBERT_LAYER = {
+    "query": "attention.query",
+    "key": "attention.key",
+    "value": "attention.value",
+    "attention": "attention.dense",
+    "attention_norm": "attention.LayerNorm",
+    "inner": "ffn",
+    "outer": "ffn_output",
+    "norm": "full_layer_layer_norm",
+}
+DISTILBERT_LAYER = {
+    "query": "attention.q_lin",
+    "key": "attention.k_lin",
+    "value": "attention.v_lin",
+    "attention": "attention.out_lin",
+    "attention_norm": "sa_layer_norm",
+    "inner": "ffn.lin1",
+    "outer": "ffn.lin2",
+    "norm": "output_layer_norm",
+}
+
+
+def gelu(x):
+    return torch.tensor([0.5 * v * (1 + math.erf(v / math.sqrt(2))) for v in x.tolist()], dtype=x.dtype)
+
+
+def gelu_new(x):
+    values = [0.5 * v * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))) for v in x.tolist()]
+    return torch.tensor(values, dtype=x.dtype)
+
+
+class Host(NamedTuple):
+    """Under which names a host keeps its parameters, and what it does between them."""
+
+    layer: str
+    names: dict[str, str]
+    activation: object
+    head: list[tuple[str, object]]
+    projection: str | None = None
+
+
+BERT_LAYERS = "{host}.encoder.layer.{j}"
+HOSTS = {
+    "bert": Host(BERT_LAYERS, BERT_LAYER, gelu, [("bert.pooler.dense", torch.tanh), ("classifier", None)]),
+    "roberta": Host(
+        BERT_LAYERS, BERT_LAYER, gelu, [("classifier.dense", torch.tanh), ("classifier.out_proj", None)]
+    ),
+    "electra": Host(
+        BERT_LAYERS,
+        BERT_LAYER,
+        gelu,
+        [("classifier.dense", gelu), ("classifier.out_proj", None)],
+        "electra.embeddings_project",
+    ),
+    "albert": Host(
+        "{host}.encoder.albert_layer_groups.0.albert_layers.0",
+        ALBERT_LAYER,
+        gelu_new,
+        [("albert.pooler", torch.tanh), ("classifier", None)],
+        "albert.encoder.embedding_hidden_mapping_in",
+    ),
+    "distilbert": Host(
+        "{host}.transformer.layer.{j}",
+        DISTILBERT_LAYER,
+        gelu,
+        [("pre_classifier", torch.relu), ("classifier", None)],
+    ),
+}
+
+
 def run_reference(model, input_ids, attention_mask, position_ids):
     """Run one input through a model's encoders, from nothing but its parameters and its config."""
     weights, config = model.double().state_dict(), model.config
-    layer_norm_eps, heads = config.layer_norm_eps, config.num_attention_heads
+    name = config.model_type.removeprefix("power_")
+    host = HOSTS[name]
+    heads = config.num_attention_heads
     size = config.hidden_size // heads
     real = [bool(flag) for flag in attention_mask]
     cls = real.index(True)
-    r = weights.get("bert.soft_extract.retention_parameters")
+    r = weights.get(f"{name}.soft_extract.retention_parameters")
 
-    def linear(name, x):
-        return weights[f"{name}.weight"] @ x + weights[f"{name}.bias"]
+    def linear(part, x):
+        return weights[f"{part}.weight"] @ x + weights[f"{part}.bias"]
 
-    def layer_norm(name, x):
+    def layer_norm(part, x):
         mean = sum(x) / len(x)
         variance = sum((x - mean) ** 2) / len(x)
-        return (
-            weights[f"{name}.weight"] * (x - mean) / math.sqrt(variance + layer_norm_eps)
-            + weights[f"{name}.bias"]
-        )
-
-    def gelu(x):
-        return torch.tensor([0.5 * v * (1 + math.erf(v / math.sqrt(2))) for v in x.tolist()], dtype=x.dtype)
+        eps = getattr(config, "layer_norm_eps", 1e-12)
+        return weights[f"{part}.weight"] * (x - mean) / math.sqrt(variance + eps) + weights[f"{part}.bias"]
 
     def embed(w):
-        embeddings = "bert.embeddings"
+        embeddings = f"{name}.embeddings"
         total = weights[f"{embeddings}.word_embeddings.weight"][input_ids[w]]
         total = total + weights[f"{embeddings}.position_embeddings.weight"][position_ids[w]]
-        total = total + weights[f"{embeddings}.token_type_embeddings.weight"][0]
-        return layer_norm(f"{embeddings}.LayerNorm", total)
+        types = weights.get(f"{embeddings}.token_type_embeddings.weight")
+        embedded = layer_norm(f"{embeddings}.LayerNorm", total if types is None else total + types[0])
+        return embedded if host.projection is None else linear(host.projection, embedded)
 
     def attention_row(query, keys):
-        """The attention that one query pays to each real word, as probabilities."""
-        exponentials = {
-            w: math.exp(float(query @ key) / math.sqrt(size)) for w, key in keys.items() if real[w]
-        }
+        """The attention that one query pays to each key, as probabilities."""
+        exponentials = {w: math.exp(float(query @ key) / math.sqrt(size)) for w, key in keys.items()}
         return {w: value / sum(exponentials.values()) for w, value in exponentials.items()}
+
+    def order(significance):
+        """All words by decreasing significance, padding last."""
+        ordered = sorted((w for w in words if real[w]), key=lambda w: -significance[w])
+        if r is None or config.soft_extract_protects_cls:
+            ordered.remove(cls)
+            ordered.insert(0, cls)
+        return ordered + [w for w in words if not real[w]]
+
+    def selected_positions(j):
+        """The positions that static selection retains at encoder j, counted from [CLS]."""
+        count = config.retention_configuration[j]
+        return range(count) if config.selection == "head" else config.selection_order[:count]
 
     words = list(range(len(input_ids)))
     x = {w: embed(w) for w in words}
     retained = []
     for j in range(config.num_hidden_layers):
-        layer = f"bert.encoder.layer.{j}"
+        layer = {key: f"{host.layer.format(host=name, j=j)}.{part}" for key, part in host.names.items()}
         q, k, v = (
-            {w: linear(f"{layer}.attention.self.{name}", x[w]).split(size) for w in words}
-            for name in ("query", "key", "value")
+            {w: linear(layer[key], x[w]).split(size) for w in words} for key in ("query", "key", "value")
         )
         significance = dict.fromkeys(words, 0.0)
         z = {w: [] for w in words}
         for h in range(heads):
             for query in words:
-                row = attention_row(q[query][h], {w: k[w][h] for w in words})
+                row = attention_row(q[query][h], {w: k[w][h] for w in words if real[w]})
                 z[query].append(sum(a * v[w][h] for w, a in row.items()))
                 for w, a in row.items():
                     counts = real[query] or config.significance_pad_queries
                     if counts and (w != query or config.significance_diagonal):
                         significance[w] += a
 
-        ordered = sorted((w for w in words if real[w]), key=lambda w: -significance[w])
-        if r is None or config.soft_extract_protects_cls:
-            ordered.remove(cls)
-            ordered.insert(0, cls)
-        ordered += [w for w in words if not real[w]]
-        if r is None:
+        ordered = order(significance)
+        if r is None and config.selection == "attn":
             words = sorted(ordered[: config.retention_configuration[j]])
-        retained.append(words)
+        elif r is None:
+            index = {w: sum(real[:w]) for w in words if real[w]}
+            words = [w for w in words if real[w] and index[w] in selected_positions(j)]
+        retained.append([w for w in words if real[w]])
 
         for w in words:
-            attended = linear(f"{layer}.attention.output.dense", torch.cat(z[w])) + x[w]
-            attended = layer_norm(f"{layer}.attention.output.LayerNorm", attended)
+            attended = linear(layer["attention"], torch.cat(z[w])) + x[w]
+            attended = layer_norm(layer["attention_norm"], attended)
             if r is not None:
                 attended = r[j, ordered.index(w)] * attended
-            inner = gelu(linear(f"{layer}.intermediate.dense", attended))
-            x[w] = layer_norm(f"{layer}.output.LayerNorm", linear(f"{layer}.output.dense", inner) + attended)
+            inner = host.activation(linear(layer["inner"], attended))
+            x[w] = layer_norm(layer["norm"], linear(layer["outer"], inner) + attended)
         x = {w: x[w] for w in words}
 
-    pooled = torch.tanh(linear("bert.pooler.dense", x[cls]))
-    return Reference(linear("classifier", pooled), retained)
+    logits = x[cls]
+    for part, activation in host.head:
+        logits = linear(part, logits)
+        logits = logits if activation is None else activation(logits)
+    return Reference(logits, retained)

@@ -2,7 +2,15 @@ import pytest
 from huggingface_hub.errors import StrictDataclassError
 
 from powerbert.errors import ConfigError
-from powerbert.models import PowerBertConfig, PowerBertForSequenceClassification
+from powerbert.models import (
+    PowerAlbertConfig,
+    PowerBertConfig,
+    PowerBertForSequenceClassification,
+    PowerRobertaConfig,
+    longest_input,
+    num_encoders,
+)
+from powerbert.models.auto import BACKBONES
 from powerbert.models.tiny import tiny_config
 
 HOST = tiny_config().to_dict() | {"model_type": "power_bert"}
@@ -19,14 +27,48 @@ def test_eliminates_nothing_by_default():
     assert config.significance_diagonal
     assert not config.significance_pad_queries
     assert config.soft_extract_protects_cls
+    assert (config.selection, config.selection_order) == ("attn", None)
 
 
-def test_fields_survive_saving(tmp_path):
-    config = power_config(retention_configuration=[9, 5, 1], significance_diagonal=False)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_fields_survive_saving(backbone, tmp_path):
+    host = tiny_config(backbone).to_dict()
+    config = BACKBONES[backbone].config(
+        **host | {"model_type": f"power_{backbone}"},
+        retention_configuration=[3, 2, 1],
+        significance_diagonal=False,
+        selection="rand",
+        selection_order=[0, 2, 1, 3],
+    )
     config.save_pretrained(tmp_path)
-    loaded = PowerBertConfig.from_pretrained(tmp_path)
-    assert loaded.retention_configuration == [9, 5, 1]
+    loaded = BACKBONES[backbone].config.from_pretrained(tmp_path)
+    assert loaded.retention_configuration == [3, 2, 1]
+    assert loaded.selection_order == [0, 2, 1, 3]
     assert loaded.to_dict() == config.to_dict()
+    assert loaded.to_dict().items() >= (host | {"model_type": f"power_{backbone}"}).items()
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_tiny_host_has_as_many_encoders_and_positions(backbone):
+    config = tiny_config(backbone)
+    assert (num_encoders(config), longest_input(config)) == (3, 512)
+
+
+def test_robertas_positions_begin_after_its_padding_index():
+    roberta = tiny_config("roberta", max_position_embeddings=66).to_dict() | {"model_type": "power_roberta"}
+    PowerRobertaConfig(**roberta, retention_configuration=[64, 2, 1])
+    PowerRobertaConfig(**roberta, soft_extract_length=64)
+    with pytest.raises(ConfigError, match="64 positions, not 65"):
+        PowerRobertaConfig(**roberta, soft_extract_length=65)
+    with pytest.raises(ConfigError, match="65 at encoder 1 exceeds the maximum length 64"):
+        PowerRobertaConfig(**roberta, retention_configuration=[65, 2, 1])
+
+
+def test_inner_encoders_of_albert_count():
+    albert = tiny_config("albert", inner_group_num=2).to_dict() | {"model_type": "power_albert"}
+    assert num_encoders(PowerAlbertConfig(**albert, retention_configuration=[6, 5, 4, 3, 2, 1])) == 6
+    with pytest.raises(ConfigError, match="has 3 entries, but the model has 6 encoders"):
+        PowerAlbertConfig(**albert, retention_configuration=[3, 2, 1])
 
 
 @pytest.mark.parametrize(
@@ -39,6 +81,9 @@ def test_fields_survive_saving(tmp_path):
         ({"soft_extract_length": 0}, "^soft_extract_length"),
         ({"soft_extract_length": 513}, "^soft_extract_length .* 512 positions, not 513"),
         ({"is_decoder": True}, "^is_decoder"),
+        ({"selection": "tail"}, "^selection: 'tail' is unknown"),
+        ({"selection": "head", "soft_extract_length": 9}, "^selection: 'head' takes a given"),
+        ({"selection": "rand", "retention_configuration": [3, 2, 1]}, "^selection_order"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(fields, message):

@@ -65,6 +65,28 @@ def test_a_model_computes_scores_only_where_it_eliminates(power_bert, monkeypatc
     assert calls == [(2, 4, N, N)]
 
 
+@pytest.mark.parametrize("selection", ["head", "rand"])
+def test_a_static_selection_computes_no_scores(power_bert, selection, monkeypatch):
+    order = None if selection == "head" else list(range(N))
+    model = power_bert(retention_configuration=[12, K, 1], selection=selection, selection_order=order)
+    monkeypatch.setattr("powerbert.models.encoder._attention_probabilities", None)
+    with Calls() as calls:
+        model(torch.full((2, N), 7))
+    assert len(calls.of("scaled_dot_product_attention")) == 3
+    assert not calls.of("matmul")
+
+
+def test_word_vectors_at_given_positions_are_as_if_nothing_had_been_eliminated(host, hidden):
+    positions = torch.tensor([[0, 7, 8, 9], [0, 1, 2, 6]])
+    with Calls() as calls:
+        output = encode(host, hidden, None, positions)
+    rows = [shapes[0] for shapes in calls.of("linear")]
+    assert rows == [(2, K, HIDDEN), *[(2, N, HIDDEN)] * 2, *[(2, K, HIDDEN)] * 2, (2, K, INNER)]
+    dense = encode(host, hidden, None)
+    for b in range(2):
+        torch.testing.assert_close(output[b], dense[b, positions[b]])
+
+
 def test_eliminated_word_vectors_are_left_out_of_every_product_but_the_projections(host, hidden):
     with Calls() as calls:
         output, _, _ = encode_and_extract(host, hidden, None, K, falling)

@@ -1,4 +1,5 @@
 import threading
+from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,9 +15,13 @@ BERT = "google-bert/bert-base-uncased"
 @pytest.fixture
 def client(monkeypatch):
     """Stands in for the hub's client: it answers, and downloads to /online or finds /cached."""
-    client = SimpleNamespace(model_info=lambda *a, **k: None, cached=Path("/cached"), online=Path("/online"))
+    client = SimpleNamespace(cached=Path("/cached"), online=Path("/online"), files=["model.safetensors"])
+    client.model_info = lambda *args, **kwargs: SimpleNamespace(
+        siblings=[SimpleNamespace(rfilename=name) for name in client.files]
+    )
 
     def snapshot_download(repository, allow_patterns, local_files_only=False):
+        client.patterns = allow_patterns
         folder = client.cached if local_files_only else client.online
         if isinstance(folder, Exception):
             raise folder
@@ -36,6 +41,16 @@ def fail(error):
 
 def test_takes_the_newest_when_the_hub_answers(client):
     assert hub.hub_snapshot(BERT) == Path("/online") / BERT
+
+
+@pytest.mark.parametrize(
+    ("files", "pickled"),
+    [(["pytorch_model.bin"], True), (["model.safetensors", "pytorch_model.bin"], False)],
+)
+def test_takes_a_pickled_file_only_where_there_is_no_other(client, files, pickled):
+    client.files = files
+    hub.hub_snapshot(BERT)
+    assert any(fnmatch("pytorch_model.bin", pattern) for pattern in client.patterns) == pickled
 
 
 def test_takes_what_an_earlier_run_left_when_it_does_not(client):
@@ -58,7 +73,7 @@ def test_does_not_wait_for_a_hub_that_is_silent(client, monkeypatch):
     client.model_info = lambda *args, **kwargs: released.wait(60)
     client.cached = LocalEntryNotFoundError("nothing")
     monkeypatch.setattr(hub, "PATIENCE", 0.05)
-    with pytest.raises(ModelError, match=r"cannot be reached .TimeoutError."):
+    with pytest.raises(ModelError, match=r"cannot be reached .no answer within 0\.05 seconds."):
         hub.hub_snapshot(BERT)
     released.set()
 

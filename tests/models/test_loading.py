@@ -5,6 +5,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForPreTraining,
     BertForMaskedLM,
     BertForPreTraining,
     BertForSequenceClassification,
@@ -20,6 +23,7 @@ from powerbert.models import (
     load_power_model,
 )
 
+from .backbones import BACKBONES, host_config, make_host
 from .batches import padded, ragged_inputs
 
 CLASSES = {"id2label": {0: "bad", 1: "good", 2: "so-so"}, "label2id": {"bad": 0, "good": 1, "so-so": 2}}
@@ -61,6 +65,76 @@ def test_a_host_is_loaded_from_any_checkpoint_of_its_backbone(tiny_bert_config, 
     backbone = pretrained if architecture is BertModel else pretrained.bert
     for name, parameter in backbone.named_parameters():
         assert torch.equal(model.bert.get_parameter(name), parameter)
+
+
+@pytest.mark.parametrize("architecture", [AutoModel, AutoModelForMaskedLM, AutoModelForPreTraining])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_is_loaded_from_its_pretraining_checkpoint(backbone, architecture, tmp_path):
+    pretrained = architecture.from_config(host_config(backbone))
+    pretrained.save_pretrained(tmp_path)
+    model = load_host_model(tmp_path, num_labels=2)
+    expected = dict(pretrained.base_model.named_parameters())
+    for name, parameter in model.base_model.named_parameters():
+        assert name.startswith("pooler.") or torch.equal(parameter, expected[name])
+    assert model(**padded(ragged_inputs())).logits.shape == (4, 2)
+    with pytest.raises(ModelError, match=r"missing: .*classifier"):
+        load_power_model(tmp_path, retention_configuration=[3, 2, 1])
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_weight_of_the_backbone_that_is_missing_is_an_error(backbone, tmp_path):
+    make_host(backbone).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    norms = [name for name in weights if name.endswith("norm.weight") and f"{backbone}." in name]
+    lost = (norms or [name for name in weights if "LayerNorm.weight" in name])[-1]
+    del weights[lost]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    for load in (load_host_model, load_power_model, load_model):
+        with pytest.raises(ModelError, match=f"missing: {lost}$"):
+            load(tmp_path)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_goes_through_the_three_stages(backbone, tmp_path):
+    host = make_host(backbone)
+    host.save_pretrained(tmp_path / "finetune")
+    model = load_power_model(tmp_path / "finetune", soft_extract_length=12)
+    model.save_pretrained(tmp_path / "search")
+    model = load_power_model(tmp_path / "search", retention_configuration=[12, 12, 12])
+    model.save_pretrained(tmp_path / "retrain")
+    model, batch = load_model(tmp_path / "retrain"), padded(ragged_inputs())
+    torch.testing.assert_close(model(**batch).logits, host(**batch).logits, atol=1e-5, rtol=0)
+
+
+def test_weights_in_a_pickled_file(finetuned, tiny_bert):
+    torch.save(load_file(finetuned / "model.safetensors"), finetuned / "pytorch_model.bin")
+    (finetuned / "model.safetensors").unlink()
+    batch = padded(ragged_inputs())
+    assert torch.equal(load_host_model(finetuned)(**batch).logits, tiny_bert(**batch).logits)
+
+
+class Code:
+    """What runs when its pickle is read without care."""
+
+    def __reduce__(self):
+        return pytest.fail, ("ran",)
+
+
+def test_code_in_a_pickled_file_is_not_run(finetuned):
+    torch.save({"bert": Code()}, finetuned / "pytorch_model.bin")
+    (finetuned / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="weights cannot be loaded"):
+        load_host_model(finetuned)
+
+
+@pytest.mark.parametrize("backbone", ["roberta", "distilbert", "electra"])
+def test_multiple_choice_is_refused_before_anything_is_trained(backbone, tmp_path):
+    make_host(backbone).save_pretrained(tmp_path)
+    for load in (load_host_model, load_power_model):
+        with pytest.raises(
+            ModelError, match=f"multiple choice is not supported with {backbone} .* bert, albert$"
+        ):
+            load(tmp_path, task="multiple_choice")
 
 
 def test_a_host_of_another_task_gets_a_head_of_its_own(finetuned, tiny_bert):
@@ -141,6 +215,22 @@ def test_retraining_from_the_searched_weights_drops_the_soft_extract_layers(sear
 def test_a_search_goes_on_from_a_searched_model(searched):
     model = load_power_model(searched, soft_extract_length=12)
     assert torch.equal(model.soft_extract.retention_parameters, torch.full((3, 12), 0.5))
+
+
+def test_a_selection_replaces_another(finetuned, tmp_path):
+    drawn = {"selection": "rand", "selection_order": list(range(12))}
+    load_power_model(finetuned, retention_configuration=[8, 5, 2], **drawn).save_pretrained(tmp_path / "rand")
+
+    def selection(**fields):
+        config = load_power_model(tmp_path / "rand", **fields).config
+        return config.selection, config.selection_order
+
+    assert selection() == selection(retention_configuration=[4, 3, 2]) == tuple(drawn.values())
+    assert selection(selection="head") == ("head", None)
+    assert selection(selection="rand", selection_order=[0, 1]) == ("rand", [0, 1])
+    assert selection(soft_extract_length=9) == ("attn", None)
+    with pytest.raises(ConfigError, match=r"selection_order .* missing"):
+        selection(selection="rand")
 
 
 def test_elimination_can_be_switched_off(searched, tiny_bert):
@@ -235,7 +325,7 @@ def truncated(folder):
             r"missing: bert.\S+ \(\[32\] instead of \[64\]\).* and \d+ more",
         ),
         (lambda f: edited(f, num_hidden_layers=5), "missing: bert.encoder.layer.3"),
-        (without("model.safetensors"), "has no weights"),
+        (without("model.safetensors"), "has no weights: model.safetensors is missing"),
         (with_content("model.safetensors", b""), "weights cannot be loaded"),
         (truncated, "weights cannot be loaded"),
         (with_weights(lambda w: {f"model.{k}": v for k, v in w.items()}), "missing: bert.embeddings"),

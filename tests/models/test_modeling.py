@@ -1,29 +1,49 @@
-"""What elimination computes: equal to the host, equal to a brute-force reference, equal at any padding."""
+"""What elimination computes: equal to the host, equal to a brute-force reference, equal at any padding.
+
+The first three sections are one matrix over all backbones and all ways of elimination.
+"""
 
 import itertools
+import weakref
 
 import pytest
 import torch
 
-from powerbert.models import PowerBertConfig, PowerBertForSequenceClassification
-from powerbert.models.tiny import tiny_config
+from powerbert.models import modeling
 
+from .backbones import make_host, make_power
 from .batches import padded, ragged_inputs
 from .reference import run_reference
 
 SOFT = {"soft_extract_length": 20}
 HARD = {"retention_configuration": [8, 5, 2]}
+HEAD = {**HARD, "selection": "head"}
+RAND = {
+    **HARD,
+    "selection": "rand",
+    "selection_order": [0, 3, 15, 1, 8, 12, 5, 18, 2, 6, 4, 10, 7, 9, 11, 13, 14, 16, 17, 19],
+}
 VARIANTS = {
     "hard": HARD,
     "hard, from the second encoder on": {"retention_configuration": [12, 6, 6]},
     "hard, [CLS] alone": {"retention_configuration": [1, 1, 1]},
     "hard, released": {**HARD, "significance_diagonal": False},
+    "head": HEAD,
+    "head, from the second encoder on": {**HEAD, "retention_configuration": [12, 6, 6]},
+    "rand": RAND,
+    "rand, [CLS] alone": {**RAND, "retention_configuration": [20, 1, 1]},
     "soft": SOFT,
     "soft, released": {**SOFT, "significance_diagonal": False, "soft_extract_protects_cls": False},
 }
 PAD_QUERIES = {
     "hard, PAD queries": {**HARD, "significance_pad_queries": True},
     "soft, PAD queries": {**SOFT, "significance_pad_queries": True},
+}
+FULL = {
+    "hard": {"retention_configuration": [12, 12, 12]},
+    "head": {"retention_configuration": [12, 12, 12], "selection": "head"},
+    "rand": {**RAND, "retention_configuration": [20, 20, 20]},
+    "soft": SOFT,
 }
 
 
@@ -36,28 +56,29 @@ def variant(request):
 # Full retention equals the host.
 
 
-def test_without_elimination_fields_it_is_the_host(tiny_bert, power_bert, side):
+def test_without_elimination_fields_it_is_the_host(host, power, side):
     batch = padded(ragged_inputs(), side=side)
-    ours, hosts = (m(**batch, output_hidden_states=True) for m in (power_bert(), tiny_bert))
+    ours, hosts = (m(**batch, output_hidden_states=True) for m in (power(), host))
     assert torch.equal(ours.logits, hosts.logits)
     assert all(torch.equal(a, b) for a, b in zip(ours.hidden_states, hosts.hidden_states, strict=True))
 
 
-@pytest.mark.parametrize("fields", [{"retention_configuration": [12, 12, 12]}, SOFT], ids=["hard", "soft"])
-def test_full_retention_equals_the_host(tiny_bert, power_bert, fields, side):
-    """Every real word's last hidden state is the host's in a batch padded alike.
+@pytest.mark.parametrize("fields", FULL.values(), ids=FULL)
+def test_full_retention_equals_the_host(host, power, fields, side):
+    """Every real word's hidden states are the host's in a batch padded alike.
 
-    The host pools position 0, padding in a left-padded batch; its logits are therefore taken from the same
-    inputs padded on the right, where it pools [CLS].
+    The host's head reads position 0, padding in a left-padded batch; its logits are therefore taken from the
+    same inputs padded on the right, where it reads [CLS].
     """
-    model = power_bert(**fields)
+    model = power(**fields)
     if model.soft_extract is not None:
         torch.nn.init.ones_(model.soft_extract.retention_parameters)
     batch = padded(ragged_inputs(), side=side)
     real = batch["attention_mask"].bool()
-    ours, hosts = (m(**batch, output_hidden_states=True).hidden_states[-1] for m in (model, tiny_bert))
-    torch.testing.assert_close(ours[real], hosts[real], atol=1e-5, rtol=0)
-    logits = tiny_bert(**padded(ragged_inputs(), side="right")).logits
+    ours, hosts = (m(**batch, output_hidden_states=True).hidden_states for m in (model, host))
+    for states, expected in zip(ours, hosts, strict=True):
+        torch.testing.assert_close(states[real], expected[real], atol=1e-5, rtol=0)
+    logits = host(**padded(ragged_inputs(), side="right")).logits
     torch.testing.assert_close(model(**batch).logits, logits, atol=1e-5, rtol=0)
 
 
@@ -65,8 +86,8 @@ def test_full_retention_equals_the_host(tiny_bert, power_bert, fields, side):
 
 
 @pytest.mark.parametrize("fields", (VARIANTS | PAD_QUERIES).values(), ids=VARIANTS | PAD_QUERIES)
-def test_agrees_with_the_reference(power_bert, fields, side):
-    model = power_bert(**fields).double()
+def test_agrees_with_the_reference(power, fields, side):
+    model = power(**fields).double()
     inputs = ragged_inputs((7, 1, 10))
     batch = padded(inputs, side=side)
     logits = model(**batch).logits
@@ -76,20 +97,17 @@ def test_agrees_with_the_reference(power_bert, fields, side):
             model, *(batch[key][b].tolist() for key in ("input_ids", "attention_mask", "position_ids"))
         )
         torch.testing.assert_close(logits[b], expected.logits, atol=1e-10, rtol=0)
-        assert [encoder.positions[b].tolist() for encoder in retained] == expected.retained
-        real = [[bool(batch["attention_mask"][b, w]) for w in words] for words in expected.retained]
-        assert [encoder.mask[b].tolist() for encoder in retained] == real
+        assert [encoder.positions[b][encoder.mask[b]].tolist() for encoder in retained] == expected.retained
+        for encoder in retained:
+            assert (encoder.positions[b].diff() > 0).all()
 
 
 @pytest.mark.parametrize(("encoders", "heads", "hidden_size"), [(1, 1, 6), (5, 3, 12), (2, 8, 16)])
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
 def test_agrees_with_the_reference_at_any_size(encoders, heads, hidden_size, soft):
     sizes = {"num_hidden_layers": encoders, "num_attention_heads": heads, "hidden_size": hidden_size}
-    host = tiny_config(vocab_size=60, initializer_range=0.4, **sizes).to_dict()
     fields = {"soft_extract_length": 9} if soft else {"retention_configuration": [5, 4, 3, 2, 1][:encoders]}
-    torch.manual_seed(3)
-    config = PowerBertConfig(**{**host, "model_type": "power_bert", **fields})
-    model = PowerBertForSequenceClassification(config).double().eval()
+    model = make_power(make_host("bert", **sizes), **fields).double()
     inputs = ragged_inputs((9, 6))
     logits = model(**padded(inputs)).logits
     for b, words in enumerate(inputs):
@@ -100,13 +118,12 @@ def test_agrees_with_the_reference_at_any_size(encoders, heads, hidden_size, sof
 # Padding and neighbours have no influence.
 
 
-@pytest.mark.parametrize("width", [12, 13, 19])
-def test_logits_do_not_depend_on_padding_nor_on_neighbours(power_bert, variant, side, width):
-    model, inputs = power_bert(**variant), ragged_inputs()
-    together = model(**padded(inputs, width, side)).logits
-    for b, words in enumerate(inputs):
-        alone = model(**padded([words])).logits
-        torch.testing.assert_close(together[b : b + 1], alone, atol=1e-5, rtol=0)
+def test_logits_do_not_depend_on_padding_nor_on_neighbours(power, variant, side):
+    model, inputs = power(**variant), ragged_inputs()
+    alone = torch.cat([model(**padded([words])).logits for words in inputs])
+    for width in (12, 13, 19):
+        together = model(**padded(inputs, width, side)).logits
+        torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
 def test_gradients_do_not_depend_on_padding(power_bert, variant, side):
@@ -145,11 +162,56 @@ def test_a_later_encoder_retains_among_what_the_one_before_retained(power_bert):
             assert set(after.positions[b].tolist()) <= set(before.positions[b].tolist())
 
 
-def test_inputs_shorter_than_the_configuration_lose_nothing(power_bert):
-    model, batch = power_bert(**HARD), padded(ragged_inputs((2, 1)))
+@pytest.mark.parametrize("fields", [HARD, HEAD], ids=["attn", "head"])
+def test_inputs_shorter_than_the_configuration_lose_nothing(power_bert, fields):
+    model, batch = power_bert(**fields), padded(ragged_inputs((2, 1)))
     assert all(
         encoder.positions.tolist() == [[0, 1], [0, 1]] for encoder in model.retained_word_vectors(**batch)
     )
+
+
+def retained_words(model, batch):
+    """The positions in each input, counted from its [CLS], that each encoder retains."""
+    first = batch["attention_mask"].argmax(dim=1)
+    return [
+        [(positions[mask] - start).tolist() for positions, mask, start in zip(*encoder, first, strict=True)]
+        for encoder in model.retained_word_vectors(**batch)
+    ]
+
+
+def test_head_selection_retains_the_first_words(power_bert, side):
+    batch = padded(ragged_inputs((9, 2, 12, 6)), side=side)
+    lengths = batch["attention_mask"].sum(dim=1).tolist()
+    assert retained_words(power_bert(**HEAD), batch) == [
+        [list(range(min(k, n))) for n in lengths] for k in HEAD["retention_configuration"]
+    ]
+
+
+def test_rand_selection_retains_the_same_positions_of_every_input(power_bert, side):
+    batch = padded(ragged_inputs((9, 1, 12, 6)), side=side)
+    lengths = batch["attention_mask"].sum(dim=1).tolist()
+    assert retained_words(power_bert(**RAND), batch) == [
+        [sorted(p for p in RAND["selection_order"][:k] if p < n) for n in lengths]
+        for k in RAND["retention_configuration"]
+    ]
+
+
+def test_rand_selection_takes_words_even_from_an_input_shorter_than_the_configuration(power_bert):
+    """Its positions are those of an input padded to the maximum length, most of which it does not have."""
+    (first, *_) = retained_words(power_bert(**RAND), padded(ragged_inputs((6,))))
+    assert first == [[0, 1, 3, 5]]
+
+
+def test_static_selection_depends_on_no_word(power_bert):
+    model = power_bert(**RAND)
+    batches = [padded(ragged_inputs((9, 7), seed=seed)) for seed in (1, 2)]
+    assert retained_words(model, batches[0]) == retained_words(model, batches[1])
+
+
+def test_an_input_beyond_the_positions_of_the_selection_is_refused(power_bert):
+    with pytest.raises(ValueError, match="inputs of 21 words, but only 20 positions"):
+        power_bert(**RAND)(**padded(ragged_inputs((21,))))
+    assert power_bert(**HEAD)(**padded(ragged_inputs((21,)))).logits.isfinite().all()
 
 
 def test_soft_extract_retains_every_position(power_bert):
@@ -203,6 +265,30 @@ def test_hidden_states_grow_shorter(power_bert):
     assert len(model(**batch).hidden_states) == 4
 
 
+def test_hidden_states_that_nobody_asks_for_are_given_up(power_bert, monkeypatch):
+    given = []
+
+    def encode_and_extract(host, hidden, *args):
+        assert all(state() is None for state in given[1:]), "the output of an earlier encoder is still there"
+        given.append(weakref.ref(hidden))
+        return original(host, hidden, *args)
+
+    original = modeling.encode_and_extract
+    monkeypatch.setattr(modeling, "encode_and_extract", encode_and_extract)
+    with torch.inference_mode():
+        power_bert(**HARD)(**padded(ragged_inputs()))
+    assert len(given) == 3
+
+
+def test_roberta_counts_the_positions_of_real_words_itself(side):
+    model = make_power(make_host("roberta", pad_token_id=1), **HARD)
+    batch = padded(ragged_inputs(), side=side)
+    batch["input_ids"][batch["attention_mask"] == 0] = 1
+    explicit = model(**batch | {"position_ids": batch["position_ids"] + 2}).logits
+    del batch["position_ids"]
+    torch.testing.assert_close(model(**batch).logits, explicit, atol=1e-6, rtol=0)
+
+
 def test_an_input_of_padding_alone_disturbs_no_other(power_bert, variant):
     model, batch = power_bert(**variant), padded(ragged_inputs())
     expected = model(**batch).logits
@@ -228,7 +314,7 @@ def test_gradient_of_a_retention_parameter_is_that_at_fixed_ranks(power_bert):
         assert r.grad[j, k].item() == pytest.approx((above - below) / (2 * step), abs=1e-6)
 
 
-@pytest.mark.parametrize("fields", [HARD, SOFT], ids=["hard", "soft"])
+@pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
 def test_gradients_reach_every_parameter(power_bert, fields):
     model = power_bert(**fields).train()
     model(**padded(ragged_inputs((9, 12))), labels=torch.tensor([0, 2])).loss.backward()
@@ -236,7 +322,7 @@ def test_gradients_reach_every_parameter(power_bert, fields):
     assert all(name.endswith("key.bias") for name in without)  # softmax is blind to a shift of all its scores
 
 
-@pytest.mark.parametrize("fields", [HARD, SOFT], ids=["hard", "soft"])
+@pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
 def test_bfloat16_autocast(power_bert, fields):
     model, batch = power_bert(**fields).train(), padded(ragged_inputs())
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -246,7 +332,7 @@ def test_bfloat16_autocast(power_bert, fields):
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("fields", [HARD, SOFT], ids=["hard", "soft"])
+@pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_weights(power_bert, fields, dtype):
     with torch.inference_mode():
@@ -255,7 +341,7 @@ def test_half_precision_weights(power_bert, fields, dtype):
     assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("fields", [HARD, SOFT], ids=["hard", "soft"])
+@pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
 def test_compiles_into_one_graph(power_bert, fields):
     model, batch = power_bert(**fields), padded(ragged_inputs())
     compiled = torch.compile(model, fullgraph=True, backend="eager")
@@ -263,7 +349,7 @@ def test_compiles_into_one_graph(power_bert, fields):
         torch.testing.assert_close(compiled(**batch).logits, model(**batch).logits)
 
 
-@pytest.mark.parametrize("fields", [HARD, SOFT], ids=["hard", "soft"])
+@pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
 def test_never_waits_for_the_device(power_bert, fields):
     """A tensor on the meta device has no values, so that reading one fails there."""
     batch = {key: value.to("meta") for key, value in padded(ragged_inputs()).items()}

@@ -3,19 +3,36 @@ import shutil
 import pytest
 import torch
 
-from powerbert.models import load_host_model, load_tokenizer
+from powerbert.errors import ConfigError
+from powerbert.models import load_host_model, load_tokenizer, longest_input
+from powerbert.models.auto import BACKBONES
 from powerbert.models.checkpoint import fingerprint
-from powerbert.models.tiny import tiny, tiny_tokenizer
+from powerbert.models.tiny import tiny
+from powerbert.models.tiny_tokenizer import tiny_tokenizer
 
 
-def test_holds_a_model_and_its_tokenizer(tiny_checkpoint):
-    model, tokenizer = load_host_model(tiny_checkpoint), load_tokenizer(tiny_checkpoint)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_holds_a_model_and_its_tokenizer(backbone, tmp_path):
+    folder = tiny(tmp_path / "tiny", backbone=backbone)
+    model, tokenizer = load_host_model(folder), load_tokenizer(folder)
+    assert model.config.model_type == backbone
+    assert (model.config.pad_token_id, longest_input(model.config)) == (tokenizer.pad_token_id, 512)
     assert model.config.vocab_size == len(tokenizer)
     words = tokenizer(
         ["the film was good", "it is a bad MOVIE, truly; 9/10?"], padding=True, return_tensors="pt"
     )
     assert tokenizer.unk_token_id not in words["input_ids"]
     assert model(**words).logits.shape == (2, 2)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_tokenizer_knows_common_words(backbone):
+    assert len(tiny_tokenizer(backbone)("it is a very good film, but boring")["input_ids"]) <= 12
+
+
+def test_an_unknown_backbone_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"^model.backbone: 'gpt2' is unknown; choose one of bert, albert"):
+        tiny(tmp_path / "tiny", backbone="gpt2")
 
 
 def test_the_same_seed_gives_the_same_files(tiny_checkpoint, tmp_path):
@@ -38,9 +55,9 @@ def test_leaves_the_random_state_alone(tmp_path):
 
 
 def test_another_process_may_finish_first(tiny_checkpoint, tmp_path, monkeypatch):
-    def overtaken():
+    def overtaken(backbone):
         shutil.copytree(tiny_checkpoint, tmp_path / "tiny")
-        return tiny_tokenizer()
+        return tiny_tokenizer(backbone)
 
     monkeypatch.setattr("powerbert.models.tiny.tiny_tokenizer", overtaken)
     assert fingerprint(tiny(tmp_path / "tiny")) == fingerprint(tiny_checkpoint)
@@ -48,7 +65,7 @@ def test_another_process_may_finish_first(tiny_checkpoint, tmp_path, monkeypatch
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr("powerbert.models.tiny.tiny_tokenizer", lambda: pytest.fail("full"))
+    monkeypatch.setattr("powerbert.models.tiny.tiny_tokenizer", lambda backbone: pytest.fail("full"))
     with pytest.raises(pytest.fail.Exception):
         tiny(tmp_path / "tiny")
     assert list(tmp_path.iterdir()) == []

@@ -1,10 +1,11 @@
 import shutil
 
 import pytest
-from transformers import BertTokenizer
+from transformers import AlbertTokenizer, BertTokenizer
 
 from powerbert.errors import ModelError
 from powerbert.models import load_tokenizer
+from powerbert.models.tiny import tiny
 
 
 def test_settings_of_the_tokenizer_file_are_reset(tokenizer, tmp_path):
@@ -22,6 +23,22 @@ def test_settings_of_the_tokenizer_file_are_reset(tokenizer, tmp_path):
 def test_pairs_have_token_types(tiny_checkpoint):
     encoded = load_tokenizer(tiny_checkpoint)("good", "bad film")
     assert encoded["token_type_ids"] == [0, 0, 0, 1, 1, 1]
+
+
+def test_pairs_have_token_types_with_albert_too_and_with_what_is_saved_of_it(tmp_path):
+    tokenizer = load_tokenizer(tiny(tmp_path / "tiny", backbone="albert"))
+    tokenizer.save_pretrained(tmp_path / "saved")
+    for one in (
+        tokenizer,
+        load_tokenizer(tmp_path / "saved"),
+        AlbertTokenizer.from_pretrained(tmp_path / "saved"),
+    ):
+        assert one("good", "bad film")["token_type_ids"] == [0, 0, 0, 1, 1, 1]
+
+
+def test_roberta_has_no_token_types(tmp_path):
+    tokenizer = load_tokenizer(tiny(tmp_path / "tiny", backbone="roberta"))
+    assert "token_type_ids" not in tokenizer("good", "bad film")
 
 
 def test_a_folder_without_a_tokenizer(tiny_bert, tmp_path):

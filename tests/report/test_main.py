@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from powerbert.cli import CONFIG_FOLDER
 from powerbert.errors import DataError
 from powerbert.report.__main__ import report
-from powerbert.report.paper import comparison_table, setup
+from powerbert.report.paper import comparison_table, selection_table, setup
 from tests.report.records import point
 
 REPORTS = sorted(path.stem for path in (CONFIG_FOLDER / "report").glob("*.yaml"))
@@ -25,7 +25,7 @@ def composed(config_name: str, *overrides: str) -> DictConfig:
 
 
 def test_there_are_reports():
-    assert {"table1", "table2"} <= set(REPORTS)
+    assert {"selection_table", "table1", "table2"} <= set(REPORTS)
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -86,6 +86,28 @@ def test_every_point_of_a_table_has_its_searchs_hyper_parameters(experiment, mod
         assert (cfg.measure.runs, cfg.measure.statistic) == (100, "mean")
         assert instantiate(cfg.measure).runs == 100
         assert (cfg.model.name, cfg.method.name) == (model, "power_bert")
+
+
+def test_the_selections_are_compared_under_the_papers_conditions():
+    points = [composed("train", *overrides) for overrides in sweep("selection_table")]
+    assert [cfg.elimination.selection for cfg in points] == ["attn", "head", "rand"]
+    paper = selection_table()
+    for cfg in points:
+        assert (cfg.dataset.name, cfg.model.name, cfg.batch_size) == (paper.dataset, paper.model, 64)
+        assert cfg.longer_than == paper.length_threshold
+        assert len(cfg.elimination.retention_configuration) == 12
+        assert tuple(cfg.elimination.retention_configuration[:9]) == paper.retention_configuration
+
+
+def test_the_selections_are_compared_on_other_models_and_data_too():
+    def configuration(*overrides):
+        cfg = composed("train", *sweep("selection_table", *overrides)[0])
+        return cfg.batch_size, cfg.elimination.retention_configuration
+
+    assert configuration("dataset=snippets", "model=minilm_l6") == (32, [64, 32, 16, 16, 16, 16])
+    assert configuration("model=bert_large") == (64, None)
+    given = "elimination.retention_configuration=[9,8,7,6,5,4]"
+    assert configuration("model=minilm_l6", given)[1] == [9, 8, 7, 6, 5, 4]
 
 
 def test_the_command_line_wins_over_a_table():

@@ -30,10 +30,7 @@ def output_folder(cfg: DictConfig) -> Path:
 
 def quoted(argv: list[str]) -> list[str]:
     """Quotes texts and folders; a list of artifacts is left to Hydra's grammar."""
-    names = {"text", "text_pair", "records", "output"}
-    if not any(argument.startswith("artifact=[") for argument in argv):
-        names.add("artifact")
-    return quote_values(names, argv)
+    return quote_values({"text", "text_pair", "records", "output"}, argv, or_lists={"artifact"})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from powerbert.data import (
     tokenize,
 )
 from powerbert.errors import ConfigError, DataError, ModelError
-from powerbert.predict import Predictor
+from powerbert.predictor import Predictor
 
 
 class Subject:

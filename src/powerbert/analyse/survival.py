@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from powerbert.data import Task
-from powerbert.predict import Predictor, Texts
+from powerbert.predictor import Predictor, Texts
 
 
 @dataclass(frozen=True)

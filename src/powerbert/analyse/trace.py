@@ -15,7 +15,7 @@ from powerbert.analyse.page import write_page
 from powerbert.analyse.subject import Subject
 from powerbert.analyse.survival import Trace, trace_inputs
 from powerbert.errors import ConfigError
-from powerbert.predict import Texts
+from powerbert.predictor import Texts
 
 PIECES_PER_COLUMN = 64
 

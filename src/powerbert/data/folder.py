@@ -70,7 +70,7 @@ class FolderSource:
         for split, path in self._files().items():
             labelled = split != "test" or self.label_column in column_names(path)
             labels = (self.label_column, self.labels) if labelled else None
-            splits[split] = load_table(path, self.columns, labels, self.cache)
+            splits[split] = load_table(path, self.columns, labels, self.cache, split=split)
         return DatasetDict(splits)
 
     def _files(self) -> dict[str, Path]:

@@ -117,6 +117,7 @@ class GlueSource:
             layout.columns,
             (layout.label, self.labels) if labelled else None,
             self.cache,
+            split=split,
             header=layout.headerless if split != "test" else None,
             skip_malformed=layout.skip_malformed and split != "test",
             selection=_mrpc_selection(split, path) if path.name == MRPC_TRAIN else None,

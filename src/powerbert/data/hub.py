@@ -1,8 +1,6 @@
 """A dataset of the Hugging Face hub, or what an earlier run left of it in the hub's own cache."""
 
 import logging
-import threading
-from collections.abc import Callable
 from functools import cached_property
 
 from datasets import DatasetDict, load_dataset
@@ -10,11 +8,9 @@ from datasets.packaged_modules.cache.cache import Cache
 from huggingface_hub import HfApi
 
 from powerbert.errors import DataError
+from powerbert.hub import PATIENCE, first_line, within
 
 log = logging.getLogger(__name__)
-
-PATIENCE = 8.0
-"""Seconds within which the hub must have answered; left to themselves, its clients retry for much longer."""
 
 
 class HubDataset:
@@ -73,13 +69,13 @@ class HubDataset:
         try:
             return load_dataset(self.repository, self.configuration)
         except Exception as error:  # the clients raise exceptions of several HTTP libraries
-            raise DataError(f"the hub's dataset {self} cannot be loaded ({_first_line(error)})") from error
+            raise DataError(f"the hub's dataset {self} cannot be loaded ({first_line(error)})") from error
 
     @cached_property
     def _found(self) -> tuple[str, bool]:
         """The commit, and whether the hub answered."""
         try:
-            return _within(
+            return within(
                 PATIENCE, lambda: str(HfApi().dataset_info(self.repository, timeout=PATIENCE).sha)
             ), True
         except Exception as unreachable:  # as in `load`
@@ -87,7 +83,7 @@ class HubDataset:
                 commit = str(self._cached().hash)
             except (ValueError, OSError):
                 raise DataError(
-                    f"the hub's dataset {self} cannot be had ({_first_line(unreachable)})"
+                    f"the hub's dataset {self} cannot be had ({first_line(unreachable)})"
                 ) from None
         log.warning("%s: the hub does not answer; taking the copy of an earlier run", self)
         return commit, False
@@ -103,28 +99,3 @@ class HubDataset:
 
     def __str__(self) -> str:
         return f"{self.repository}/{self.configuration}" if self.configuration else self.repository
-
-
-def _within(seconds: float, function: Callable[[], str]) -> str:
-    """Calls a function that may hang, such as one that looks up a host; then it is left to itself."""
-    values: list[str] = []
-    errors: list[Exception] = []
-
-    def call() -> None:
-        try:
-            values.append(function())
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not values:
-        raise TimeoutError(f"no answer within {seconds:g} seconds")
-    return values[0]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

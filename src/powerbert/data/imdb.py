@@ -73,7 +73,7 @@ class ImdbSource:
         else:
             columns = {"sentence": "sentence"}
             parts = {
-                split: load_table(path, columns, ("label", self.labels), self.cache)
+                split: load_table(path, columns, ("label", self.labels), self.cache, split=split)
                 for split, path in self._files(self.folder).items()
             }
         in_train = [bucket(review) < TRAIN_PERCENT for review in parts["train"]["sentence"]]

@@ -85,15 +85,17 @@ class RaceSource:
         if self.folder is None:
             found = self.hub.load()
             for split, name in SPLITS.items():
-                key = {"race": f"{self.hub}@{self.hub.commit}", "split": split, "letters": self.letters}
+                key = {"race": f"{self.hub}@{self.hub.commit}", "letters": self.letters}
                 splits[split] = cached_dataset(
-                    partial(self._hub_rows, found[name]), FEATURES, key, self.cache
+                    partial(self._hub_rows, found[name]), FEATURES, key, self.cache, split
                 )
         else:
             for split in SPLITS:
                 articles = self._articles(self.folder, split)
                 key = {"race": _digest(articles), "letters": self.letters}
-                splits[split] = cached_dataset(partial(self._file_rows, articles), FEATURES, key, self.cache)
+                splits[split] = cached_dataset(
+                    partial(self._file_rows, articles), FEATURES, key, self.cache, split
+                )
         return DatasetDict(splits)
 
     def _articles(self, folder: Path, split: str) -> list[Path]:

@@ -49,9 +49,55 @@ class Row:
     line: int | None
     values: Mapping[str, Any]
 
+    def text(self, column: str) -> str:
+        """The text of a column.
+
+        Args:
+            column: among `values`.
+
+        Returns:
+            The text, which may be empty.
+
+        Raises:
+            DataError: if it holds something else.
+        """
+        return self._text(column, self.values[column])
+
+    def texts(self, column: str, count: int) -> list[str]:
+        """The list of texts of a column.
+
+        Args:
+            column: among `values`.
+            count: of the texts.
+
+        Returns:
+            The texts, of which any may be empty.
+
+        Raises:
+            DataError: if it holds something else, or another number of texts.
+        """
+        value = self.values[column]
+        if not isinstance(value, list) or len(value) != count:
+            found = f"{len(value)} texts" if isinstance(value, list) else _kind(value)
+            raise self.error(f"column '{column}' is {found}; it must be a list of {count} texts")
+        return [self._text(column, text) for text in value]
+
     def error(self, problem: str) -> DataError:
         """An error at this row."""
         return _error_at(self.file, self.number, self.line, problem)
+
+    def _text(self, column: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise self.error(
+                f"column '{column}' is {_kind(value)}; it must be a text, if need be an empty one"
+            )
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise self.error(
+                f"column '{column}' holds half of a surrogate pair, which is no character"
+            ) from None
+        return value
 
 
 class MalformedRowError(DataError):
@@ -267,6 +313,10 @@ def _require(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
     for column in columns:
         if column not in found:
             raise DataError(f"{path}: has no column '{column}'; its columns are {', '.join(found) or 'none'}")
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else f"of type {type(value).__name__}"
 
 
 def _malformed(path: Path, number: int, line: int, fields: int, header: Sequence[str]) -> MalformedRowError:

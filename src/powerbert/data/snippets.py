@@ -86,7 +86,7 @@ class SnippetsSource:
         splits = {}
         for split, buckets in SPLITS.items():
             key = {"snippets": digest, "buckets": [buckets.start, buckets.stop]}
-            splits[split] = cached_dataset(partial(_rows, path, buckets), features, key, self.cache)
+            splits[split] = cached_dataset(partial(_rows, path, buckets), features, key, self.cache, split)
         return DatasetDict(splits)
 
     def _file(self) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, Features, Value
+from datasets import Dataset, Features, NamedSplit, Value
 from datasets.exceptions import DatasetGenerationError
 
 from powerbert.data.labels import LabelParser
@@ -43,6 +43,7 @@ def load_table(
     labels: tuple[str, LabelParser] | None,
     cache: Path,
     *,
+    split: str,
     header: Sequence[str] | None = None,
     skip_malformed: bool = False,
     selection: Selection | None = None,
@@ -56,6 +57,7 @@ def load_table(
         columns: the dataset's text columns -> the file's.
         labels: the file's column of labels with its parser; None for unlabelled rows.
         cache: folder of the cache. Its key is the file's content and how it is read, never its time.
+        split: that the rows are, for the progress bar.
         header: names of the columns of a file without a header line.
         skip_malformed: leaves out rows with too few or too many fields, and says how many.
         selection: leaves out the rows that are not meant.
@@ -96,11 +98,15 @@ def load_table(
         "skip_malformed": skip_malformed,
         "selection": selection.key if selection else None,
     }
-    return cached_dataset(rows, features, key, cache)
+    return cached_dataset(rows, features, key, cache, split)
 
 
 def cached_dataset(
-    rows: Callable[[], Iterator[dict[str, Any]]], features: Features, key: Mapping[str, Any], cache: Path
+    rows: Callable[[], Iterator[dict[str, Any]]],
+    features: Features,
+    key: Mapping[str, Any],
+    cache: Path,
+    split: str,
 ) -> Dataset:
     """Writes rows to an Arrow file, one after another, unless it is there already.
 
@@ -109,17 +115,23 @@ def cached_dataset(
         features: their types.
         key: everything the rows depend on.
         cache: folder of the cache; several processes may use it at once.
+        split: that the rows are, for the progress bar.
 
     Returns:
-        The memory-mapped rows, with a fingerprint that depends on `key` alone.
+        The memory-mapped rows, with a fingerprint that depends on `key` and `split` alone.
 
     Raises:
         DataError: from `rows`.
     """
-    fingerprint = content_hash({"version": CACHE_VERSION, **key})
+    # A cached file belongs to one split, so equal rows of two splits are two files.
+    fingerprint = content_hash({"version": CACHE_VERSION, "split": split, **key})
     try:
         return Dataset.from_generator(
-            rows, features=features, cache_dir=str(cache / "datasets"), fingerprint=fingerprint
+            rows,
+            features=features,
+            cache_dir=str(cache / "datasets"),
+            split=NamedSplit(split),
+            fingerprint=fingerprint,
         )
     except DatasetGenerationError as error:
         if isinstance(error.__cause__, DataError):
@@ -147,19 +159,7 @@ def file_digest(path: Path) -> str:
 
 
 def _example(row: Row, columns: Mapping[str, str], labels: tuple[str, LabelParser] | None) -> dict[str, Any]:
-    example: dict[str, Any] = {}
-    for name, column in columns.items():
-        value = row.values[column]
-        if not isinstance(value, str):
-            shown = "null" if value is None else f"of type {type(value).__name__}"
-            raise row.error(f"column '{column}' is {shown}; it must be a text, if need be an empty one")
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise row.error(
-                f"column '{column}' holds half of a surrogate pair, which is no character"
-            ) from None
-        example[name] = value
+    example: dict[str, Any] = {name: row.text(column) for name, column in columns.items()}
     if labels:
         column, parse = labels
         try:

@@ -1,4 +1,4 @@
-"""The algorithm of the paper as tensor functions and one small module; plain PyTorch.
+"""The algorithm of the paper as tensor functions and two small modules; plain PyTorch.
 
 Shapes are written with B inputs in a batch, H heads, N word-vectors of an input, K retained ones, D the
 hidden size, L encoders and l the longest input.
@@ -16,11 +16,14 @@ from powerbert.elimination.ranking import (
     retained_positions,
 )
 from powerbert.elimination.regularizer import mass_regularizer
+from powerbert.elimination.selection import SELECTIONS, StaticSelection, random_order, validate_selection
 from powerbert.elimination.significance import significance_scores
 from powerbert.elimination.soft_extract import SoftExtract
 
 __all__ = [
+    "SELECTIONS",
     "SoftExtract",
+    "StaticSelection",
     "cls_position",
     "derive_retention_configuration",
     "extract_mask",
@@ -28,7 +31,9 @@ __all__ = [
     "mass_regularizer",
     "order_by_significance",
     "ordered_positions",
+    "random_order",
     "retained_positions",
     "significance_scores",
     "validate_retention_configuration",
+    "validate_selection",
 ]

@@ -3,5 +3,13 @@
 from powerbert.measure.environment import describe_environment
 from powerbert.measure.flops import count_flops, word_vectors
 from powerbert.measure.latency import LatencySettings, measure_latency
+from powerbert.measure.subset import evaluate_longer
 
-__all__ = ["LatencySettings", "count_flops", "describe_environment", "measure_latency", "word_vectors"]
+__all__ = [
+    "LatencySettings",
+    "count_flops",
+    "describe_environment",
+    "evaluate_longer",
+    "measure_latency",
+    "word_vectors",
+]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from powerbert.elimination import derive_retention_configuration
+from powerbert.elimination import derive_retention_configuration, random_order
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
 from powerbert.models import load_power_model
 from powerbert.stages import Retrain, Search, Stage
@@ -98,14 +98,16 @@ class PowerBert(Method):
     def _retrain_influence(self, artifacts: Artifacts) -> dict[str, Any]:
         return {
             "retention_configuration": self.retention_configuration(artifacts),
-            **self._options(*SIGNIFICANCE),
+            **self._options(*SIGNIFICANCE, "selection"),
         }
 
     def _build_retrain(self, artifacts: Artifacts, context: Context) -> Stage:
+        drawn = self.elimination["selection"] == "rand"
         model = load_power_model(
             artifacts[self._start].path,
             task=context.task.kind,
             retention_configuration=self.retention_configuration(artifacts),
-            **self._options(*SIGNIFICANCE),
+            selection_order=random_order(context.max_length, context.seed) if drawn else None,
+            **self._options(*SIGNIFICANCE, "selection"),
         )
         return Retrain(model, context.task, context.optimization, context.seed)

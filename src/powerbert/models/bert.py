@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from huggingface_hub.dataclasses import strict
 from torch import Tensor
-from transformers.models.bert.modeling_bert import (
-    BertForMultipleChoice,
-    BertForSequenceClassification,
-    BertModel,
-)
-from transformers.utils.generic import can_return_tuple
+from transformers import BertConfig, BertForMultipleChoice, BertForSequenceClassification, BertModel
 
-from powerbert.models.configuration import PowerBertConfig
+from powerbert.models.configuration import EliminationFields
 from powerbert.models.encoder import HostEncoder
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
@@ -31,6 +27,18 @@ def bert_encoder(layer: Any) -> HostEncoder:
     )
 
 
+def bert_logits(model: Any, cls: Tensor) -> Tensor:
+    """The head of BERT's models for classification and for multiple choice."""
+    return model.classifier(model.dropout(model.bert.pooler(cls)))
+
+
+@strict
+class PowerBertConfig(EliminationFields, BertConfig):
+    """``BertConfig`` with the elimination fields."""
+
+    model_type = "power_bert"
+
+
 class PowerBertModel(PowerModelMixin, BertModel):
     """``BertModel``, with extract or soft-extract layers where its config asks for them.
 
@@ -43,33 +51,19 @@ class PowerBertModel(PowerModelMixin, BertModel):
 
     def __init__(self, config: PowerBertConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config, add_pooling_layer)
-        self.init_elimination(num_encoders=len(self.encoder.layer))
+        self.init_elimination()
 
-    @can_return_tuple
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        **kwargs: Any,
-    ):
-        """As ``BertModel.forward``, and with ``output_retained=True`` as ``PowerModelMixin.eliminate``.
+    def hosts(self) -> list[HostEncoder]:
+        """BERT's layers, in order."""
+        return [bert_encoder(layer) for layer in self.encoder.layer]
 
-        Returns:
-            ``PowerModelOutput`` where the model eliminates, else BERT's own output.
-        """
-        inputs = {
-            "input_ids": input_ids,
-            "token_type_ids": token_type_ids,
-            "position_ids": position_ids,
-            "inputs_embeds": inputs_embeds,
-        }
-        if not self.eliminates:
-            return super().forward(attention_mask=attention_mask, **inputs, **kwargs)
-        hosts = [bert_encoder(layer) for layer in self.encoder.layer]
-        return self.eliminate(hosts, self.embeddings(**inputs), attention_mask, self.pooler, **kwargs)
+    def embed(self, **inputs: Tensor) -> Tensor:
+        """The sum of word, position and token type embeddings, normalised."""
+        return self.embeddings(**inputs)
+
+    def pool(self, cls: Tensor) -> Tensor | None:
+        """A dense layer with tanh."""
+        return None if self.pooler is None else self.pooler(cls)
 
 
 class PowerBertForSequenceClassification(PowerTaskMixin, BertForSequenceClassification):
@@ -83,6 +77,10 @@ class PowerBertForSequenceClassification(PowerTaskMixin, BertForSequenceClassifi
         self.bert = PowerBertModel(config)
         self.post_init()
 
+    def classify(self, cls: Tensor) -> Tensor:
+        """The pooler's output through a linear layer."""
+        return bert_logits(self, cls)
+
 
 class PowerBertForMultipleChoice(PowerTaskMixin, BertForMultipleChoice):
     """``BertForMultipleChoice`` on a ``PowerBertModel``; each choice is an input of its own."""
@@ -94,3 +92,7 @@ class PowerBertForMultipleChoice(PowerTaskMixin, BertForMultipleChoice):
         super().__init__(config)
         self.bert = PowerBertModel(config)
         self.post_init()
+
+    def classify(self, cls: Tensor) -> Tensor:
+        """The pooler's output through a linear layer."""
+        return bert_logits(self, cls)

@@ -11,7 +11,7 @@ from pathlib import Path
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from powerbert.errors import ConfigError, ModelError
-from powerbert.models.hub import CHECKPOINT_FILES, hub_snapshot
+from powerbert.models.hub import CHECKPOINT_FILES, PICKLED_WEIGHTS, hub_snapshot
 from powerbert.models.tiny import tiny
 
 __all__ = ["fingerprint", "local_or_hub", "packaged_minilm", "resolve", "tiny"]
@@ -76,7 +76,8 @@ def fingerprint(folder: str | os.PathLike[str]) -> str:
         SHA-256 in hexadecimal.
     """
     digest = hashlib.sha256()
-    files = {path for pattern in CHECKPOINT_FILES for path in Path(folder).glob(pattern) if path.is_file()}
+    patterns = (*CHECKPOINT_FILES, *PICKLED_WEIGHTS)
+    files = {path for pattern in patterns for path in Path(folder).glob(pattern) if path.is_file()}
     for path in sorted(files):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256")

@@ -1,12 +1,30 @@
-"""The elimination fields of a model's config, and the configs that carry them."""
+"""The elimination fields of a model's config, and what they are checked against."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
-from huggingface_hub.dataclasses import strict
-from transformers import BertConfig
-
-from powerbert.elimination import validate_retention_configuration
+from powerbert.elimination import validate_retention_configuration, validate_selection
 from powerbert.errors import ConfigError
+
+
+def num_encoders(config: Any) -> int:
+    """Number of encoders that run, L.
+
+    Args:
+        config: A host's or a power model's. An encoder of ALBERT may have several inner ones.
+    """
+    inner: int = getattr(config, "inner_group_num", 1)
+    return config.num_hidden_layers * inner
+
+
+def longest_input(config: Any) -> int:
+    """Word pieces that the model has positions for.
+
+    Args:
+        config: A host's or a power model's. RoBERTa's positions begin after its padding index.
+    """
+    unused = config.pad_token_id + 1 if config.model_type.endswith("roberta") else 0
+    return config.max_position_embeddings - unused
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -25,6 +43,9 @@ class EliminationFields:
             depends on how far its batch is padded.
         soft_extract_protects_cls: Whether [CLS] takes the first ordered position in soft-extract; it always
             does in extract.
+        selection: How the retained word-vectors are chosen: "attn" by significance, "head" the first ones,
+            "rand" those at fixed random positions.
+        selection_order: All positions in the order in which "rand" retains them; None for the others.
     """
 
     retention_configuration: list[int] | None = None
@@ -32,6 +53,8 @@ class EliminationFields:
     significance_diagonal: bool = True
     significance_pad_queries: bool = False
     soft_extract_protects_cls: bool = True
+    selection: str = "attn"
+    selection_order: list[int] | None = None
 
     def validate_elimination(self) -> None:
         """Check the fields against each other and against the host's; run on construction and on saving.
@@ -44,10 +67,10 @@ class EliminationFields:
                 "retention_configuration and soft_extract_length exclude one another: a model eliminates "
                 "word-vectors, or it searches how many to eliminate"
             )
-        max_length = self.max_position_embeddings  # type: ignore[attr-defined]
+        validate_selection(self.selection, self.selection_order, self.soft_extract_length is not None)
+        max_length = longest_input(self)
         if self.retention_configuration is not None:
-            num_encoders = self.num_hidden_layers  # type: ignore[attr-defined]
-            validate_retention_configuration(self.retention_configuration, num_encoders, max_length)
+            validate_retention_configuration(self.retention_configuration, num_encoders(self), max_length)
         if self.soft_extract_length is not None and not 1 <= self.soft_extract_length <= max_length:
             raise ConfigError(
                 f"soft_extract_length must lie between 1 and the model's {max_length} positions, "
@@ -58,10 +81,3 @@ class EliminationFields:
 
 
 ELIMINATION_FIELDS = tuple(field.name for field in fields(EliminationFields))
-
-
-@strict
-class PowerBertConfig(EliminationFields, BertConfig):
-    """``BertConfig`` with the elimination fields."""
-
-    model_type = "power_bert"

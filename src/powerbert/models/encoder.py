@@ -50,27 +50,30 @@ class HostEncoder:
     feed_forward: Callable[[Tensor], Tensor]
 
 
-def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """Run an encoder that eliminates nothing; no attention score is ever written to memory.
+def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None, positions: Tensor | None = None) -> Tensor:
+    """Run an encoder that retains all word-vectors, or those at given positions.
+
+    No attention score is ever written to memory.
 
     Args:
         host: The encoder.
         hidden: Word-vectors, [B, N, D].
         mask: True where a word is real, [B, N]; None if every word is real.
+        positions: Which to retain, [B, K]; None for all. The others are attended to, but have no output.
 
     Returns:
-        The encoder's output, [B, N, D].
+        The encoder's output, [B, K, D]; [B, N, D] without ``positions``.
     """
-    query, key, value = _project(host, hidden)
+    retained = hidden if positions is None else extract_rows(hidden, positions)
     dropout = host.attention_dropout
     context = F.scaled_dot_product_attention(
-        query,
-        key,
-        value,
+        _split_heads(host, host.query(retained)),
+        _split_heads(host, host.key(hidden)),
+        _split_heads(host, host.value(hidden)),
         attn_mask=None if mask is None else mask[:, None, None, :],
         dropout_p=dropout.p if dropout.training else 0.0,
     )
-    return host.feed_forward(host.attention_output(_merge_heads(context), hidden))
+    return host.feed_forward(host.attention_output(_merge_heads(context), retained))
 
 
 def encode_and_extract(
@@ -129,10 +132,14 @@ def encode_and_soft_extract(
 def _project(host: HostEncoder, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values of each head, [B, H, N, E]."""
     query, key, value = (
-        projection(hidden).unflatten(-1, (-1, host.head_size)).transpose(1, 2)
-        for projection in (host.query, host.key, host.value)
+        _split_heads(host, projection(hidden)) for projection in (host.query, host.key, host.value)
     )
     return query, key, value
+
+
+def _split_heads(host: HostEncoder, projected: Tensor) -> Tensor:
+    """From [B, N, H * E] to [B, H, N, E]."""
+    return projected.unflatten(-1, (-1, host.head_size)).transpose(1, 2)
 
 
 def _attention_probabilities(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:

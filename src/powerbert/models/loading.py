@@ -10,20 +10,35 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+from transformers.utils import (
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFE_WEIGHTS_NAME,
+    WEIGHTS_INDEX_NAME,
+    WEIGHTS_NAME,
+)
 
 from powerbert.errors import ModelError
-from powerbert.models.auto import POWER_CONFIGS, POWER_PREFIX, TASKS
+from powerbert.models.auto import BACKBONES, POWER_PREFIX, TASKS
 from powerbert.models.configuration import ELIMINATION_FIELDS
 from powerbert.models.quiet import quiet_transformers
 
+WEIGHT_FILES = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
+
 Folder = str | os.PathLike[str]
+
+REPLACED: dict[str, dict[str, Any]] = {
+    "retention_configuration": {"soft_extract_length": None},
+    "soft_extract_length": {"retention_configuration": None, "selection": "attn", "selection_order": None},
+    "selection": {"selection_order": None},
+}
+"""What of a checkpoint's elimination fields gives way where another field is set."""
 
 
 def load_host_model(
@@ -60,7 +75,8 @@ def load_power_model(
     """Load a model of a task with word-vector elimination, from the host's checkpoint or a power model's.
 
     A retention configuration replaces the soft-extract layers of a searched checkpoint, and the other way
-    round. Retention parameters that the checkpoint does not have start at 1.
+    round; a word-vector selection replaces another. Retention parameters that the checkpoint does not have
+    start at 1.
 
     Args:
         folder: A checkpoint of the task, head included.
@@ -79,16 +95,13 @@ def load_power_model(
     unknown = elimination_fields.keys() - set(ELIMINATION_FIELDS)
     if unknown:
         raise TypeError(f"not elimination fields: {', '.join(sorted(unknown))}")
-    alternatives = {
-        "retention_configuration": "soft_extract_length",
-        "soft_extract_length": "retention_configuration",
-    }
-    replaced = {
-        alternatives[k]: None for k, v in elimination_fields.items() if k in alternatives and v is not None
-    }
     checkpoint = _Checkpoint.read(Path(folder))
-    fields = checkpoint.fields | replaced | elimination_fields
-    config = checkpoint.config(POWER_CONFIGS[checkpoint.host_type], fields)
+    fields = checkpoint.fields
+    for name, value in elimination_fields.items():
+        if value is not None:
+            fields = fields | REPLACED.get(name, {})
+    fields = fields | elimination_fields
+    config = checkpoint.config(BACKBONES[checkpoint.host_type].config, fields)
     return _load(checkpoint.folder, task, config)
 
 
@@ -137,10 +150,10 @@ class _Checkpoint:
                 f"model folder {folder}: config.json cannot be read ({_one_line(error)})"
             ) from error
         model_type = str(fields.pop("model_type", "unknown"))
-        if model_type.removeprefix(POWER_PREFIX) not in POWER_CONFIGS:
+        if model_type.removeprefix(POWER_PREFIX) not in BACKBONES:
             raise ModelError(
                 f"model folder {folder}: the model type '{model_type}' is not supported; "
-                f"supported are {', '.join(POWER_CONFIGS)}"
+                f"supported are {', '.join(BACKBONES)}"
             )
         architectures = fields.pop("architectures", None) or [""]
         return cls(folder, model_type, architectures[0], fields)
@@ -161,7 +174,14 @@ class _Checkpoint:
 
 def _load(folder: Path, task: str, config: PreTrainedConfig, random_head: bool = False) -> PreTrainedModel:
     """Load the weights into the task's model class for ``config``, and account for every one of them."""
-    if not any((folder / name).is_file() for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)):
+    host_type = config.model_type.removeprefix(POWER_PREFIX)
+    if task not in BACKBONES[host_type].tasks:
+        able = ", ".join(name for name, backbone in BACKBONES.items() if task in backbone.tasks)
+        raise ModelError(
+            f"model folder {folder}: {task.replace('_', ' ')} is not supported with {host_type} models; "
+            f"it is with {able}"
+        )
+    if not any((folder / name).is_file() for name in WEIGHT_FILES):
         raise ModelError(f"model folder {folder} has no weights: {SAFE_WEIGHTS_NAME} is missing")
     try:
         with quiet_transformers():
@@ -169,12 +189,12 @@ def _load(folder: Path, task: str, config: PreTrainedConfig, random_head: bool =
                 folder,
                 config=config,
                 dtype=torch.float32,
-                use_safetensors=True,
+                weights_only=True,  # of a pickled file
                 local_files_only=True,
                 ignore_mismatched_sizes=True,  # they are in the report
                 output_loading_info=True,
             )
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise ModelError(
             f"model folder {folder}: the weights cannot be loaded ({_one_line(error)})"
         ) from error
@@ -195,4 +215,4 @@ def _load(folder: Path, task: str, config: PreTrainedConfig, random_head: bool =
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or type(error).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from transformers import AutoTokenizer
+from transformers import AlbertTokenizer, AutoTokenizer
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from powerbert.errors import ModelError
@@ -37,6 +37,11 @@ def load_tokenizer(folder: str | os.PathLike[str]) -> TokenizersBackend:
     except Exception as error:  # the tokenizers library raises nothing more specific
         raise ModelError(f"model folder {folder}: the tokenizer cannot be read ({error})") from error
     assert isinstance(tokenizer, TokenizersBackend)
+    if isinstance(tokenizer, AlbertTokenizer):
+        # ALBERT was pretrained with token types, but since transformers 5 its tokenizer leaves them out
+        # (huggingface/transformers#48128). The second line makes the tokenizer's copies do the same.
+        tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+        tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.backend_tokenizer.no_padding()
     return tokenizer

@@ -1,49 +1,14 @@
 """Tables 1 and 2: the paper's figures, and beside them those of the records."""
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
 from powerbert.report import paper
+from powerbert.report.layout import MARK, Number, Row, percent, show
 from powerbert.report.operating_point import OperatingPoint, Record, choose, operating_points
 from powerbert.report.paper_notes import notes
-
-Number = float | None
-_OUTSIDE = "†"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table.
-
-    Attributes:
-        section: which quantity it belongs to.
-        label: whose figures they are.
-        values: by dataset; a dataset that is missing leaves its cell empty, None is an unknown number.
-        form: writes a number down.
-        marked: the datasets whose cell refers to the note on the tolerance.
-    """
-
-    section: str
-    label: str
-    values: Mapping[str, Number]
-    form: Callable[[float], str]
-    marked: frozenset[str] = frozenset()
-
-    def cell(self, dataset: str) -> str:
-        """The cell's text."""
-        if dataset not in self.values:
-            return ""
-        value = self.values[dataset]
-        text = "n/a" if value is None else self.form(value)
-        return text + _OUTSIDE if dataset in self.marked else text
 
 
 def paper_table(
@@ -83,20 +48,8 @@ def paper_table(
     title = f"Table {table.removeprefix('table')} of the paper and ours ({model})"
     lines = notes(points, header, model)
     if outside:
-        lines.append(
-            f"{_OUTSIDE} no run is within {tolerance:g} of its baseline on dev; the best one is shown"
-        )
-
-    console.print(Text(title, style="bold"))
-    for block in _blocks(rows, header, console):
-        console.print(block, "")
-    console.print(*map(Text, lines), sep="\n")
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        _write_csv(output / f"{table}.csv", rows, header)
-        markdown = _markdown(title, rows, header, lines)
-        (output / f"{table}.md").write_text(markdown, encoding="utf-8")
-        console.print(Text(f"written: {output / table}.csv, {output / table}.md"))
+        lines.append(f"{MARK} no run is within {tolerance:g} of its baseline on dev; the best one is shown")
+    show(table, title, rows, header, lines, output, console)
 
 
 def _counts(record: Record, model: str) -> bool:
@@ -121,7 +74,7 @@ def _rows(
     def ours(value: Callable[[OperatingPoint], Number]) -> dict[str, Number]:
         return {dataset: value(point) for dataset, point in points.items()}
 
-    def percent(field: str) -> dict[str, Number]:
+    def in_percent(field: str) -> dict[str, Number]:
         means = ours(lambda point: point.mean(field, "value"))
         return {dataset: None if mean is None else 100 * mean for dataset, mean in means.items()}
 
@@ -129,10 +82,10 @@ def _rows(
         return ours(lambda point: point.mean("latency", "padded", field))
 
     metric, time, speedup = "Metric, %", "Inference, ms", "Speedup"
-    yield Row(metric, f"{theirs.baseline} paper", printed("baseline_metric"), _percent)
-    yield Row(metric, f"{theirs.baseline} ours", percent("baseline"), _percent)
-    yield Row(metric, "PoWER-BERT paper", printed("metric"), _percent)
-    yield Row(metric, "PoWER-BERT ours", percent("metric"), _percent, outside)
+    yield Row(metric, f"{theirs.baseline} paper", printed("baseline_metric"), percent)
+    yield Row(metric, f"{theirs.baseline} ours", in_percent("baseline"), percent)
+    yield Row(metric, "PoWER-BERT paper", printed("metric"), percent)
+    yield Row(metric, "PoWER-BERT ours", in_percent("metric"), percent, outside)
     yield Row(time, f"{theirs.baseline} paper", printed("baseline_ms"), _milliseconds)
     yield Row(time, f"{theirs.baseline} ours", milliseconds("baseline_ms"), _milliseconds)
     yield Row(time, "PoWER-BERT paper", printed("model_ms"), _milliseconds)
@@ -142,66 +95,9 @@ def _rows(
     yield Row(speedup, "ours, dynamic", ours(lambda point: point.speedup("dynamic")), _times)
 
 
-def _percent(value: float) -> str:
-    return f"{value:.1f}"
-
-
 def _milliseconds(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def _times(value: float) -> str:
     return f"{value:.1f}x"
-
-
-def _blocks(rows: Sequence[Row], header: Mapping[str, str], console: Console) -> list[Table]:
-    """The table, cut into as few blocks of columns as fit the console's width."""
-    datasets = list(header)
-    unbounded = console.options.update(width=10_000)
-    for count in range(1, len(datasets) + 1):
-        size = -(-len(datasets) // count)
-        blocks = [
-            _block(rows, {d: header[d] for d in datasets[start : start + size]})
-            for start in range(0, len(datasets), size)
-        ]
-        widest = max(Measurement.get(console, unbounded, block).maximum for block in blocks)
-        if widest <= console.width:
-            break
-    return blocks
-
-
-def _block(rows: Sequence[Row], header: Mapping[str, str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for name in header.values():
-        table.add_column(Text(name), justify="right", no_wrap=True)
-    section = ""
-    for row in rows:
-        if row.section != section:
-            section = row.section
-            table.add_section()
-            table.add_row(Text(section, style="bold"))
-        table.add_row(Text(f" {row.label}"), *(row.cell(dataset) for dataset in header))
-    return table
-
-
-def _write_csv(path: Path, rows: Sequence[Row], header: Mapping[str, str]) -> None:
-    """Numbers with more digits than the table shows; the datasets by our names."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["quantity", "row", *header])
-        for row in rows:
-            values = [row.values.get(dataset) for dataset in header]
-            figures = ["" if value is None else round(value, 4) for value in values]
-            writer.writerow([row.section, row.label, *figures])
-
-
-def _markdown(title: str, rows: Sequence[Row], header: Mapping[str, str], lines: Sequence[str]) -> str:
-    table = [["", "", *header.values()], ["---", "---", *("---:" for _ in header)]]
-    section = ""
-    for row in rows:
-        first = row.section if row.section != section else ""
-        section = row.section
-        table.append([first, row.label, *(row.cell(dataset) for dataset in header)])
-    body = ["| " + " | ".join(cells) + " |" for cells in table]
-    return "\n".join([f"**{title}**", "", *body, "", *(f"- {line}" for line in lines)]) + "\n"

@@ -1,0 +1,44 @@
+"""Tiny hosts of every backbone, and the models that eliminate word-vectors with the same weights."""
+
+import torch
+from torch import nn
+
+from powerbert.models.auto import BACKBONES as TABLE
+from powerbert.models.auto import TASKS
+from powerbert.models.tiny import tiny_config
+
+BACKBONES = sorted(TABLE)
+POSITIONS = 48
+
+
+def host_config(backbone, **fields):
+    """A small host's config; its attention is uneven enough for rankings to be stable."""
+    fields = {"max_position_embeddings": POSITIONS, "pad_token_id": 0, "num_labels": 3} | fields
+    return tiny_config(backbone, vocab_size=60, initializer_range=0.3, **fields)
+
+
+def make_host(backbone, task="sequence_classification", **fields):
+    """The host model with seeded random weights and without dropout, in evaluation mode."""
+    torch.manual_seed(0)
+    return without_dropout(TASKS[task].from_config(host_config(backbone, **fields)))
+
+
+def make_power(host, task="sequence_classification", **elimination_fields):
+    """The host's power model; uneven retention parameters."""
+    fields = host.config.to_dict()
+    backbone = TABLE[fields.pop("model_type")]
+    model = backbone.tasks[task](backbone.config(**fields, **elimination_fields))
+    missing, unexpected = model.load_state_dict(host.state_dict(), strict=False)
+    assert not unexpected
+    assert set(missing) <= {f"{host.base_model_prefix}.soft_extract.retention_parameters"}
+    if model.soft_extract is not None:
+        r = model.soft_extract.retention_parameters
+        r.data = torch.rand(r.shape, generator=torch.Generator().manual_seed(2))
+    return without_dropout(model)
+
+
+def without_dropout(model):
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return model.eval()
