@@ -7,6 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from transformers import AlbertConfig, DistilBertConfig, RobertaConfig
 
 from powerbert.cli import CONFIG_FOLDER
 from powerbert.config import check, check_against_model, stage_settings
@@ -25,10 +26,9 @@ def files(group: str) -> list[str]:
 
 
 def composed(tmp_path: Path, *overrides: str, config_name: str = "train") -> DictConfig:
+    output = [f"paths.output={tmp_path}"] if config_name == "train" else []
     with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-        return compose(
-            config_name, overrides=[f"paths.runs={tmp_path}", f"paths.output={tmp_path}", *overrides]
-        )
+        return compose(config_name, overrides=[f"paths.runs={tmp_path}", *output, *overrides])
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,8 @@ def test_the_groups_of_the_design_exist():
         ("seed=-1", "seed: -1"),
         ("stage=pretrain", "stage: 'pretrain' is unknown; choose one of finetune, search, retrain"),
         ("elimination.rounding=up", "elimination.rounding: 'up' is unknown"),
+        ("elimination.selection=tail", "elimination.selection: 'tail' is unknown; choose one of attn, head"),
+        ("longer_than=0", "longer_than: 0 must be a whole number of at least 1"),
         ("dataset.max_length=2", "dataset.max_length: 2"),
     ],
 )
@@ -98,6 +100,15 @@ def test_refuses_more_word_pieces_than_positions(tmp_path):
     check_against_model(chosen_by_rule, MODEL)
     with pytest.raises(ConfigError, match=r"^dataset\.max_length: 128 is beyond"):
         check_against_model(chosen_by_rule, MODEL, max_length=128)
+
+
+def test_knows_the_positions_and_encoders_of_other_hosts(tmp_path):
+    cfg = composed(tmp_path, "dataset.max_length=64", "elimination.retention_configuration=[64,32,16,16,8,4]")
+    check_against_model(cfg, AlbertConfig(num_hidden_layers=3, inner_group_num=2))
+    check_against_model(cfg, DistilBertConfig(n_layers=6))
+    check_against_model(cfg, RobertaConfig(max_position_embeddings=66, num_hidden_layers=6))
+    with pytest.raises(ConfigError, match=r"^dataset\.max_length: 64 is beyond the 63 positions"):
+        check_against_model(cfg, RobertaConfig(max_position_embeddings=65, num_hidden_layers=6))
 
 
 def test_lambda_takes_any_float(tmp_path):

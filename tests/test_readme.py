@@ -38,8 +38,9 @@ def folder(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("readme")
     tiny(folder / "bert")
-    pairs = [("the film was good as it was", "the film was good"), ("the story is dull", "it is the best")]
-    rows = [f"{i}\t{a}\t{b}\t{('entailment', 'not_entailment')[i % 2]}" for i in range(16) for a, b in [pairs[i % 2]]]
+    kinds = ["the film was good as it was\tthe film was good\tentailment"]
+    kinds += ["the story is dull\tit is the best\tnot_entailment"]
+    rows = [f"{number}\t{kinds[number % 2]}" for number in range(16)]
     rte = folder / "glue" / "RTE"
     rte.mkdir(parents=True)
     for split in ("train", "dev"):
@@ -48,9 +49,8 @@ def folder(tmp_path_factory) -> Path:
     (rte / "test.tsv").write_text("\n".join(["index\tsentence1\tsentence2", *unlabelled]) + "\n")
     (folder / "reviews").mkdir()
     for split in ("train", "dev"):
-        reviews = [f"{'a good film' if i % 2 else 'a dull, bad story'},{'good' if i % 2 else 'bad'}" for i in range(16)]
-        quoted = [f'"{text}",{label}' for text, _, label in (review.rpartition(",") for review in reviews)]
-        (folder / "reviews" / f"{split}.csv").write_text("\n".join(["review,stars", *quoted]) + "\n")
+        reviews = ["a good film,good", '"a dull, bad story",bad'] * 8
+        (folder / "reviews" / f"{split}.csv").write_text("\n".join(["review,stars", *reviews]) + "\n")
     (folder / "texts.txt").write_text("a good film\tthe film is good\nthe story was dull\tit is bad\n")
     return folder
 

@@ -38,5 +38,6 @@ def read_back(file: Path) -> tuple[dict, dict]:
         record = Record()
         record.ParseFromString(payload)
         for items, values in ((record.summary.update, summary), (record.history.item, history)):
-            values.update({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
+            for item in items:
+                values[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
     return summary, history

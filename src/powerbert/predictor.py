@@ -20,7 +20,7 @@ from powerbert.data import (
 )
 from powerbert.device import default_device
 from powerbert.errors import ModelError
-from powerbert.models import load_model, load_tokenizer
+from powerbert.models import load_model, load_tokenizer, longest_input
 
 Texts = tuple[Any, ...]
 
@@ -55,7 +55,7 @@ class Predictor:
             self.task = Task.from_config(manifest["config"]["dataset"])
             self.max_length = int(manifest["max_length"])
         else:
-            self.max_length = min(self.tokenizer.model_max_length, model.config.max_position_embeddings)
+            self.max_length = min(self.tokenizer.model_max_length, longest_input(model.config))
             self.task = _plain_task(folder, model, self.max_length)
 
     def __call__(self, texts: Iterable[Texts]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from transformers import BertForMultipleChoice, DistilBertConfig, DistilBertForSequenceClassification
+from transformers import BertForMultipleChoice
 
 from powerbert.analyse.mutual_information import (
     count_labels,
@@ -14,9 +14,10 @@ from powerbert.analyse.mutual_information import (
 )
 from powerbert.analyse.parts import take_apart
 from powerbert.analyse.subject import Subject
-from powerbert.errors import ConfigError, ModelError
+from powerbert.errors import ConfigError
 from powerbert.models import load_host_model
 from tests.analyse.conftest import ROWS
+from tests.models.backbones import BACKBONES, make_host
 
 LENGTHS, VOCABULARY = (9, 4, 7, 9, 5, 8, 8), 60
 
@@ -169,6 +170,11 @@ def test_refuses_a_model_that_predicts_a_number(tiny_checkpoint, tokenizer, data
         run(Subject(str(folder), dataset=dataset), tmp_path)
 
 
-def test_refuses_another_backbone():
-    with pytest.raises(ModelError, match=r"^DistilBertForSequenceClassification: .*with BERT only"):
-        take_apart(DistilBertForSequenceClassification(DistilBertConfig(n_layers=1, dim=8, n_heads=2)))
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_can_be_analysed(backbone):
+    host, batch = make_host(backbone), ragged_batch(LENGTHS, VOCABULARY)
+    joint = count_labels(take_apart(host), batch, [1, 3], [2, 3], classes=3)
+    labels = host(**batch).logits.argmax(dim=-1).bincount(minlength=3)
+    assert (joint.sum(axis=-1) == labels.numpy()).all()
+    for counts in joint[1]:
+        assert counts.trace() == len(LENGTHS), "what the last encoder eliminates has no influence on [CLS]"

@@ -19,7 +19,9 @@ REFERENCE = {
 }
 
 
-def computed(name: str, num_labels: int, predictions: np.ndarray, labels: np.ndarray, pieces: int = 3) -> dict:
+def computed(
+    name: str, num_labels: int, predictions: np.ndarray, labels: np.ndarray, pieces: int = 3
+) -> dict:
     metrics = build_metrics(name, num_labels)
     for part in np.array_split(np.arange(len(labels)), pieces):
         metrics.update(torch.tensor(predictions[part]), torch.tensor(labels[part]))

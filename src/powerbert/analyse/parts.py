@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from torch import Tensor
-from transformers import BertForMultipleChoice, BertForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
-from powerbert.elimination import cls_position, extract_rows
-from powerbert.errors import ModelError
-from powerbert.models.bert import bert_encoder
+from powerbert.models import classify, embed, host_encoders
 from powerbert.models.encoder import HostEncoder
 
 
@@ -33,18 +31,6 @@ def take_apart(model: PreTrainedModel) -> Parts:
     """The parts of a model that eliminates nothing, for evaluation.
 
     Args:
-        model: BERT for sequence classification, regression or multiple choice.
-
-    Raises:
-        ModelError: if it is another model.
+        model: any supported host for sequence classification, regression or multiple choice.
     """
-    if not isinstance(model, BertForSequenceClassification | BertForMultipleChoice):
-        raise ModelError(
-            f"{type(model).__name__}: this analysis runs encoders one by one, which it can do with BERT only"
-        )
-    bert: Any = model.bert
-
-    def classify(hidden: Tensor, mask: Tensor) -> Tensor:
-        return model.classifier(bert.pooler(extract_rows(hidden, cls_position(mask))))
-
-    return Parts(bert.embeddings, [bert_encoder(layer) for layer in bert.encoder.layer], classify)
+    return Parts(partial(embed, model), host_encoders(model), partial(classify, model))

@@ -1,4 +1,4 @@
-"""Tokenizers of the tiny checkpoints, of each backbone's own kind: ASCII characters and a few common words."""
+"""Tokenizers of the tiny checkpoints, of each backbone's kind: ASCII characters and a few common words."""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from powerbert.stages.stage import Stage
 
 log = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and device lists, once a stage
-warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # between Lightning and torch; nothing to do
+warnings.filterwarnings(
+    "ignore", message=".*treespec, LeafSpec.*"
+)  # between Lightning and torch; nothing to do
 
 Metrics = dict[str, dict[str, float]]
 
