@@ -151,7 +151,7 @@ def test_a_lambda_that_finds_the_same_configuration_shares_the_retrained_model(f
         "weight_decay=0",
         "dataset.max_length=24",
         "trainer.max_epochs=1",
-        "stages.finetune.max_epochs=1",
+        "stages.finetune.max_epochs=2",
         "trainer.limit_train_batches=2",
         "+trainer.accumulate_grad_batches=2",
     ],

@@ -9,10 +9,10 @@ from tests.report.records import point
 
 def run(selection="attn", *, all_inputs=0.9, longer=0.8, word_pieces=16, **fields):
     """The record of one selection; `fields` as for `point`."""
-    record = point(
-        **{"dataset": "sst2", "max_length": 64} | fields,
-        elimination={"name": "paper", "selection": selection},
-    )
+    elimination = {"name": "paper", "selection": selection}
+    fields = {"dataset": "sst2", "max_length": 64, "elimination": elimination} | fields
+    record = point(**fields)
+    record["config"]["method"] = {"name": "power_bert", "elimination": elimination}
     record["metric"]["value"] = all_inputs
     record["baseline"]["value"] = 0.95
     record["longer_than"] = {"word_pieces": word_pieces, "inputs": 321, "value": longer, "baseline": 0.94}

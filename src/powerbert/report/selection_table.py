@@ -67,18 +67,23 @@ def _settings(records: Sequence[Record]) -> list[Points]:
     """The records by what they share beside selection and seed, then by selection."""
     groups: dict[str, dict[str, list[Record]]] = {}
     for record in records:
-        config: dict[str, Any] = {key: value for key, value in record["config"].items() if key != "seed"}
-        elimination = dict(config.get("elimination", {}))
-        selection = elimination.pop("selection", "attn")
         shared = [
             record["retention_configuration"],
             record["max_length"],
             record["longer_than"]["word_pieces"],
-            {**config, "elimination": elimination},
+            _without(record["config"], {"seed", "selection"}),
         ]
         group = groups.setdefault(json.dumps(shared, sort_keys=True), {})
+        selection = record["config"].get("elimination", {}).get("selection", "attn")
         group.setdefault(selection, []).append(record)
     return [{name: OperatingPoint(tuple(runs)) for name, runs in group.items()} for group in groups.values()]
+
+
+def _without(value: Any, keys: set[str]) -> Any:
+    """A configuration without these keys, wherever they occur; the method's holds the elimination's too."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _without(nested, keys) for key, nested in value.items() if key not in keys}
 
 
 def _rows(theirs: paper.SelectionTable, ours: Mapping[str, Points]) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """The metrics by which the tasks of the paper are judged (Table 1), as torchmetrics collections.
 
-Where a metric is not defined, the value is scikit-learn's (0 for Matthews correlation and F1) or scipy's (NaN for
-the correlations of a constant), which torchmetrics does not follow of itself.
+Where a metric is not defined, the value is scikit-learn's (0 for Matthews correlation and F1) or scipy's
+(NaN for the correlations of a constant), which torchmetrics does not follow of itself.
 """
 
 import torch
