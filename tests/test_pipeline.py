@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from powerbert.config import check
-from powerbert.errors import ConfigError
+from powerbert.errors import ConfigError, ModelError
 from powerbert.pipeline import run
 from powerbert.records import read_records
 from tests.test_config import composed
@@ -211,6 +211,26 @@ def test_released_preset_runs_and_starts_from_the_searched_weights(finished, cor
     record = train(corpus, runs, "elimination=released")
     manifest = json.loads((runs / "artifacts" / record["artifacts"]["retrain"] / "manifest.json").read_text())
     assert manifest["parents"] == [record["artifacts"]["search"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "has no config.json"),
+        ("{", "config.json cannot be read"),
+        ("{}", "model type 'unknown' is not supported"),
+    ],
+)
+def test_a_folder_that_is_no_checkpoint_is_refused_before_anything_is_trained(
+    corpus, tmp_path, content, message
+):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    if content is not None:
+        (folder / "config.json").write_text(content)
+    with pytest.raises(ModelError, match=message):
+        train(corpus, tmp_path / "runs", f"model.path={folder}")
+    assert not artifacts(tmp_path / "runs")
 
 
 def test_bf16_mixed_runs(finished, corpus):

@@ -8,7 +8,6 @@ from hydra.utils import instantiate
 from lightning.pytorch import seed_everything
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
-from transformers import AutoConfig
 
 from powerbert.artifacts import Artifact, ArtifactStore
 from powerbert.config import check_against_model, described, influence, plain, stage_settings
@@ -16,7 +15,7 @@ from powerbert.data import Task, TextDataModule
 from powerbert.errors import ConfigError, UserError, find_user_error
 from powerbert.loggers import finish
 from powerbert.methods import Context, Method, StagePlan
-from powerbert.models import load_tokenizer, quiet_transformers
+from powerbert.models import load_config, load_tokenizer, quiet_transformers
 from powerbert.models.checkpoint import fingerprint
 from powerbert.records import find_record, write_record
 from powerbert.stages import Optimization
@@ -55,7 +54,7 @@ class Run:
         self.task = Task.from_config(cfg.dataset)
         self.source = instantiate(cfg.dataset.source)
         self.checkpoint = _obtain_inputs(cfg, self.source)
-        self.model_config = AutoConfig.from_pretrained(self.checkpoint)
+        self.model_config = load_config(self.checkpoint)
         check_against_model(cfg, self.model_config)
         self.method: Method = instantiate(cfg.method)
         self.store = ArtifactStore(Path(cfg.paths.artifacts))

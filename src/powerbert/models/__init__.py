@@ -23,7 +23,7 @@ from powerbert.models.electra import (
     PowerElectraForSequenceClassification,
     PowerElectraModel,
 )
-from powerbert.models.loading import load_host_model, load_model, load_power_model
+from powerbert.models.loading import load_config, load_host_model, load_model, load_power_model
 from powerbert.models.modeling import PowerModelOutput, Retained
 from powerbert.models.parts import classify, embed, host_encoders
 from powerbert.models.quiet import quiet_transformers
@@ -58,6 +58,7 @@ __all__ = [
     "classify",
     "embed",
     "host_encoders",
+    "load_config",
     "load_host_model",
     "load_model",
     "load_power_model",

@@ -105,6 +105,16 @@ def load_power_model(
     return _load(checkpoint.folder, task, config)
 
 
+def load_config(folder: Folder) -> PreTrainedConfig:
+    """Read the config of a checkpoint, without its weights.
+
+    Raises:
+        ModelError: If the folder is no checkpoint of a supported backbone.
+    """
+    checkpoint = _Checkpoint.read(Path(folder))
+    return checkpoint.config(CONFIG_MAPPING[checkpoint.model_type], checkpoint.fields)
+
+
 def load_model(folder: Folder) -> PreTrainedModel:
     """Load a finished model, host or power, for the task that it was saved for.
 
