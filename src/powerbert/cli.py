@@ -3,7 +3,8 @@
 import logging
 import re
 import sys
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
@@ -49,10 +50,25 @@ def entry_point(task: Callable[[DictConfig], object], config_name: str) -> None:
             failures.append(f"{' '.join(HydraConfig.get().overrides.task)}: {error}")
             return None
 
-    hydra.main(version_base="1.3", config_path=str(CONFIG_FOLDER), config_name=config_name)(guarded)()
-    if failures:
-        if sweeping:
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIG_FOLDER), config_name=config_name)(guarded)()
+    finally:
+        if failures and sweeping:
             print(f"{len(failures)} point(s) of the sweep failed:", *failures, sep="\n  ", file=sys.stderr)
+    if failures:
+        sys.exit(1)
+
+
+@contextmanager
+def one_message() -> Iterator[None]:
+    """For sweepers: a `UserError` is printed as one message, and the process ends with status 1.
+
+    Hydra would print a traceback, as it does for anything that a sweeper raises.
+    """
+    try:
+        yield
+    except UserError as error:
+        _report(error)
         sys.exit(1)
 
 

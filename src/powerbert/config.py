@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from powerbert.elimination import SELECTIONS, validate_retention_configuration
 from powerbert.errors import ConfigError
+from powerbert.methods import StagePlan
 from powerbert.models import longest_input, num_encoders
 
 STAGES = ("finetune", "search", "retrain")
@@ -31,6 +32,13 @@ WITHOUT_INFLUENCE = frozenset(
 """Arguments of Lightning's Trainer that say where and how loudly to train, not what comes out."""
 
 
+PLACES = frozenset({"logger", "paths", "records", "skip_recorded", "sweep_size", "grid", "objectives"})
+"""Top-level keys that say where results go and which others there are, not how this one came about."""
+
+SOURCE_PLACES = frozenset({"archive", "cache", "folder"})
+"""Settings of a data source that say where its files lie."""
+
+
 def check(cfg: DictConfig) -> None:
     """Checks the values that need no model and no data.
 
@@ -47,6 +55,7 @@ def check(cfg: DictConfig) -> None:
     _number(cfg, "warmup_ratio", low=0.0, high=1.0)
     _whole(cfg, "seed", low=0)
     _whole(cfg, "batch_size", low=1)
+    _whole(cfg, "trials", low=1)
     for stage in STAGES:
         _number(cfg.stages[stage], "learning_rate", low=0.0, strict=True, prefix=f"stages.{stage}.")
         _whole(cfg.stages[stage], "batch_size", low=1, prefix=f"stages.{stage}.")
@@ -95,8 +104,13 @@ def plain(node: Any) -> Any:
 
 
 def described(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved configuration without the parts that say where results go, for manifest and record."""
-    return {str(key): plain(cfg[key]) for key in cfg if key not in ("logger", "paths", "records")}
+    """The resolved configuration without the parts that say where data and results lie, for the record.
+
+    A data set's content is known by its hash, wherever it lies.
+    """
+    chosen = {str(key): plain(cfg[key]) for key in cfg if key not in PLACES}
+    source = {key: value for key, value in chosen["dataset"]["source"].items() if key not in SOURCE_PLACES}
+    return chosen | {"dataset": chosen["dataset"] | {"source": source}}
 
 
 def stage_settings(cfg: DictConfig, stage: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -116,6 +130,25 @@ def stage_settings(cfg: DictConfig, stage: str) -> tuple[dict[str, Any], dict[st
         for key in ("learning_rate", "batch_size", "weight_decay", "warmup_ratio")
     }
     return optimization, {**plain(cfg.trainer), **overrides}
+
+
+def epochs(cfg: DictConfig, plan: StagePlan) -> int:
+    """The epochs of a stage: the method's own number, or those of the stages that it stands for.
+
+    Args:
+        cfg: the composed configuration.
+        plan: of the stage.
+
+    Raises:
+        ConfigError: naming the setting that is no whole number of at least 1.
+    """
+    if plan.epochs is not None:
+        _whole(cfg.method, "epochs", low=1, prefix="method.")
+        return plan.epochs
+    stages = plan.epochs_of or (plan.name,)
+    for stage in stages:
+        _whole(cfg.stages[stage], "max_epochs", low=1, prefix=f"stages.{stage}.")
+    return sum(cfg.stages[stage].max_epochs for stage in stages)
 
 
 def influence(optimization: Mapping[str, Any], trainer: Mapping[str, Any]) -> dict[str, Any]:

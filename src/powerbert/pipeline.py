@@ -10,7 +10,8 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from powerbert.artifacts import Artifact, ArtifactStore
-from powerbert.config import check_against_model, described, influence, plain, stage_settings
+from powerbert.chain import chain_of, dense_ancestor, start_of
+from powerbert.config import check_against_model, described, epochs, influence, plain, stage_settings
 from powerbert.data import Task, TextDataModule
 from powerbert.errors import ConfigError, UserError, find_user_error
 from powerbert.loggers import finish
@@ -57,36 +58,47 @@ class Run:
         self.model_config = load_config(self.checkpoint)
         check_against_model(cfg, self.model_config)
         self.method: Method = instantiate(cfg.method)
+        self.method.check(self.model_config)
+        self.plans = self.method.plans(self.checkpoint)
+        self.start = start_of(self.checkpoint)
+        self.chain = chain_of(self.start)
         self.store = ArtifactStore(Path(cfg.paths.artifacts))
         self.loggers: list[Logger] | None = None
         self._data: dict[int, TextDataModule] = {}
-        self._inputs = {
+        self._inputs: dict[str, Any] = {
             "model": fingerprint(self.checkpoint),
             "dataset": {"content": self.source.fingerprint(), **self.task.influence()},
         }
 
     def record(self) -> dict[str, Any] | None:
         """The stages up to `stage`, then the record."""
-        plans = self.method.plans(self.checkpoint)
-        names = [plan.name for plan in plans]
+        names = [plan.name for plan in self.plans]
         if self.cfg.stage not in names:
             raise ConfigError(
                 f"stage: method '{self.method.name}' has no stage '{self.cfg.stage}' here; "
                 f"it has {', '.join(names)}"
             )
+        final = self.cfg.stage == names[-1]
+        known = self._known_record() if final else None
+        if known is not None and self.cfg.skip_recorded:
+            log.info("record: there already, skipped")
+            return known
         artifacts: dict[str, Artifact] = {}
-        for plan in plans:
+        for plan in self.plans:
             artifacts[plan.name] = self._artifact(plan, artifacts)
             self._announce(plan.name, artifacts)
             if plan.name == self.cfg.stage:
                 break
-        if self.cfg.stage != names[-1]:
+        if not final:
             return None
+        if known is not None:
+            log.info("record: reused")
+            return known
         return self._measure(artifacts)
 
     def _artifact(self, plan: StagePlan, artifacts: dict[str, Artifact]) -> Artifact:
         """The finished artifact of a stage: found by its address, or trained now."""
-        optimization, trainer = stage_settings(self.cfg, plan.name)
+        optimization, trainer = self._settings(plan)
         identity = {
             "stage": plan.name,
             **self._inputs,
@@ -97,13 +109,22 @@ class Run:
         }
         name = f"{self.cfg.dataset.name}-{self.cfg.model.name}-{plan.name}"
         with self.store.writing(name, identity) as slot:
+            self.chain.append(
+                {
+                    "artifact": slot.path.name,
+                    "stage": plan.name,
+                    "method": self.method.name,
+                    "knob": dict(self.method.knob),
+                    "epochs": trainer["max_epochs"],
+                }
+            )
             if slot.artifact is not None:
                 log.info("%s: reused %s", plan.name, slot.artifact.path)
                 return slot.artifact
             log.info("%s: training %s", plan.name, slot.path)
             seed_everything(self.cfg.seed, verbose=False)
             data = self._data_module(optimization.pop("batch_size"))
-            context = Context(self.task, data.max_length, Optimization(**optimization), self.cfg.seed)
+            context = Context(self.task, data.max_length, data, Optimization(**optimization), self.cfg.seed)
             stage = plan.build(artifacts, context)
             metrics = fit(stage, data, trainer, self._loggers(), slot.checkpoints)
             with quiet_transformers():
@@ -113,6 +134,7 @@ class Run:
                 metrics=metrics,
                 results=dict(stage.results()),
                 max_length=data.max_length,
+                chain=self.chain,
                 config=described(self.cfg),
             )
 
@@ -120,20 +142,30 @@ class Run:
         for line in self.method.findings(stage, artifacts):
             log.info("%s: %s", stage, line)
 
-    def _measure(self, artifacts: dict[str, Artifact]) -> dict[str, Any]:
-        measure = plain(self.cfg.measure)
-        identity = {
-            "method": self.method.name,
-            "artifacts": {k: a.id for k, a in artifacts.items()},
-            "measure": measure,
+    def _settings(self, plan: StagePlan) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The stage's settings of the optimization and of Lightning, with the epochs that it has."""
+        optimization, trainer = stage_settings(self.cfg, plan.name)
+        return optimization, trainer | {"max_epochs": epochs(self.cfg, plan)}
+
+    def _identity(self) -> dict[str, Any]:
+        """What determines the record; known before anything is trained."""
+        return {
+            "method": plain(self.cfg.method),
+            **self._inputs,
+            "seed": self.cfg.seed,
+            "training": {plan.name: influence(*self._settings(plan)) for plan in self.plans},
+            "measure": plain(self.cfg.measure),
             "longer_than": self.cfg.longer_than,
         }
-        known = find_record(Path(self.cfg.records), ArtifactStore.hash(identity))
-        if known is not None:
-            log.info("record: reused")
-            return known
+
+    def _known_record(self) -> dict[str, Any] | None:
+        return find_record(Path(self.cfg.records), ArtifactStore.hash(self._identity()))
+
+    def _measure(self, artifacts: dict[str, Artifact]) -> dict[str, Any]:
         data = self._data_module(self.cfg.batch_size)
-        record = build_record(self.cfg, self.method, artifacts, data, identity)
+        folders = [self.store.root, self.checkpoint.parent]
+        baseline = dense_ancestor(self.start, self._inputs["dataset"], folders) or artifacts["finetune"]
+        record = build_record(self.cfg, self.method, artifacts, baseline, self.chain, data, self._identity())
         path = write_record(Path(self.cfg.records), record)
         log.info("record: %s", path)
         return record

@@ -7,7 +7,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from powerbert.artifacts import Artifact, ArtifactStore
-from powerbert.config import described, plain
+from powerbert.chain import Chain
+from powerbert.config import described
 from powerbert.data import TextDataModule
 from powerbert.device import default_device
 from powerbert.measure import (
@@ -25,6 +26,8 @@ def build_record(
     cfg: DictConfig,
     method: Method,
     artifacts: Mapping[str, Artifact],
+    reference: Artifact,
+    chain: Chain,
     data: TextDataModule,
     identity: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -33,17 +36,19 @@ def build_record(
     Args:
         cfg: the composed configuration.
         method: says which knob was set.
-        artifacts: the finished stages by name, the final model last; `finetune` is the baseline.
+        artifacts: the finished stages by name, the final model last.
+        reference: the fine-tuned model that it is compared with.
+        chain: the trainings behind the final model; those of `artifacts` are the last.
         data: its evaluation split is what the models are timed on.
         identity: what the record's address is made of.
 
     Returns:
         The record, not yet written.
     """
-    final, finetuned = list(artifacts.values())[-1], artifacts["finetune"]
+    final = list(artifacts.values())[-1]
     device = default_device()
     model: Any = load_model(final.path)
-    baseline: Any = load_model(finetuned.path)
+    baseline: Any = load_model(reference.path)
     for loaded in (model, baseline):
         loaded.to(device)
     length, task = data.max_length, data.task
@@ -62,7 +67,7 @@ def build_record(
         "knob": dict(method.knob),
         "seed": cfg.seed,
         "metric": _metric(final, task.metric, split),
-        "baseline": _metric(finetuned, task.metric, split),
+        "baseline": {**_metric(reference, task.metric, split), "artifact": reference.id},
         "retention_configuration": configuration,
         "max_length": length,
         "truncated": data.truncated,
@@ -82,7 +87,9 @@ def build_record(
             settings=instantiate(cfg.measure),
         ),
         "parameters": {"model": model.num_parameters(), "baseline": baseline.num_parameters()},
-        "epochs": {stage: plain(cfg.stages[stage].max_epochs) for stage in artifacts},
+        "epochs": {training["stage"]: training["epochs"] for training in chain[-len(artifacts) :]},
+        "trials": cfg.trials,
+        "chain": chain,
         "artifacts": {stage: artifact.path.name for stage, artifact in artifacts.items()},
         "environment": describe_environment(device),
         "config": described(cfg),

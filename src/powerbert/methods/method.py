@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from powerbert.artifacts import Artifact
-from powerbert.data import Task
+from powerbert.data import Task, TextDataModule
 from powerbert.models import load_host_model
 from powerbert.stages import FineTune, Optimization, Stage
 
@@ -21,12 +21,14 @@ class Context:
     Attributes:
         task: the dataset's task.
         max_length: l, in word pieces.
+        data: its batches; already set up.
         optimization: the stage's own learning rate and schedule.
         seed: of everything random.
     """
 
     task: Task
     max_length: int
+    data: TextDataModule
     optimization: Optimization
     seed: int
 
@@ -41,12 +43,16 @@ class StagePlan:
         influence: what of the method's settings changes the stage's result, given the artifacts of
             the stages before it; part of the new artifact's address.
         build: makes the stage, with the model it trains, from those artifacts.
+        epochs: of the training; None for those of the stages in `epochs_of` together.
+        epochs_of: names of stages of the configuration; by default the stage's own.
     """
 
     name: str
     parents: tuple[str, ...]
     influence: Callable[[Artifacts], Mapping[str, Any]]
     build: Callable[[Artifacts, Context], Stage]
+    epochs: int | None = None
+    epochs_of: tuple[str, ...] = ()
 
 
 class Method(ABC):
@@ -67,9 +73,44 @@ class Method(ABC):
     def plans(self, checkpoint: Path) -> list[StagePlan]:
         """The stages in order, from a pretrained checkpoint folder to the final model."""
 
+    def check(self, model_config: Any) -> None:  # noqa: B027
+        """Checks the settings whose bounds the pretrained model gives.
+
+        Args:
+            model_config: its transformers configuration.
+
+        Raises:
+            ConfigError: naming the setting.
+        """
+
     def findings(self, stage: str, artifacts: Artifacts) -> list[str]:
         """Lines for the user about what a finished stage found."""
         return []
+
+
+def final_plan(
+    epochs: int | None,
+    influence: Mapping[str, Any],
+    build: Callable[[Artifacts, Context], Stage],
+) -> StagePlan:
+    """The training of a smaller model that the fine-tuned one gives, for all methods without a search.
+
+    It goes by the name `retrain` and lasts, unless told otherwise, as many epochs as PoWER-BERT's search and
+    re-training together, so that every method is trained for equally long.
+
+    Args:
+        epochs: None for as many.
+        influence: the method's settings that change the result.
+        build: as of `StagePlan`.
+    """
+    return StagePlan(
+        "retrain",
+        parents=("finetune",),
+        influence=lambda _: influence,
+        build=build,
+        epochs=epochs,
+        epochs_of=("search", "retrain"),
+    )
 
 
 def finetune_plan(checkpoint: Path) -> StagePlan:

@@ -25,13 +25,14 @@ from powerbert.models.electra import (
 )
 from powerbert.models.loading import load_config, load_host_model, load_model, load_power_model
 from powerbert.models.modeling import PowerModelOutput, Retained
-from powerbert.models.parts import classify, embed, host_encoders
+from powerbert.models.parts import classify, embed, host_encoders, unique_encoders
 from powerbert.models.quiet import quiet_transformers
 from powerbert.models.roberta import (
     PowerRobertaConfig,
     PowerRobertaForSequenceClassification,
     PowerRobertaModel,
 )
+from powerbert.models.smaller import prune_heads, take_encoders
 from powerbert.models.tokenizer import load_tokenizer
 
 __all__ = [
@@ -65,5 +66,8 @@ __all__ = [
     "load_tokenizer",
     "longest_input",
     "num_encoders",
+    "prune_heads",
     "quiet_transformers",
+    "take_encoders",
+    "unique_encoders",
 ]

@@ -31,6 +31,7 @@ def albert_encoder(layer: Any) -> HostEncoder:
         query=attention.query,
         key=attention.key,
         value=attention.value,
+        output_projection=attention.dense,
         head_size=attention.attention_head_size,
         attention_dropout=attention.attention_dropout,
         attention_output=attention_output,

@@ -20,6 +20,7 @@ def bert_encoder(layer: Any) -> HostEncoder:
         query=attention.query,
         key=attention.key,
         value=attention.value,
+        output_projection=layer.attention.output.dense,
         head_size=attention.attention_head_size,
         attention_dropout=attention.dropout,
         attention_output=layer.attention.output,

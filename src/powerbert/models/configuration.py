@@ -31,7 +31,8 @@ def longest_input(config: Any) -> int:
 class EliminationFields:
     """What a host model's config gains; mixed into one config class for each backbone.
 
-    With neither ``retention_configuration`` nor ``soft_extract_length`` the model is its host.
+    With none of ``retention_configuration``, ``soft_extract_length`` and ``encoder_heads`` the model is its
+    host.
 
     Attributes:
         retention_configuration: Number of word-vectors that each encoder retains (extract layers),
@@ -46,6 +47,8 @@ class EliminationFields:
         selection: How the retained word-vectors are chosen: "attn" by significance, "head" the first ones,
             "rand" those at fixed random positions.
         selection_order: All positions in the order in which "rand" retains them; None for the others.
+        encoder_heads: Number of attention heads of each encoder, where heads have been removed; None where
+            all encoders have ``num_attention_heads``.
     """
 
     retention_configuration: list[int] | None = None
@@ -55,6 +58,7 @@ class EliminationFields:
     soft_extract_protects_cls: bool = True
     selection: str = "attn"
     selection_order: list[int] | None = None
+    encoder_heads: list[int] | None = None
 
     def validate_elimination(self) -> None:
         """Check the fields against each other and against the host's; run on construction and on saving.
@@ -76,8 +80,28 @@ class EliminationFields:
                 f"soft_extract_length must lie between 1 and the model's {max_length} positions, "
                 f"not {self.soft_extract_length}"
             )
+        validate_encoder_heads(self)
         if getattr(self, "is_decoder", False):
             raise ConfigError("is_decoder must be False: word-vectors are eliminated from encoders only")
+
+
+def validate_encoder_heads(config: Any) -> None:
+    """Check the numbers of heads that have been left to the encoders, if heads have been removed.
+
+    Args:
+        config: A power model's.
+
+    Raises:
+        ConfigError: Unless there is one number for each encoder, from 1 to ``num_attention_heads``.
+    """
+    encoder_heads, encoders, heads = config.encoder_heads, num_encoders(config), config.num_attention_heads
+    if encoder_heads is None:
+        return
+    if len(encoder_heads) != encoders or not all(1 <= left <= heads for left in encoder_heads):
+        raise ConfigError(
+            f"encoder_heads must hold {encoders} numbers, one for each encoder, from 1 to {heads}, "
+            f"not {encoder_heads}"
+        )
 
 
 ELIMINATION_FIELDS = tuple(field.name for field in fields(EliminationFields))

@@ -27,6 +27,7 @@ def distilbert_encoder(block: Any) -> HostEncoder:
         query=attention.q_lin,
         key=attention.k_lin,
         value=attention.v_lin,
+        output_projection=attention.out_lin,
         head_size=attention.attention_head_size,
         attention_dropout=attention.dropout,
         attention_output=attention_output,

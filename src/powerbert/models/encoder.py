@@ -33,6 +33,7 @@ class HostEncoder:
         query: Projection to the queries of all heads, [B, N, D] to [B, N, H * E].
         key: Projection to the keys.
         value: Projection to the values.
+        output_projection: From the heads' context, [B, N, H * E], to [B, N, D].
         head_size: E; the number of heads follows from it, as heads may have been pruned.
         attention_dropout: The dropout of attention probabilities.
         attention_output: From the heads' context and the encoder's input to the self-attention's output:
@@ -41,13 +42,19 @@ class HostEncoder:
             D].
     """
 
-    query: Callable[[Tensor], Tensor]
-    key: Callable[[Tensor], Tensor]
-    value: Callable[[Tensor], Tensor]
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    output_projection: nn.Linear
     head_size: int
     attention_dropout: nn.Dropout
     attention_output: Callable[[Tensor, Tensor], Tensor]
     feed_forward: Callable[[Tensor], Tensor]
+
+    @property
+    def heads(self) -> int:
+        """Number of attention heads, H."""
+        return self.query.out_features // self.head_size
 
 
 def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None, positions: Tensor | None = None) -> Tensor:

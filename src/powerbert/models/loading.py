@@ -46,6 +46,8 @@ def load_host_model(
 ) -> PreTrainedModel:
     """Load the host model of a task from any checkpoint of its backbone, to be fine-tuned.
 
+    A checkpoint that has lost heads is loaded as the power model that knows of it; nothing is eliminated.
+
     Args:
         folder: A checkpoint: a bare backbone, a pretraining checkpoint or a model for any task. Weights of
             the task's head, and of the pooler before it, that are missing or of another size are drawn at
@@ -61,11 +63,13 @@ def load_host_model(
         ModelError: If the folder is no such checkpoint, or lacks weights of the backbone.
     """
     checkpoint = _Checkpoint.read(Path(folder))
-    outdated = set(ELIMINATION_FIELDS)
+    pruned = checkpoint.fields.get("encoder_heads") is not None
+    outdated = set(ELIMINATION_FIELDS) - ({"encoder_heads"} if pruned else set())
     if not config_fields.keys().isdisjoint({"num_labels", "id2label"}):
         outdated |= {"id2label", "label2id", "problem_type"}
     stored = {key: value for key, value in checkpoint.fields.items() if key not in outdated}
-    config = checkpoint.config(CONFIG_MAPPING[checkpoint.host_type], stored | config_fields)
+    config_class = BACKBONES[checkpoint.host_type].config if pruned else CONFIG_MAPPING[checkpoint.host_type]
+    config = checkpoint.config(config_class, stored | config_fields)
     return _load(checkpoint.folder, task, config, random_head=True)
 
 

@@ -23,6 +23,7 @@ from powerbert.elimination import (
 )
 from powerbert.models.configuration import longest_input, num_encoders
 from powerbert.models.encoder import HostEncoder, Score, encode, encode_and_extract, encode_and_soft_extract
+from powerbert.models.heads import leave_heads
 
 Output = tuple[Tensor, Tensor | None, Tensor | None]
 """What leaves an encoder: word-vectors, [B, K, D]; their mask, [B, K], None if all are real; and which of its
@@ -81,6 +82,8 @@ class PowerModelMixin:
         """Check the config's elimination fields and create the modules that they ask for."""
         config = self.config
         config.validate_elimination()
+        if config.encoder_heads is not None:
+            leave_heads(self.hosts(), [range(heads) for heads in config.encoder_heads])
         length = config.soft_extract_length
         self.soft_extract = None if length is None else SoftExtract(num_encoders(config), length)
         orders = {"head": range(longest_input(config)), "rand": config.selection_order}
@@ -89,7 +92,7 @@ class PowerModelMixin:
 
     @property
     def eliminates(self) -> bool:
-        """Whether there are extract or soft-extract layers; without, the model is its host."""
+        """Whether there are extract or soft-extract layers."""
         return self.soft_extract is not None or self.config.retention_configuration is not None
 
     @abstractmethod
@@ -118,7 +121,7 @@ class PowerModelMixin:
         """As the host's ``forward``, and with ``output_retained=True`` as ``eliminate``.
 
         Returns:
-            ``PowerModelOutput`` where the model eliminates, else the host's own output.
+            ``PowerModelOutput`` where the model eliminates or has lost heads, else the host's own output.
         """
         given = {
             "input_ids": input_ids,
@@ -127,7 +130,7 @@ class PowerModelMixin:
             "inputs_embeds": inputs_embeds,
         }
         inputs = {name: value for name, value in given.items() if value is not None}
-        if not self.eliminates:
+        if not self.eliminates and self.config.encoder_heads is None:
             return super().forward(attention_mask=attention_mask, **inputs, **kwargs)  # type: ignore[misc]
         return self.eliminate(self.embed(**inputs), attention_mask, **kwargs)
 
@@ -141,7 +144,7 @@ class PowerModelMixin:
         output_retained: bool = False,
         **_: Any,
     ) -> PowerModelOutput:
-        """Run the encoders with extract layers (retention configuration) or with soft-extract layers.
+        """Run the encoders with extract layers (retention configuration), soft-extract layers, or neither.
 
         Args:
             embeddings: The words as embedded by the host, [B, N, D].
@@ -184,6 +187,8 @@ class PowerModelMixin:
     def _layers(self, words: Tensor) -> list[Run]:
         """How to run each encoder; ``words`` is True where a word of the model's input is real, [B, N]."""
         config = self.config
+        if not self.eliminates:
+            return [partial(_retain, retained=None)] * num_encoders(config)
         score = partial(
             significance_scores,
             include_diagonal=config.significance_diagonal,

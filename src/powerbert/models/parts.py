@@ -42,6 +42,15 @@ def host_encoders(model: PreTrainedModel) -> list[HostEncoder]:
     return power_class(base).hosts(base)
 
 
+def unique_encoders(model: PreTrainedModel) -> list[HostEncoder]:
+    """The encoders that have weights of their own: one that runs several times comes once.
+
+    Args:
+        model: Of a supported backbone: a base model or a model for a task.
+    """
+    return list({id(encoder.query): encoder for encoder in host_encoders(model)}.values())
+
+
 def classify(model: PreTrainedModel, hidden: Tensor, mask: Tensor) -> Tensor:
     """Logits from what leaves the last encoder.
 
