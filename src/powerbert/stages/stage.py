@@ -110,7 +110,12 @@ class Stage(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with linear warm-up and linear decay to zero over the stage."""
-        optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.optimization.learning_rate)
+        # Fused, a step on a CPU takes a third of the time.
+        optimizer: Any = torch.optim.AdamW(
+            self.parameter_groups(), lr=self.optimization.learning_rate, fused=True
+        )
+        # It leaves unscaling to the gradient scaler, without which Lightning refuses to clip for it.
+        optimizer._step_supports_amp_scaling = False
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = get_linear_schedule_with_warmup(
             optimizer, round(steps * self.optimization.warmup_ratio), steps
