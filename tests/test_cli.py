@@ -8,7 +8,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from powerbert.cli import CONFIG_FOLDER, quote_values
+from powerbert.cli import CONFIG_FOLDER, one_message, quote_values
+from powerbert.errors import ConfigError
 
 
 def test_config_folder_holds_the_entry_points():
@@ -90,6 +91,33 @@ def test_a_failed_point_does_not_stop_the_sweep(tmp_path):
     assert "2 point(s) of the sweep failed" in done.stderr
     assert "lambda: -1 " in done.stderr
     assert "lambda: -2 " in done.stderr
+
+
+def test_a_sweep_that_cannot_be_meant_ends_in_one_message(tmp_path):
+    done = run("+sweep=pareto", "method=dense", f"paths.runs={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: method: the points of this sweep set it")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_sweep_that_gives_up_still_lists_the_points_that_failed(tmp_path):
+    done = run("+sweep=max_loss", "model=tiny", f"paths.runs={tmp_path}", "seed=-1", "hydra.sweeper.trials=2")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    errors, listed = done.stderr.split("2 point(s) of the sweep failed:\n")
+    assert errors.count("error: seed: -1 ") == 2
+    assert errors.endswith("error: max_loss: no trial came to a loss; see the errors above\n")
+    assert "lambda=0.0003 " in listed
+    assert "lambda=0.0001 " in listed
+
+
+def test_one_message_ends_the_process_for_errors_of_users_only(capsys):
+    with pytest.raises(SystemExit) as ended, one_message():
+        raise ConfigError("seed: what?")
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: seed: what?\n"
+    with pytest.raises(ValueError, match="a bug"), one_message():
+        raise ValueError("a bug")
 
 
 def test_without_hub_and_files_one_message_says_what_was_missing_and_what_runs_offline(tmp_path):

@@ -66,7 +66,11 @@ def train(corpus: Path, runs: Path, *more: str):
 
 def comparable(record: dict) -> dict:
     """What must be equal between two runs of the same configuration: all but times and places."""
-    return {key: value for key, value in record.items() if key not in ("latency", "environment", "config")}
+    return {
+        key: value
+        for key, value in record.items()
+        if key not in ("latency", "environment", "config", "created")
+    }
 
 
 def artifacts(runs: Path) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from powerbert.artifacts import MANIFEST, Artifact
 from powerbert.errors import ModelError
+from powerbert.jsonio import plain
 
 Chain = list[dict[str, Any]]
 """Trainings, the oldest first: `artifact`, `stage`, `method`, `knob` and `epochs` of each."""
@@ -45,7 +46,7 @@ def dense_ancestor(
         The artifact of the chain's first stage; None if the run starts from a pretrained model, from another
         data set's, or if that artifact is gone, which is logged.
     """
-    if start is None or start.manifest["identity"].get("dataset") != dict(dataset):
+    if start is None or start.manifest["identity"].get("dataset") != plain(dataset):
         return None
     chain = chain_of(start)
     if not chain:

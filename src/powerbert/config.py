@@ -32,7 +32,9 @@ WITHOUT_INFLUENCE = frozenset(
 """Arguments of Lightning's Trainer that say where and how loudly to train, not what comes out."""
 
 
-PLACES = frozenset({"logger", "paths", "records", "skip_recorded", "sweep_size", "grid", "objectives"})
+PLACES = frozenset(
+    {"by", "grid", "logger", "max_loss", "objectives", "paths", "records", "skip_recorded", "sweep_size"}
+)
 """Top-level keys that say where results go and which others there are, not how this one came about."""
 
 SOURCE_PLACES = frozenset({"archive", "cache", "folder"})

@@ -1,6 +1,7 @@
 """Measures a finished model against the fine-tuned one it came from, and states the result as a record."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from hydra.utils import instantiate
@@ -92,6 +93,7 @@ def build_record(
         "chain": chain,
         "artifacts": {stage: artifact.path.name for stage, artifact in artifacts.items()},
         "environment": describe_environment(device),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": described(cfg),
     }
     if cfg.longer_than is not None:

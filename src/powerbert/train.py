@@ -1,5 +1,8 @@
 """Fine-tune, search, re-train, measure: `python -m powerbert.train +experiment=rte_search lambda=0.001`."""
 
+from datetime import UTC, datetime
+
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from powerbert.cli import entry_point
@@ -8,15 +11,22 @@ from powerbert.cli import entry_point
 def train(cfg: DictConfig) -> tuple[float, ...] | None:
     """Runs one point of the trade-off, prints what came out, and returns what a sweeper asks for."""
     from powerbert.config import check  # heavy imports wait until Hydra has accepted the command line
-    from powerbert.objectives import objective_values
+    from powerbert.objectives import check_objectives, objective_values
     from powerbert.pipeline import run
+    from powerbert.report.progress import progress_line
     from powerbert.report.table import print_summary
 
     check(cfg)
+    check_objectives(cfg.get("objectives", ()))
+    started = datetime.now(UTC)
     record = run(cfg)
     if record is None:
         return None
-    print_summary(record)
+    if cfg.sweep_size is None:
+        print_summary(record)
+    else:
+        number = HydraConfig.get().job.num + 1
+        print(progress_line(record, number, cfg.sweep_size, started, datetime.now(UTC)), flush=True)
     return objective_values(record, cfg.get("objectives", ()))
 
 

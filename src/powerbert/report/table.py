@@ -15,8 +15,9 @@ METHOD_NAMES = {
     "distilbert": "DistilBERT",
     "bert_pkd": "BERT-PKD",
     "head_prune": "Head-Prune",
+    "dense": "More training",
 }
-"""The methods as the paper writes them."""
+"""The methods as the paper writes them; `dense` is the unchanged model, trained for as long as they are."""
 
 METRIC_NAMES = {
     "accuracy": "accuracy",

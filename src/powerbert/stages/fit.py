@@ -15,9 +15,12 @@ from powerbert.stages.stage import Stage
 
 log = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and device lists, once a stage
-warnings.filterwarnings(
-    "ignore", message=".*treespec, LeafSpec.*"
-)  # between Lightning and torch; nothing to do
+for message in (
+    ".*treespec, LeafSpec.*",  # between Lightning and torch; nothing to do
+    ".*smaller than the logging interval.*",  # small data: the epoch's curve has its last step
+    "Experiment logs directory .* exists and is not empty.*",  # the stages of a run share one
+):
+    warnings.filterwarnings("ignore", message=message)
 
 Metrics = dict[str, dict[str, float]]
 

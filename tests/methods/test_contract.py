@@ -1,0 +1,208 @@
+"""What holds for every method: one matrix over the yamls of `conf/method`, on a tiny model."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from powerbert.errors import ConfigError
+from powerbert.models import load_model, num_encoders
+from powerbert.predictor import Predictor
+from powerbert.records import read_records, validate
+from tests.test_config import files
+from tests.test_pipeline import artifacts, comparable, corpus, spawn, train  # noqa: F401
+
+METHODS = files("method")
+KNOBS = {
+    "bert_pkd": ("encoders", 2),
+    "dense": None,
+    "distilbert": ("encoders", 2),
+    "head_prune": ("pruned", 0.4),
+    "power_bert": ("lambda", 0.01),
+}
+"""The knob of each method; one that is missing here fails the matrix."""
+
+
+def settings(method: str) -> list[str]:
+    knob = KNOBS[method]
+    if knob is None:
+        return [f"method={method}"]
+    name, value = knob
+    return [f"method={method}", f"{'' if name == 'lambda' else 'method.'}{name}={value}"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def point(request, corpus, runs):  # noqa: F811
+    """An undisturbed run of each method."""
+    return request.param, train(corpus, runs, *settings(request.param))
+
+
+def test_the_record_is_complete(point):
+    method, record = point
+    validate(json.loads(json.dumps(record)))
+    assert record["method"] == method
+    assert record["knob"] == ({} if KNOBS[method] is None else dict([KNOBS[method]]))
+    assert record["trials"] == 1
+    assert record["flops"]["ratio"] >= 1
+    assert record["baseline"]["artifact"] == record["artifacts"]["finetune"]
+    assert [training["artifact"] for training in record["chain"]] == list(record["artifacts"].values())
+    assert {training["method"] for training in record["chain"]} == {method}
+
+
+def test_every_method_starts_from_the_same_fine_tuned_model(point, corpus, runs):  # noqa: F811
+    _, record = point
+    reference = train(corpus, runs, *settings("dense"))
+    assert record["artifacts"]["finetune"] == reference["artifacts"]["finetune"]
+    assert record["baseline"] == reference["baseline"]
+
+
+def test_every_method_is_trained_for_equally_long(point):
+    _, record = point
+    assert record["epochs"]["finetune"] == 3
+    assert sum(record["epochs"].values()) == 9  # as many as in PoWER-BERT's three stages
+
+
+def test_the_artifact_loads_and_reproduces_the_metric(point, corpus, runs):  # noqa: F811
+    _, record = point
+    predictor = Predictor(runs / "artifacts" / record["artifacts"]["retrain"])
+    lines = [line.split("\t") for line in (corpus / "dev.tsv").read_text().splitlines()[1:]]
+    predictions = predictor([(text,) for text, _ in lines])
+    right = [
+        p["label"] == ("negative", "positive")[int(label)]
+        for p, (_, label) in zip(predictions, lines, strict=True)
+    ]
+    assert sum(right) / len(right) == pytest.approx(record["metric"]["value"])
+
+
+def test_the_same_again_does_nothing(point, corpus, runs):  # noqa: F811
+    method, record = point
+    before = artifacts(runs)
+    assert comparable(train(corpus, runs, *settings(method))) == comparable(record)
+    assert artifacts(runs) == before
+
+
+def test_killed_in_its_last_stage_it_goes_on_to_the_same_record(point, corpus, tmp_path):  # noqa: F811
+    method, undisturbed = point
+    process = spawn(corpus, tmp_path, *settings(method))
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("artifacts/*-retrain-*.partial/checkpoints/last.ckpt")):
+        assert process.poll() is None, process.stdout.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert comparable(train(corpus, tmp_path, *settings(method))) == comparable(undisturbed)
+
+
+def test_a_point_with_a_record_is_skipped_even_without_artifacts(point, corpus, runs, tmp_path):  # noqa: F811
+    method, record = point
+    more = (f"records={runs / 'records'}", *settings(method))
+    assert comparable(train(corpus, tmp_path, "skip_recorded=true", *more)) == comparable(record)
+    assert not artifacts(tmp_path)
+    assert comparable(train(corpus, tmp_path, "stage=finetune", *more) or record) == comparable(record)
+    assert len(artifacts(tmp_path)) == 1, "without skip_recorded the models are made"
+
+
+def test_a_stage_the_method_does_not_have_is_refused(corpus, tmp_path):  # noqa: F811
+    with pytest.raises(ConfigError, match=r"'distilbert' has no stage 'search'.*finetune, retrain"):
+        train(corpus, tmp_path, "method=distilbert", "method.encoders=2", "stage=search")
+
+
+def test_students_have_the_encoders_they_were_asked_for(corpus, runs):  # noqa: F811
+    for method in ("distilbert", "bert_pkd"):
+        record = train(corpus, runs, *settings(method))
+        model = load_model(runs / "artifacts" / record["artifacts"]["retrain"])
+        assert num_encoders(model.config) == 2
+        assert record["word_vectors"] == {"retained": 64, "baseline": 96}
+        assert record["flops"]["ratio"] == pytest.approx(1.5, rel=0.01)
+
+
+def test_heads_are_gone(corpus, runs):  # noqa: F811
+    record = train(corpus, runs, *settings("head_prune"))
+    folder = runs / "artifacts" / record["artifacts"]["retrain"]
+    left = json.loads((folder / "manifest.json").read_text())["results"]["heads"]
+    model = load_model(folder)
+    assert model.config.encoder_heads == [len(heads) for heads in left]
+    assert sum(model.config.encoder_heads) == 7  # five of twelve removed
+    assert record["parameters"]["model"] < record["parameters"]["baseline"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("method=distilbert", "method.encoders=3"), r"method.encoders: 3 must be .* from 1 to 2"),
+        (("method=bert_pkd", "method.encoders=0"), r"method.encoders: 0 must be .* from 1 to 2"),
+        (("method=bert_pkd", "method.encoders=1.5"), r"method.encoders: 1.5 must be a whole number"),
+        (("method=bert_pkd", "method.alpha=1.1"), r"method.alpha: 1.1 .* at least 0 and at most 1"),
+        (("method=distilbert", "method.temperature=0"), r"method.temperature: 0 .* greater than 0"),
+        (("method=head_prune", "method.pruned=1"), r"method.pruned: 1 .* greater than 0 and less than 1"),
+        (("method=head_prune", "method.inputs=0"), r"method.inputs: 0 must be a whole number"),
+        (("method=dense", "method.epochs=0"), r"method.epochs: 0 must be a whole number"),
+        (("method=distilbert", "method.encoders=2", "method.student=/nowhere"), r"neither a folder nor"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(corpus, tmp_path, overrides, message):  # noqa: F811
+    from powerbert.errors import find_user_error
+
+    with pytest.raises(Exception, match=message) as raised:  # Hydra wraps what a constructor raises
+        train(corpus, tmp_path, *overrides)
+    assert find_user_error(raised.value) is not None
+    assert not artifacts(tmp_path)
+
+
+def test_a_method_can_have_epochs_of_its_own(corpus, tmp_path):  # noqa: F811
+    record = train(corpus, tmp_path, "method=dense", "method.epochs=1", "trainer.max_epochs=2")
+    assert record["epochs"] == {"finetune": 2, "retrain": 1}
+
+
+def test_a_student_can_begin_with_a_published_checkpoint(corpus, tmp_path, tiny_checkpoint):  # noqa: F811
+    settings = ("method=distilbert", "method.encoders=2", f"method.student={tiny_checkpoint}")
+    record = train(corpus, tmp_path, *settings, "trainer.max_epochs=1")
+    assert record["word_vectors"]["retained"] == 64
+    assert len(read_records(tmp_path / "records")) == 1
+
+
+def test_elimination_on_a_distilled_model_names_the_whole_chain(corpus, runs):  # noqa: F811
+    distilled = train(corpus, runs, *settings("distilbert"))
+    folder = runs / "artifacts" / distilled["artifacts"]["retrain"]
+    record = train(corpus, runs, *settings("power_bert"), f"model.path={folder}")
+    assert [(entry["method"], entry["stage"]) for entry in record["chain"]] == [
+        ("distilbert", "finetune"),
+        ("distilbert", "retrain"),
+        ("power_bert", "finetune"),
+        ("power_bert", "search"),
+        ("power_bert", "retrain"),
+    ]
+    assert record["chain"][1]["knob"] == {"encoders": 2}
+    assert len(record["retention_configuration"]) == 2
+    assert record["epochs"] == {"finetune": 3, "search": 3, "retrain": 3}
+    assert record["baseline"] == distilled["baseline"], "compared with the dense model, not with the student"
+    assert record["flops"]["ratio"] > distilled["flops"]["ratio"]
+    assert record["word_vectors"]["baseline"] == 96
+
+
+def test_elimination_on_a_pruned_model(corpus, runs):  # noqa: F811
+    pruned = train(corpus, runs, *settings("head_prune"))
+    folder = runs / "artifacts" / pruned["artifacts"]["retrain"]
+    record = train(corpus, runs, *settings("power_bert"), f"model.path={folder}")
+    model = load_model(runs / "artifacts" / record["artifacts"]["retrain"])
+    assert model.config.encoder_heads == load_model(folder).config.encoder_heads
+    assert model.config.retention_configuration == record["retention_configuration"]
+    assert record["flops"]["ratio"] > pruned["flops"]["ratio"]
+
+
+def test_without_the_dense_model_the_record_compares_with_its_own(corpus, runs, tmp_path, caplog):  # noqa: F811
+    import shutil
+
+    distilled = train(corpus, runs, *settings("distilbert"))
+    folder = tmp_path / "moved"
+    shutil.copytree(runs / "artifacts" / distilled["artifacts"]["retrain"], folder)
+    record = train(corpus, tmp_path, *settings("power_bert"), f"model.path={folder}", "trainer.max_epochs=1")
+    assert record["baseline"]["artifact"] == record["artifacts"]["finetune"]
+    assert "is gone" in caplog.text
