@@ -71,7 +71,11 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     if 'text="' in command:
         command = command.replace('text="A joy to watch."', 'text="A joy to watch." text_pair="It is good."')
     words = shlex.split(command)
-    environment = os.environ | {"GLUE_DIR": str(folder / "glue"), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "GLUE_DIR": str(folder / "glue"),
+        "OMP_NUM_THREADS": "1",
+        "WANDB_MODE": "offline",
+    }
     while "=" in words[0]:
         name, _, value = words.pop(0).partition("=")
         environment[name] = value
@@ -82,6 +86,12 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
         reduced = [*reduced, "hydra.sweeper.n_trials=2"]
     if "+sweep=lambda" in arguments:
         reduced = [*reduced, "lambda=0.01,0.1"]
+    if "+sweep=max_loss" in arguments:
+        reduced = [*reduced, "max_loss=1.0", "hydra.sweeper.trials=2"]
+    if "+experiment=rte_pareto" in arguments:
+        reduced = [*reduced, "grid.lambda=[0.01]", "grid.encoders=[2]", "grid.pruned=[0.3]"]
+    if "method.encoders=4" in arguments:
+        reduced = [*reduced, "method.encoders=2"]
     kept = [value for value in arguments if not value.startswith("model=")]
     return [sys.executable, "-m", module, *kept, *reduced], environment
 

@@ -106,13 +106,17 @@ def plain(node: Any) -> Any:
 
 
 def described(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved configuration without the parts that say where data and results lie, for the record.
+    """The resolved configuration without the parts that say where results go, for an artifact's manifest."""
+    return {str(key): plain(cfg[key]) for key in cfg if key not in PLACES}
 
-    A data set's content is known by its hash, wherever it lies.
-    """
-    chosen = {str(key): plain(cfg[key]) for key in cfg if key not in PLACES}
-    source = {key: value for key, value in chosen["dataset"]["source"].items() if key not in SOURCE_PLACES}
-    return chosen | {"dataset": chosen["dataset"] | {"source": source}}
+
+def described_anywhere(cfg: DictConfig) -> dict[str, Any]:
+    """As `described`, and without where data and checkpoint lie, for a record: their contents are hashed."""
+    everything = described(cfg)
+    dataset, model = everything["dataset"], everything["model"]
+    source = {key: value for key, value in dataset["source"].items() if key not in SOURCE_PLACES}
+    model = {key: value for key, value in model.items() if key != "checkpoint"}
+    return everything | {"dataset": dataset | {"source": source}, "model": model}
 
 
 def stage_settings(cfg: DictConfig, stage: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch.loggers import Logger, WandbLogger
 
@@ -17,12 +17,20 @@ def wandb_logger(**settings: Any) -> WandbLogger:
     Returns:
         The logger; the run itself starts at its first use.
     """
+    mode = wandb_mode()
+    if "mode" not in settings and mode is not None:
+        # Not WandbLogger's own `offline`: it sets a WANDB_MODE that wandb no longer knows.
+        settings["mode"] = mode
+    return WandbLogger(**settings)
+
+
+def wandb_mode() -> Literal["online", "offline"] | None:
+    """How W&B should work: offline unless the user is logged in; None where WANDB_MODE says so already."""
     import wandb
 
-    if "mode" not in settings and "WANDB_MODE" not in os.environ:
-        # Not WandbLogger's own `offline`: it sets a WANDB_MODE that wandb no longer knows.
-        settings["mode"] = "online" if wandb.login(prompt=False) else "offline"
-    return WandbLogger(**settings)
+    if "WANDB_MODE" in os.environ:
+        return None
+    return "online" if wandb.login(prompt=False) else "offline"
 
 
 def finish(loggers: Sequence[Logger], record: Mapping[str, Any] | None) -> None:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from powerbert.artifacts import Artifact, ArtifactStore
 from powerbert.chain import Chain
-from powerbert.config import described
+from powerbert.config import described_anywhere
 from powerbert.data import TextDataModule
 from powerbert.device import default_device
 from powerbert.measure import (
@@ -94,7 +94,7 @@ def build_record(
         "artifacts": {stage: artifact.path.name for stage, artifact in artifacts.items()},
         "environment": describe_environment(device),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": described(cfg),
+        "config": described_anywhere(cfg),
     }
     if cfg.longer_than is not None:
         record["longer_than"] = evaluate_longer(model, baseline, data, cfg.longer_than)

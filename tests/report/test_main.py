@@ -29,8 +29,9 @@ def test_there_are_reports():
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_every_report_takes_records_and_a_folder(name, tmp_path):
-    instantiate(composed("report", f"report={name}").report)([], output=tmp_path / "files")
+def test_every_report_takes_records_and_a_folder(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    instantiate(composed("report", f"report={name}").report)([point()], output=tmp_path / "files")
     assert list((tmp_path / "files").iterdir())
 
 

@@ -68,6 +68,7 @@ document.querySelectorAll("section[data-section]").forEach((section) => {
     heading.tabIndex = -1;
     const scroller = document.createElement("div");
     scroller.className = "scroll";
+    scroller.tabIndex = 0;
     scroller.append(recordsTable(points[place]));
     details.replaceChildren(heading, scroller);
     for (const button of buttons) {

@@ -81,12 +81,10 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 def caption(comparison: Comparison) -> str:
     """What the figure shows, in a line."""
     numbers = sorted({len(point.seeds) for point in comparison.points})
-    seeds = f"{numbers[0]} seed{'s' if numbers[0] > 1 else ''}"
-    if len(numbers) > 1:
-        seeds = f"{numbers[0]} to {numbers[-1]} seeds"
-    bars = ", error bars: standard deviation" if numbers[-1] > 1 else ""
+    count = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
+    seeds = "1 seed" if count == "1" else f"mean over {count} seeds, error bars: standard deviation"
     return (
-        f"{comparison.conditions.split} split, {comparison.conditions.device}; mean over {seeds}{bars}. "
+        f"{comparison.conditions.split} split, {comparison.conditions.device}; {seeds}. "
         "Filled markers: on the Pareto front"
     )
 

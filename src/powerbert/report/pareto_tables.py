@@ -73,7 +73,7 @@ def methods_table(comparison: Comparison, summaries: Sequence[MethodSummary], to
         The table, for a rich console to print.
     """
     loss = f"{tolerance:g} point" if tolerance == 1 else f"{tolerance:g} points"
-    table = _table(f"{comparison.title}: hypervolume; greatest speed-up at a loss of {loss}")
+    table = _table(f"{comparison.title}: hypervolume; greatest speed-up losing at most {loss}")
     table.add_column("", overflow="fold")
     for kind in ("hyper-\nvolume", "greatest\nspeed-up"):
         for cost in COSTS:

@@ -1,0 +1,77 @@
+"""The comparison as an offline W&B run, read back from the file that `wandb sync` would send."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+from powerbert.report.curves import compare
+from powerbert.report.dashboard import dashboard
+from tests.report.records import study
+from tests.wandb_file import read_back
+
+
+@pytest.fixture
+def written(monkeypatch, tmp_path):
+    """The folder of an offline run with all points of two data sets, and what was printed."""
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    console = Console(record=True, width=200, quiet=False)
+    dashboard(study(), tmp_path / "out", project="powerbert", console=console)
+    (folder,) = tmp_path.glob("out/wandb/offline-run-*")
+    return folder, console.export_text()
+
+
+def table(folder, name):
+    (file,) = folder.glob(f"files/media/table/{name}_*.table.json")
+    content = json.loads(file.read_text())
+    return [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+
+
+def test_says_where_the_run_is_and_how_to_send_it(written):
+    folder, printed = written
+    assert f"wandb sync {folder}" in printed
+
+
+def test_every_point_is_in_the_table(written):
+    folder, _ = written
+    expected = {
+        (c.conditions.dataset, p.method, p.knob, round(p.metric.mean, 9), round(p.cost["dynamic"], 6))
+        for c in compare(study())
+        for p in c.points
+    }
+    rows = table(folder, "points")
+    found = {
+        (row["dataset"], row["method"], row["knob"], round(row["metric"], 9), round(row["dynamic"], 6))
+        for row in rows
+    }
+    assert found == expected
+    assert len(rows) == len(expected) >= 10
+
+
+def test_every_method_is_in_the_summary(written):
+    folder, _ = written
+    (file,) = folder.glob("run-*.wandb")
+    summary, _ = read_back(file)
+    for comparison in compare(study()):
+        assert summary[f"{comparison.title}/fine-tuned"] == pytest.approx(comparison.baseline.metric.mean)
+        for method in comparison.curves():
+            assert summary[f"{comparison.title}/{method}/hypervolume_padded"] >= 0
+
+
+def test_curves_charts_figures_and_page_are_there(written):
+    folder, _ = written
+    (file,) = folder.glob("run-*.wandb")
+    _, history = read_back(file)
+    logged = {name.rpartition("/")[0] for name in history}  # of a file: its path, its hash and so on
+    assert "page" in logged
+    for comparison in compare(study()):
+        assert f"{comparison.title}/figure" in logged
+        for cost in ("padded", "dynamic", "flops"):
+            assert f"{comparison.title}/{cost}_table" in logged
+        for method, points in comparison.curves().items():
+            last = max(points, key=lambda point: point.cost["flops"])  # the series ascends in FLOPs
+            series = f"{comparison.title}/{method}/{comparison.conditions.metric}"
+            assert history[series] == pytest.approx(last.metric.mean)
+            assert history[f"{comparison.title}/{method}/flops"] == pytest.approx(last.cost["flops"])

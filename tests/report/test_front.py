@@ -1,0 +1,132 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from powerbert.report.curves import compare
+from powerbert.report.front import fronts, hypervolume, non_dominated, summarise
+from tests.report.records import point
+
+
+@pytest.mark.parametrize(
+    ("pairs", "marks"),
+    [
+        ([], []),
+        ([(0.5, 1.0)], [True]),
+        ([(0.9, 0.8), (0.8, 0.5), (0.7, 0.6)], [True, True, False]),
+        ([(0.9, 0.5), (0.9, 0.5)], [True, True]),  # equal: neither beats the other
+        ([(0.9, 0.5), (0.8, 0.5)], [True, False]),  # equal cost
+        ([(0.9, 0.5), (0.9, 0.6)], [True, False]),  # equal metric
+        ([(0.9, 0.5), (0.9, 0.5), (0.8, 0.9)], [True, True, False]),
+    ],
+)
+def test_front_of_constructed_points(pairs, marks):
+    assert non_dominated(pairs) == marks
+
+
+def beats(a, b):
+    return a[0] >= b[0] and a[1] <= b[1] and a != b
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))
+def test_front_agrees_with_its_definition(pairs):
+    assert non_dominated(pairs) == [not any(beats(other, pair) for other in pairs) for pair in pairs]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "area"),
+    [
+        ([], 0),
+        ([(0.9, 0.5)], 0.1 * 0.5),
+        ([(0.9, 0.5), (0.9, 0.5)], 0.1 * 0.5),
+        ([(0.9, 0.5), (0.85, 0.2)], 0.05 * 0.5 + 0.05 * 0.8),
+        ([(0.9, 0.5), (0.85, 0.2), (0.84, 0.4)], 0.05 * 0.5 + 0.05 * 0.8),  # the last is beaten
+        ([(0.9, 0.5), (0.9, 0.25)], 0.1 * 0.75),  # equal metric
+        ([(0.9, 1.0)], 0),  # as slow as the reference
+        ([(0.9, 1.5)], 0),
+        ([(0.8, 0.1)], 0),  # as bad as the reference
+        ([(0.1, 0.1)], 0),
+    ],
+)
+def test_hypervolume_of_constructed_points(pairs, area):
+    assert hypervolume(pairs, reference=(0.8, 1.0)) == pytest.approx(area)
+
+
+def comparison(*points):
+    """Of pairs (metric, speed-up) of PoWER-BERT, against a baseline of 0.80."""
+    records = [
+        point(
+            knob=float(number), value=value, baseline=0.80, model_ms=200 / speedup, dynamic=1.0, flops=speedup
+        )
+        for number, (value, speedup) in enumerate(points)
+    ]
+    return compare(records)[0]
+
+
+def summary(one, *, tolerance=1.0, margin=10.0):
+    return summarise(one, tolerance=tolerance, margin=margin)[0]
+
+
+def test_hypervolume_is_relative_to_the_fine_tuned_model():
+    found = summary(comparison((0.80, 2.0), (0.75, 4.0))).hypervolume
+    assert found["padded"] == pytest.approx((0.05 * 0.75 + 0.05 * 0.5) / 0.10)
+    assert found["flops"] == pytest.approx(found["padded"])
+    assert found["dynamic"] == 0  # no faster than the reference
+    assert summary(comparison((0.80, 4.0)), margin=5.0).hypervolume["padded"] == pytest.approx(0.75)
+
+
+def test_hypervolume_does_not_depend_on_other_methods():
+    own = [point(value=0.79, baseline=0.80)]
+    others = [point(method="distilbert", knob={"encoders": k}, value=0.78, baseline=0.80) for k in (2, 3)]
+    alone, beside = (
+        summarise(compare(records)[0], tolerance=1, margin=10)[0] for records in (own, own + others)
+    )
+    assert (alone.method, alone.hypervolume) == (beside.method, beside.hypervolume)
+
+
+@pytest.mark.parametrize(
+    ("points", "tolerance", "knob"),
+    [
+        ([(0.80, 2.0), (0.795, 3.0), (0.78, 9.0)], 1.0, "lambda=1"),
+        ([(0.80, 2.0), (0.79, 3.0)], 1.0, "lambda=1"),  # a loss of exactly the tolerance
+        ([(0.80, 2.0), (0.7899, 3.0)], 1.0, "lambda=0"),
+        ([(0.80, 2.0), (0.78, 9.0)], 2.0, "lambda=1"),
+        ([(0.795, 3.0), (0.80, 3.0)], 1.0, "lambda=1"),  # equally fast: the better one
+        ([(0.81, 0.5)], 0.0, "lambda=0"),
+    ],
+)
+def test_best_speedup_within_the_tolerance(points, tolerance, knob):
+    assert summary(comparison(*points), tolerance=tolerance).best["padded"].knob == knob
+
+
+def test_there_may_be_no_point_within_the_tolerance():
+    assert summary(comparison((0.70, 5.0), (0.75, 2.0))).best == {
+        "padded": None,
+        "dynamic": None,
+        "flops": None,
+    }
+
+
+def test_the_front_is_that_of_all_methods_together_with_the_fine_tuned_model():
+    ours = point(knob=0.1, value=0.79, baseline=0.80, model_ms=50, dynamic=1.1)
+    twin = point(knob=0.2, value=0.79, baseline=0.80, model_ms=50, dynamic=0.9)
+    theirs = point(
+        method="distilbert", knob={"encoders": 3}, value=0.78, baseline=0.80, model_ms=100, dynamic=2
+    )
+    one = compare([ours, twin, theirs])[0]
+    found = {cost: sorted(p.knob for p in points) for cost, points in fronts(one).items()}
+    assert found["padded"] == ["lambda=0.1", "lambda=0.2"]  # duplicates stay
+    assert found["dynamic"] == ["encoders=3", "lambda=0.1"]  # the twin is slower than the fine-tuned model
+    assert found["flops"] == ["lambda=0.1", "lambda=0.2"]
+
+
+def test_a_point_as_good_as_the_fine_tuned_model_is_on_the_front():
+    for cost, points in fronts(comparison((0.80, 1.0))).items():
+        assert len(points) == 1, cost
+
+
+def test_many_points_at_once():
+    circle = [(math.sin(a), 1 - math.cos(a)) for a in (math.pi / 2 * k / 20_000 for k in range(20_000))]
+    assert all(non_dominated(circle))
+    assert hypervolume(circle, reference=(0.0, 1.0)) == pytest.approx(math.pi / 4, abs=1e-3)

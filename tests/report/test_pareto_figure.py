@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from powerbert.report.curves import COSTS, compare
+from powerbert.report.front import fronts
+from powerbert.report.pareto_figure import caption, draw, save
+from powerbert.report.pareto_style import styles
+from tests.report.records import point, study
+
+PAPER = ["PoWER-BERT", "DistilBERT", "BERT-PKD", "Head-Prune", "More training"]
+
+
+def drawn(records):
+    comparison = compare(records)[0]
+    return comparison, draw(comparison, styles(point.method for point in comparison.points))
+
+
+def markers(axes, colour, filled):
+    """The coordinates of the markers of that colour."""
+    found = [
+        (x, y)
+        for line in axes.lines
+        if to_hex(line.get_color()) == colour.lower() and line.get_marker() != "None"
+        if (to_hex(line.get_markerfacecolor()) == colour.lower()) is filled
+        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    ]
+    return sorted(found)
+
+
+def test_every_point_is_in_every_panel_filled_if_it_is_on_the_front():
+    comparison, figure = drawn(study(["rte"]))
+    front = fronts(comparison)
+    for axes, cost in zip(figure.axes, COSTS, strict=True):
+        for method, points in comparison.curves().items():
+            for filled in (True, False):
+                expected = sorted(
+                    (p.cost[cost], 100 * p.metric.mean) for p in points if (p in front[cost]) is filled
+                )
+                np.testing.assert_allclose(markers(axes, styles([])[method].colour, filled), expected)
+    assert len(front["padded"]) < len(comparison.points)
+
+
+def test_the_fine_tuned_model_is_a_cross_on_a_dotted_line():
+    comparison, figure = drawn(study(["rte"]))
+    level = 100 * comparison.baseline.metric.mean
+    for axes, cost in zip(figure.axes, COSTS, strict=True):
+        crosses = [line for line in axes.lines if line.get_marker() == "x"]
+        assert [(*line.get_xdata(), *line.get_ydata()) for line in crosses] == [
+            (comparison.baseline.cost[cost], level)
+        ]
+        assert any(line.get_linestyle() == ":" and set(line.get_ydata()) == {level} for line in axes.lines)
+
+
+def test_axes_and_legend_name_what_they_show():
+    comparison, figure = drawn(study(["rte"]))
+    assert [axes.get_xlabel() for axes in figure.axes] == [comparison.axis(cost) for cost in COSTS]
+    assert figure.axes[0].get_ylabel() == "accuracy, %"
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sorted(labels) == sorted(["fine-tuned model", *comparison.curves()])
+    assert figure.get_suptitle() == "rte, bert_base"
+
+
+def test_the_legend_covers_no_panel_however_many_methods_there_are():
+    records = [point(method=f"a method with a rather long name {k}", knob={"k": k}) for k in range(9)]
+    _, figure = drawn([*study(["rte"]), *records])
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert legend.x1 <= figure.bbox.x1
+    assert all(legend.y1 <= axes.get_tightbbox().y0 for axes in figure.axes)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [([1], "H100; 1 seed."), ([1, 2], "mean over 2 seeds, error bars: standard deviation.")],
+)
+def test_the_caption_states_the_number_of_seeds(seeds, words):
+    assert words in caption(compare(study(["rte"], seeds))[0])
+
+
+def test_equal_points_give_equal_files(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        paths = save(drawn(study(["rte"]))[1], tmp_path / name / "pareto-v1.5")
+        assert [path.name for path in paths] == ["pareto-v1.5.png", "pareto-v1.5.svg"]
+    for path in paths:
+        assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
+
+
+def test_names_are_text_not_formulas(tmp_path):
+    _, figure = drawn([point("$\\broken$", model="a_$b", method="$\\frac$")])
+    save(figure, tmp_path / "figure")
+
+
+def test_looks_are_fixed_distinct_and_visible():
+    looks = styles(["Zeta", "Alpha", *PAPER])
+    assert styles(["PoWER-BERT"])["PoWER-BERT"] == looks["PoWER-BERT"]
+    assert styles(["Alpha", "Zeta"]) == styles(["Zeta", "Alpha", "Alpha"])
+    assert {"Alpha", "Zeta", *PAPER} == set(looks)
+    assert (
+        len({look.colour for look in looks.values()})
+        == len({look.marker for look in looks.values()}) + 1
+        == 7
+    )
+    assert [name for name, look in looks.items() if look.dashed] == ["Alpha", "Zeta"]
+    for look in looks.values():
+        red, green, blue = (int(look.colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
+        assert 0.1 < 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.8
+    assert len({(look.colour, look.marker) for look in styles(map(str, range(15))).values()}) == 20
+    assert set(map(str, range(40))) <= set(styles(map(str, range(40))))

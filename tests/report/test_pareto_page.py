@@ -1,0 +1,180 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from powerbert.report.curves import COSTS, compare
+from powerbert.report.front import summarise
+from powerbert.report.pareto_page import write_page
+from powerbert.report.pareto_style import styles
+from tests.report.records import point, study
+
+NASTY = "<script>alert(1)</script>"
+
+
+class Page(HTMLParser):
+    """The page's elements, and its text without that of scripts and styles."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self._inside: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+    def handle_data(self, data):
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside != "style":
+            self.text += f"{data} "
+
+    def attributes(self, name):
+        return [attrs[name] for _, attrs in self.elements if name in attrs]
+
+
+def page(path, records):
+    comparisons = compare(records)
+    summaries = [summarise(one, tolerance=1.0, margin=10.0) for one in comparisons]
+    looks = styles(point.method for one in comparisons for point in one.points)
+    write_page(path / "page.html", comparisons, summaries, looks, tolerance=1.0, margin=10.0)
+    return Page((path / "page.html").read_text(encoding="utf-8")), comparisons
+
+
+def test_needs_no_other_file_and_no_network(tmp_path):
+    found, _ = page(tmp_path, study())
+    assert not found.attributes("src")
+    assert all(link.startswith("#") for link in found.attributes("href"))
+    assert not {"link", "iframe", "img", "object", "base"} & {tag for tag, _ in found.elements}
+    policy = next(attrs["content"] for _, attrs in found.elements if "http-equiv" in attrs)
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+    style = re.search(
+        r"<style>(.*?)</style>", (tmp_path / "page.html").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+
+
+def test_every_point_is_in_three_plots_and_in_the_table(tmp_path):
+    found, comparisons = page(tmp_path, study())
+    sections = json.loads(found.scripts[0])
+    assert len(sections) == len(comparisons) == 2
+    for section, comparison in zip(sections, comparisons, strict=True):
+        assert len(section["plots"]) == 3
+        for plot, cost in zip(section["plots"], COSTS, strict=True):
+            *curves, baseline, selected = plot["data"]
+            drawn = {
+                place: (x, y)
+                for trace in curves
+                for place, x, y in zip(trace["customdata"], trace["x"], trace["y"], strict=True)
+            }
+            expected = [(point.cost[cost], 100 * point.metric.mean) for point in comparison.points]
+            assert [drawn[place] for place in range(len(expected))] == expected
+            assert baseline["x"] == [comparison.baseline.cost[cost]]
+            assert selected["x"] == []
+    places = [int(place) for place in found.attributes("data-point")]
+    assert places == [*range(5), *range(5)]
+
+
+def test_a_point_shows_its_records(tmp_path):
+    stages = {"finetune": 2, "search": 1, "retrain": 2}
+    further = {"epochs": stages, "trials": 4, "artifacts": {"retrain": "the-artifact"}, "identity": "abc"}
+    records = [
+        point(
+            seed=seed,
+            value=0.67 + seed / 100,
+            dev=(0.61, 0.68),
+            split="test",
+            learning_rate=3e-5,
+            further=further,
+        )
+        for seed in (1, 2)
+    ]
+    found, _ = page(tmp_path, records)
+    ((details,),) = [section["points"] for section in json.loads(found.scripts[0])]
+    assert details["title"] == "PoWER-BERT, lambda=0.001"
+    facts = dict(details["facts"])
+    assert facts["seed"] == ["1", "2"]
+    assert facts["accuracy, test"] == ["68.00 %", "69.00 %"]
+    assert facts["accuracy, dev"] == ["61.00 %"] * 2
+    assert facts["fine-tuned model"] == ["68.00 %"] * 2
+    assert facts["retention configuration"][0].startswith("153, 125")
+    assert facts["epochs"][0] == "finetune 2, search 1, retrain 2"
+    assert facts["trials"] == ["4"] * 2
+    assert facts["settings"][0] == "learning_rate 3e-05"
+    assert facts["padded"][0] == "50.0 ms against 200.0 ms per batch of 128 (4.00x faster)"
+    assert facts["dynamic"][0] == "10.0 ms against 18.0 ms per batch of 32 (1.80x faster)"
+    assert facts["FLOPs per input"][0] == "13.2 G of 43.5 G (3.30x fewer)"
+    assert facts["artifacts"][0] == "retrain: the-artifact"
+    assert facts["environment"][0] == "Some CPU, device NVIDIA H100"
+    assert facts["record"] == ["abc"] * 2
+
+
+def test_the_stages_of_earlier_methods_are_shown(tmp_path):
+    chain = [
+        {
+            "artifact": "student",
+            "stage": "retrain",
+            "method": "distilbert",
+            "knob": {"encoders": 3},
+            "epochs": 3,
+        }
+    ]
+    found, _ = page(tmp_path, [point(further={"chain": chain})])
+    facts = dict(json.loads(found.scripts[0])[0]["points"][0]["facts"])
+    assert facts["earlier stages"] == ["distilbert retrain, 3 epochs: student"]
+
+
+def test_tables_hold_the_numbers(tmp_path):
+    found, _ = page(tmp_path, study(["rte"]))
+    words = " ".join(found.text.split())
+    assert "lambda=0.001 67.80 ± 0.14 -0.30 2.50x ● 80.0 ms 1.58x ●" in words
+    assert "PoWER-BERT 0.705 0.465 0.705 2.50x lambda=0.001 1.58x" in words
+    assert "greatest speed-up at a loss of at most 1 point" in words
+    assert "10 records" in words
+
+
+def test_the_notes_are_on_the_page(tmp_path):
+    found, _ = page(tmp_path, [point(), point(knob=0.5, value=None)])
+    assert "Note: 1 record is left out, for metric.value is not defined" in found.text
+
+
+@pytest.mark.parametrize(
+    "nasty", [NASTY, "</script><img src=x onerror=alert(1)>", "<!--<script>", "%{x} <b>bold</b>"]
+)
+def test_whatever_the_records_hold_is_text(tmp_path, nasty):
+    plain, _ = page(tmp_path, [point()])
+    record = point(
+        nasty,
+        model=nasty,
+        method=nasty,
+        metric=nasty,
+        knob={nasty: nasty},
+        device=nasty,
+        split=nasty,
+        further={"identity": nasty, "artifacts": {nasty: nasty}},
+    )
+    found, _ = page(tmp_path, [record])
+    count = [tag for tag, _ in found.elements].count
+    assert count("script") == 3
+    assert count("img") == count("b") - [tag for tag, _ in plain.elements].count("b") == 0
+    assert nasty in found.text
+    (section,) = json.loads(found.scripts[0])
+    assert section["points"][0]["title"] == f"{nasty}, {nasty}={nasty}"
+    for plot in section["plots"]:  # plotly reads some markup in its texts
+        hover = (
+            plot["data"][0]["hovertext"][0].replace("<br>", "").replace("<b>", "", 1).replace("</b>", "", 1)
+        )
+        assert "<" not in hover
+        assert "<" not in plot["layout"]["yaxis"]["title"]["text"]
