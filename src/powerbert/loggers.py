@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from lightning.pytorch.loggers import Logger, WandbLogger
 
@@ -17,20 +17,17 @@ def wandb_logger(**settings: Any) -> WandbLogger:
     Returns:
         The logger; the run itself starts at its first use.
     """
-    mode = wandb_mode()
-    if "mode" not in settings and mode is not None:
+    if "mode" not in settings and "WANDB_MODE" not in os.environ:
         # Not WandbLogger's own `offline`: it sets a WANDB_MODE that wandb no longer knows.
-        settings["mode"] = mode
+        settings["mode"] = wandb_mode()
     return WandbLogger(**settings)
 
 
-def wandb_mode() -> Literal["online", "offline"] | None:
-    """How W&B should work: offline unless the user is logged in; None where WANDB_MODE says so already."""
+def wandb_mode() -> Any:
+    """How W&B should work: as WANDB_MODE says, else offline unless the user is logged in."""
     import wandb
 
-    if "WANDB_MODE" in os.environ:
-        return None
-    return "online" if wandb.login(prompt=False) else "offline"
+    return os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
 
 
 def finish(loggers: Sequence[Logger], record: Mapping[str, Any] | None) -> None:
