@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import wandb
 from wandb.proto.wandb_internal_pb2 import Record
 
 FILE_HEADER = 7
@@ -32,7 +33,8 @@ def payloads(file: Path) -> Iterator[bytes]:
 
 
 def read_back(file: Path) -> tuple[dict, dict]:
-    """The last value of every entry of the run's summary and of its history."""
+    """The last value of every entry of the run's summary and of its history, for a run that has finished."""
+    wandb.teardown()  # waits for the process that writes the file: a finished run may still sit in its buffers
     summary, history = {}, {}
     for payload in payloads(file):
         record = Record()
