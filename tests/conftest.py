@@ -9,6 +9,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertTokenize
 
 from powerbert.models.tiny import tiny, tiny_config
 from powerbert.models.tiny_tokenizer import tiny_tokenizer
+from tests.made_up import write_corpus
 
 # One thread for each test process and for those it starts: tiny models gain nothing from more, and workers
 # running side by side lose much by waiting for each other.
@@ -46,6 +47,12 @@ def tokenizer() -> BertTokenizer:
 def tiny_checkpoint(tmp_path_factory) -> Path:
     """Folder of a tiny random BERT without classifier (``BertModel``) with its tokenizer; read only."""
     return tiny(tmp_path_factory.mktemp("checkpoint") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory) -> Path:
+    """A made-up corpus in the layout of `dataset=folder`; read only."""
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 def _shared(variable: str, folder: str) -> Path:

@@ -1,81 +1,14 @@
 """The three stages end to end on a tiny random model: reuse, resumption, repeatability, records."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from powerbert.config import check
 from powerbert.errors import ConfigError, ModelError
-from powerbert.pipeline import run
 from powerbert.records import read_records
-from tests.test_config import composed
-
-WORDS = ("good", "great", "best", "love"), ("bad", "worst", "boring", "dull")
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    """Sentences whose label hangs on one word, of uneven length, in the layout of `dataset=folder`."""
-    folder = tmp_path_factory.mktemp("corpus")
-    for split, rows in (("train", 96), ("dev", 32)):
-        lines = ["text\tlabel"]
-        for number in range(rows):
-            label = number % 2
-            word = WORDS[1 - label][number // 2 % 4]
-            lines.append(
-                f"{'the film and the story ' * (number % 5)}is {word} {'as it was' * (number % 3)}\t{label}"
-            )
-        (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return folder
-
-
-def overrides(corpus: Path, runs: Path, *more: str) -> list[str]:
-    return [
-        "model=tiny",
-        "dataset=folder",
-        f"dataset.source.path={corpus}",
-        "dataset.text_columns=[text]",
-        "dataset.label_names=[negative,positive]",
-        "dataset.max_length=32",
-        f"paths.runs={runs}",
-        "batch_size=8",
-        "learning_rate=1e-2",
-        "retention_learning_rate=0.02",
-        "lambda=0.01",
-        "trainer.max_epochs=3",
-        "trainer.enable_progress_bar=false",
-        "measure.runs=1",
-        "measure.warmup=0",
-        "measure.padded_batch_size=8",
-        "measure.dynamic_batches=2",
-        *more,
-    ]
-
-
-def train(corpus: Path, runs: Path, *more: str):
-    cfg = composed(runs, *overrides(corpus, runs, *more))
-    check(cfg)
-    return run(cfg)
-
-
-def comparable(record: dict) -> dict:
-    """What must be equal between two runs of the same configuration: all but times and places."""
-    return {
-        key: value
-        for key, value in record.items()
-        if key not in ("latency", "environment", "config", "created")
-    }
-
-
-def artifacts(runs: Path) -> dict[str, float]:
-    """The finished artifacts and when they were written."""
-    return {path.parent.name: path.stat().st_mtime for path in runs.glob("artifacts/*/manifest.json")}
+from tests.tiny_runs import artifacts, comparable, saved_metric, spawn, train
 
 
 @pytest.fixture(scope="module")
@@ -104,17 +37,8 @@ def test_writes_one_complete_record(finished):
 
 
 def test_the_record_holds_the_metric_of_the_saved_model(finished, corpus):
-    from powerbert.predictor import Predictor
-
     runs, record = finished
-    predictor = Predictor(runs / "artifacts" / record["artifacts"]["retrain"])
-    lines = [line.split("\t") for line in (corpus / "dev.tsv").read_text().splitlines()[1:]]
-    predictions = predictor([(text,) for text, _ in lines])
-    right = [
-        p["label"] == ("negative", "positive")[int(label)]
-        for p, (_, label) in zip(predictions, lines, strict=True)
-    ]
-    assert sum(right) / len(right) == pytest.approx(record["metric"]["value"])
+    assert saved_metric(record, runs, corpus) == pytest.approx(record["metric"]["value"])
 
 
 def test_the_same_again_does_nothing(finished, corpus, caplog):
@@ -241,11 +165,6 @@ def test_bf16_mixed_runs(finished, corpus):
     runs, _ = finished
     record = train(corpus, runs, "trainer.precision=bf16-mixed", "trainer.max_epochs=1")
     assert record["config"]["trainer"]["precision"] == "bf16-mixed"
-
-
-def spawn(corpus: Path, runs: Path, *more: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "powerbert.train", *overrides(corpus, runs, *more)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ)
 
 
 @pytest.mark.parametrize("stage", ["finetune", "search", "retrain"])

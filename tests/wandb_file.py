@@ -34,7 +34,7 @@ def payloads(file: Path) -> Iterator[bytes]:
 
 def read_back(file: Path) -> tuple[dict, dict]:
     """The last value of every entry of the run's summary and of its history, for a run that has finished."""
-    wandb.teardown()  # waits for the process that writes the file: a finished run may still sit in its buffers
+    wandb.teardown()  # waits for the writing process: a finished run may still sit in its buffers
     summary, history = {}, {}
     for payload in payloads(file):
         record = Record()

@@ -8,10 +8,9 @@ import pytest
 
 from powerbert.errors import ConfigError
 from powerbert.models import load_model, num_encoders
-from powerbert.predictor import Predictor
 from powerbert.records import read_records, validate
 from tests.test_config import files
-from tests.test_pipeline import artifacts, comparable, corpus, spawn, train  # noqa: F401
+from tests.tiny_runs import artifacts, comparable, saved_metric, spawn, train
 
 METHODS = files("method")
 KNOBS = {
@@ -38,7 +37,7 @@ def runs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=METHODS)
-def point(request, corpus, runs):  # noqa: F811
+def point(request, corpus, runs):
     """An undisturbed run of each method."""
     return request.param, train(corpus, runs, *settings(request.param))
 
@@ -55,7 +54,7 @@ def test_the_record_is_complete(point):
     assert {training["method"] for training in record["chain"]} == {method}
 
 
-def test_every_method_starts_from_the_same_fine_tuned_model(point, corpus, runs):  # noqa: F811
+def test_every_method_starts_from_the_same_fine_tuned_model(point, corpus, runs):
     _, record = point
     reference = train(corpus, runs, *settings("dense"))
     assert record["artifacts"]["finetune"] == reference["artifacts"]["finetune"]
@@ -68,26 +67,19 @@ def test_every_method_is_trained_for_equally_long(point):
     assert sum(record["epochs"].values()) == 9  # as many as in PoWER-BERT's three stages
 
 
-def test_the_artifact_loads_and_reproduces_the_metric(point, corpus, runs):  # noqa: F811
+def test_the_artifact_loads_and_reproduces_the_metric(point, corpus, runs):
     _, record = point
-    predictor = Predictor(runs / "artifacts" / record["artifacts"]["retrain"])
-    lines = [line.split("\t") for line in (corpus / "dev.tsv").read_text().splitlines()[1:]]
-    predictions = predictor([(text,) for text, _ in lines])
-    right = [
-        p["label"] == ("negative", "positive")[int(label)]
-        for p, (_, label) in zip(predictions, lines, strict=True)
-    ]
-    assert sum(right) / len(right) == pytest.approx(record["metric"]["value"])
+    assert saved_metric(record, runs, corpus) == pytest.approx(record["metric"]["value"])
 
 
-def test_the_same_again_does_nothing(point, corpus, runs):  # noqa: F811
+def test_the_same_again_does_nothing(point, corpus, runs):
     method, record = point
     before = artifacts(runs)
     assert comparable(train(corpus, runs, *settings(method))) == comparable(record)
     assert artifacts(runs) == before
 
 
-def test_killed_in_its_last_stage_it_goes_on_to_the_same_record(point, corpus, tmp_path):  # noqa: F811
+def test_killed_in_its_last_stage_it_goes_on_to_the_same_record(point, corpus, tmp_path):
     method, undisturbed = point
     process = spawn(corpus, tmp_path, *settings(method))
     deadline = time.monotonic() + 120
@@ -100,7 +92,7 @@ def test_killed_in_its_last_stage_it_goes_on_to_the_same_record(point, corpus, t
     assert comparable(train(corpus, tmp_path, *settings(method))) == comparable(undisturbed)
 
 
-def test_a_point_with_a_record_is_skipped_even_without_artifacts(point, corpus, runs, tmp_path):  # noqa: F811
+def test_a_point_with_a_record_is_skipped_even_without_artifacts(point, corpus, runs, tmp_path):
     method, record = point
     more = (f"records={runs / 'records'}", *settings(method))
     assert comparable(train(corpus, tmp_path, "skip_recorded=true", *more)) == comparable(record)
@@ -109,12 +101,12 @@ def test_a_point_with_a_record_is_skipped_even_without_artifacts(point, corpus, 
     assert len(artifacts(tmp_path)) == 1, "without skip_recorded the models are made"
 
 
-def test_a_stage_the_method_does_not_have_is_refused(corpus, tmp_path):  # noqa: F811
+def test_a_stage_the_method_does_not_have_is_refused(corpus, tmp_path):
     with pytest.raises(ConfigError, match=r"'distilbert' has no stage 'search'.*finetune, retrain"):
         train(corpus, tmp_path, "method=distilbert", "method.encoders=2", "stage=search")
 
 
-def test_students_have_the_encoders_they_were_asked_for(corpus, runs):  # noqa: F811
+def test_students_have_the_encoders_they_were_asked_for(corpus, runs):
     for method in ("distilbert", "bert_pkd"):
         record = train(corpus, runs, *settings(method))
         model = load_model(runs / "artifacts" / record["artifacts"]["retrain"])
@@ -123,7 +115,7 @@ def test_students_have_the_encoders_they_were_asked_for(corpus, runs):  # noqa: 
         assert record["flops"]["ratio"] == pytest.approx(1.5, rel=0.01)
 
 
-def test_heads_are_gone(corpus, runs):  # noqa: F811
+def test_heads_are_gone(corpus, runs):
     record = train(corpus, runs, *settings("head_prune"))
     folder = runs / "artifacts" / record["artifacts"]["retrain"]
     left = json.loads((folder / "manifest.json").read_text())["results"]["heads"]
@@ -147,7 +139,7 @@ def test_heads_are_gone(corpus, runs):  # noqa: F811
         (("method=distilbert", "method.encoders=2", "method.student=/nowhere"), r"neither a folder nor"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(corpus, tmp_path, overrides, message):  # noqa: F811
+def test_settings_that_cannot_be_meant_are_refused(corpus, tmp_path, overrides, message):
     from powerbert.errors import find_user_error
 
     with pytest.raises(Exception, match=message) as raised:  # Hydra wraps what a constructor raises
@@ -156,19 +148,19 @@ def test_settings_that_cannot_be_meant_are_refused(corpus, tmp_path, overrides, 
     assert not artifacts(tmp_path)
 
 
-def test_a_method_can_have_epochs_of_its_own(corpus, tmp_path):  # noqa: F811
+def test_a_method_can_have_epochs_of_its_own(corpus, tmp_path):
     record = train(corpus, tmp_path, "method=dense", "method.epochs=1", "trainer.max_epochs=2")
     assert record["epochs"] == {"finetune": 2, "retrain": 1}
 
 
-def test_a_student_can_begin_with_a_published_checkpoint(corpus, tmp_path, tiny_checkpoint):  # noqa: F811
+def test_a_student_can_begin_with_a_published_checkpoint(corpus, tmp_path, tiny_checkpoint):
     settings = ("method=distilbert", "method.encoders=2", f"method.student={tiny_checkpoint}")
     record = train(corpus, tmp_path, *settings, "trainer.max_epochs=1")
     assert record["word_vectors"]["retained"] == 64
     assert len(read_records(tmp_path / "records")) == 1
 
 
-def test_elimination_on_a_distilled_model_names_the_whole_chain(corpus, runs):  # noqa: F811
+def test_elimination_on_a_distilled_model_names_the_whole_chain(corpus, runs):
     distilled = train(corpus, runs, *settings("distilbert"))
     folder = runs / "artifacts" / distilled["artifacts"]["retrain"]
     record = train(corpus, runs, *settings("power_bert"), f"model.path={folder}")
@@ -187,7 +179,7 @@ def test_elimination_on_a_distilled_model_names_the_whole_chain(corpus, runs):  
     assert record["word_vectors"]["baseline"] == 96
 
 
-def test_elimination_on_a_pruned_model(corpus, runs):  # noqa: F811
+def test_elimination_on_a_pruned_model(corpus, runs):
     pruned = train(corpus, runs, *settings("head_prune"))
     folder = runs / "artifacts" / pruned["artifacts"]["retrain"]
     record = train(corpus, runs, *settings("power_bert"), f"model.path={folder}")
@@ -197,7 +189,7 @@ def test_elimination_on_a_pruned_model(corpus, runs):  # noqa: F811
     assert record["flops"]["ratio"] > pruned["flops"]["ratio"]
 
 
-def test_without_the_dense_model_the_record_compares_with_its_own(corpus, runs, tmp_path, caplog):  # noqa: F811
+def test_without_the_dense_model_the_record_compares_with_its_own(corpus, runs, tmp_path, caplog):
     import shutil
 
     distilled = train(corpus, runs, *settings("distilbert"))

@@ -8,11 +8,11 @@ from powerbert.elimination import random_order
 from powerbert.models import load_model
 from powerbert.models.auto import BACKBONES
 from powerbert.records import read_records
-from tests.test_pipeline import artifacts, corpus, train  # noqa: F401
+from tests.tiny_runs import artifacts, train
 
 
 @pytest.mark.parametrize("backbone", sorted(set(BACKBONES) - {"bert"}))
-def test_every_backbone_goes_through_the_three_stages(corpus, tmp_path, backbone):  # noqa: F811
+def test_every_backbone_goes_through_the_three_stages(corpus, tmp_path, backbone):
     record = train(corpus, tmp_path, f"model.backbone={backbone}", "trainer.max_epochs=1", "lambda=0.1")
     configuration = record["retention_configuration"]
     assert len(configuration) == 3
@@ -28,7 +28,7 @@ GIVEN = ("elimination.retention_configuration=[24,12,4]", "trainer.max_epochs=1"
 
 
 @pytest.fixture(scope="module")
-def selections(corpus, tmp_path_factory):  # noqa: F811
+def selections(corpus, tmp_path_factory):
     """A record of each selection, as a multirun of `+experiment=selection_table` leaves them."""
     runs = tmp_path_factory.mktemp("runs")
     return runs, {
@@ -47,7 +47,7 @@ def test_selections_share_the_fine_tuned_model_and_the_configuration(selections)
         assert (config.selection, config.retention_configuration) == (name, [24, 12, 4])
 
 
-def test_the_random_positions_are_drawn_from_the_seed_and_stored(selections, corpus):  # noqa: F811
+def test_the_random_positions_are_drawn_from_the_seed_and_stored(selections, corpus):
     runs, records = selections
     other = train(corpus, runs, *GIVEN, "elimination.selection=rand", "seed=7")
     for record in (records["rand"], other):
@@ -57,7 +57,7 @@ def test_the_random_positions_are_drawn_from_the_seed_and_stored(selections, cor
         assert config["selection_order"] == random_order(32, record["seed"])
 
 
-def test_the_record_tells_the_metric_on_longer_inputs(selections, corpus):  # noqa: F811
+def test_the_record_tells_the_metric_on_longer_inputs(selections, corpus):
     _, records = selections
     lines = (corpus / "dev.tsv").read_text(encoding="utf-8").splitlines()[1:]
     longer = sum(len(line.split("\t")[0].split()) + 2 > 16 for line in lines)  # every word is one piece
@@ -68,7 +68,7 @@ def test_the_record_tells_the_metric_on_longer_inputs(selections, corpus):  # no
         assert 0 <= record["longer_than"]["baseline"] <= 1
 
 
-def test_another_length_gives_another_record_from_the_same_artifacts(selections, corpus):  # noqa: F811
+def test_another_length_gives_another_record_from_the_same_artifacts(selections, corpus):
     runs, records = selections
     before = artifacts(runs)
     record = train(corpus, runs, *GIVEN, "longer_than=8")
@@ -78,7 +78,7 @@ def test_another_length_gives_another_record_from_the_same_artifacts(selections,
     assert "longer_than" not in train(corpus, runs, *GIVEN, "longer_than=null")
 
 
-def test_a_static_selection_can_take_the_searched_configuration(corpus, tmp_path):  # noqa: F811
+def test_a_static_selection_can_take_the_searched_configuration(corpus, tmp_path):
     record = train(corpus, tmp_path, "elimination.selection=head", "trainer.max_epochs=1", "lambda=0.1")
     assert set(record["artifacts"]) == {"finetune", "search", "retrain"}
     model = load_model(tmp_path / "artifacts" / record["artifacts"]["retrain"])

@@ -23,11 +23,11 @@ def make_host(backbone, task="sequence_classification", **fields):
     return without_dropout(TASKS[task].from_config(host_config(backbone, **fields)))
 
 
-def make_power(host, task="sequence_classification", **elimination_fields):
+def make_power(host, task="sequence_classification", **power_fields):
     """The host's power model; uneven retention parameters."""
     fields = host.config.to_dict()
     backbone = TABLE[fields.pop("model_type")]
-    model = backbone.tasks[task](backbone.config(**fields, **elimination_fields))
+    model = backbone.tasks[task](backbone.config(**fields, **power_fields))
     missing, unexpected = model.load_state_dict(host.state_dict(), strict=False)
     assert not unexpected
     assert set(missing) <= {f"{host.base_model_prefix}.soft_extract.retention_parameters"}

@@ -6,16 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
-from powerbert.baselines import patient_loss, skip_map, soft_target_loss
+from powerbert.baselines import patient_loss, skip_map
 from powerbert.elimination import cls_position, extract_rows
-from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
-from powerbert.methods.settings import check_encoders, check_number
-from powerbert.models import load_host_model, load_model, take_encoders
-from powerbert.stages import Distill, Stage
+from powerbert.methods.distilled import Distilled
+from powerbert.methods.method import Context
+from powerbert.methods.settings import check_number
+from powerbert.models import load_host_model, take_encoders
 
 
-class BertPkd(Method):
+class BertPkd(Distilled):
     """A student of the pretrained model's first k encoders and a new classifier, swept by k.
 
     Minimises ``(1 - alpha) task loss + alpha T^2 KL(teacher || student) + beta MSE``, the last over the
@@ -44,60 +45,28 @@ class BertPkd(Method):
         Raises:
             ConfigError: naming the setting that is out of its range.
         """
-        check_number("alpha", alpha, high=1.0)
-        check_number("temperature", temperature, strict=True)
+        super().__init__(name, encoders, alpha, temperature, epochs)
         check_number("beta", beta)
-        self.name = name
-        self.encoders = encoders
-        self.alpha = alpha
-        self.temperature = temperature
         self.beta = beta
-        self.epochs = epochs
 
-    @property
-    def knob(self) -> Mapping[str, float]:
-        """The number of encoders, k."""
-        return {"encoders": self.encoders}
+    def influence(self) -> Mapping[str, Any]:
+        """The patient loss's weight."""
+        return {"beta": self.beta}
 
-    def check(self, model_config: Any) -> None:
-        """The student must be smaller than its teacher."""
-        check_encoders(self.encoders, model_config)
-
-    def plans(self, checkpoint: Path) -> list[StagePlan]:
-        """Fine-tune the teacher, distil it into the student."""
-
-        def build(artifacts: Artifacts, context: Context) -> Stage:
-            task = context.task
-            teacher = load_model(artifacts["finetune"].path)
-            pretrained = load_host_model(checkpoint, task.kind, **task.model_fields())
-            return Distill(
-                take_encoders(pretrained, range(self.encoders)),
-                task,
-                context.optimization,
-                context.seed,
-                teacher=teacher,
-                objective=self.objective,
-            )
-
-        influence = {
-            "method": self.name,
-            **self.knob,
-            "alpha": self.alpha,
-            "temperature": self.temperature,
-            "beta": self.beta,
-        }
-        return [finetune_plan(checkpoint), final_plan(self.epochs, influence, build)]
+    def student(self, checkpoint: Path, finetuned: Path, context: Context) -> PreTrainedModel:
+        """The first encoders of the pretrained model, under a new classifier."""
+        task = context.task
+        pretrained = load_host_model(checkpoint, task.kind, **task.model_fields())
+        return take_encoders(pretrained, range(self.encoders))
 
     def objective(self, student: Any, teacher: Any, mask: Tensor) -> Tensor:
         """The loss of one batch; see `stages.distill.Objective`."""
-        soft = soft_target_loss(student.logits, teacher.logits, self.temperature)
-        loss = (1 - self.alpha) * student.loss + self.alpha * soft
         imitated = skip_map(len(teacher.hidden_states) - 1, self.encoders)
         patient = patient_loss(
             _cls_states(student.hidden_states, range(1, self.encoders), mask),
             _cls_states(teacher.hidden_states, imitated, mask),
         )
-        return loss + self.beta * patient
+        return self.soft_loss(student, teacher) + self.beta * patient
 
 
 def _cls_states(hidden_states: Sequence[Tensor], encoders: Sequence[int], mask: Tensor) -> Tensor:

@@ -5,17 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from transformers import PreTrainedModel
 
-from powerbert.baselines import evenly_spread, hidden_cosine_loss, soft_target_loss
+from powerbert.baselines import evenly_spread, hidden_cosine_loss
 from powerbert.errors import ConfigError
-from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
-from powerbert.methods.settings import check_encoders, check_number
+from powerbert.methods.distilled import Distilled
+from powerbert.methods.method import Context
+from powerbert.methods.settings import check_number
 from powerbert.models import load_config, load_host_model, load_model, num_encoders, take_encoders
 from powerbert.models.checkpoint import fingerprint, local_or_hub
-from powerbert.stages import Distill, Stage
 
 
-class DistilBert(Method):
+class DistilBert(Distilled):
     """The fine-tuned model distilled into one of k of its encoders, swept by k.
 
     Minimises ``(1 - alpha) task loss + alpha T^2 KL(teacher || student) + cosine (1 - cos)``, the last over
@@ -47,32 +48,21 @@ class DistilBert(Method):
         Raises:
             ConfigError: naming the setting that is out of its range.
         """
-        check_number("alpha", alpha, high=1.0)
-        check_number("temperature", temperature, strict=True)
+        super().__init__(name, encoders, alpha, temperature, epochs)
         check_number("cosine", cosine)
-        self.name = name
-        self.encoders = encoders
-        self.alpha = alpha
-        self.temperature = temperature
         self.cosine = cosine
-        self.student = None if student is None else local_or_hub(student)
-        self.epochs = epochs
-
-    @property
-    def knob(self) -> Mapping[str, float]:
-        """The number of encoders, k."""
-        return {"encoders": self.encoders}
+        self.distilled = None if student is None else local_or_hub(student)
 
     def check(self, model_config: Any) -> None:
         """The student must be smaller than its teacher, and for a cosine loss as wide."""
-        check_encoders(self.encoders, model_config)
-        if self.student is None:
+        super().check(model_config)
+        if self.distilled is None:
             return
-        own = load_config(self.student)
+        own = load_config(self.distilled)
         if num_encoders(own) < self.encoders:
             raise ConfigError(
                 f"method.encoders: {self.encoders} is beyond the {num_encoders(own)} encoders of "
-                f"method.student {self.student}"
+                f"method.student {self.distilled}"
             )
         if self.cosine and own.hidden_size != model_config.hidden_size:
             raise ConfigError(
@@ -80,41 +70,25 @@ class DistilBert(Method):
                 f"{model_config.hidden_size}; set method.cosine=0"
             )
 
-    def plans(self, checkpoint: Path) -> list[StagePlan]:
-        """Fine-tune the teacher, distil it into the student."""
-        influence = {
-            "method": self.name,
-            **self.knob,
-            "alpha": self.alpha,
-            "temperature": self.temperature,
+    def influence(self) -> Mapping[str, Any]:
+        """The cosine loss's weight, and the distilled checkpoint by its content."""
+        return {
             "cosine": self.cosine,
-            "student": None if self.student is None else fingerprint(self.student),
+            "student": None if self.distilled is None else fingerprint(self.distilled),
         }
-        return [finetune_plan(checkpoint), final_plan(self.epochs, influence, self._build)]
+
+    def student(self, checkpoint: Path, finetuned: Path, context: Context) -> PreTrainedModel:
+        """Encoders of the teacher, evenly spread, or the first ones of a distilled checkpoint."""
+        if self.distilled is None:
+            start = load_model(finetuned)
+            return take_encoders(start, evenly_spread(num_encoders(start.config), self.encoders))
+        start = load_host_model(self.distilled, context.task.kind, **context.task.model_fields())
+        return take_encoders(start, range(self.encoders))
 
     def objective(self, student: Any, teacher: Any, mask: Tensor) -> Tensor:
         """The loss of one batch; see `stages.distill.Objective`."""
-        soft = soft_target_loss(student.logits, teacher.logits, self.temperature)
-        loss = (1 - self.alpha) * student.loss + self.alpha * soft
+        loss = self.soft_loss(student, teacher)
         if not self.cosine:
             return loss
         last = hidden_cosine_loss(student.hidden_states[-1], teacher.hidden_states[-1], mask)
         return loss + self.cosine * last
-
-    def _build(self, artifacts: Artifacts, context: Context) -> Stage:
-        task = context.task
-        teacher = load_model(artifacts["finetune"].path)
-        if self.student is None:
-            start = load_model(artifacts["finetune"].path)
-            student = take_encoders(start, evenly_spread(num_encoders(start.config), self.encoders))
-        else:
-            start = load_host_model(self.student, task.kind, **task.model_fields())
-            student = take_encoders(start, range(self.encoders))
-        return Distill(
-            student,
-            task,
-            context.optimization,
-            context.seed,
-            teacher=teacher,
-            objective=self.objective,
-        )

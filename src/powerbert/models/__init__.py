@@ -12,7 +12,7 @@ from powerbert.models.bert import (
     PowerBertForSequenceClassification,
     PowerBertModel,
 )
-from powerbert.models.configuration import EliminationFields, longest_input, num_encoders
+from powerbert.models.configuration import PowerFields, longest_input, num_encoders
 from powerbert.models.distilbert import (
     PowerDistilBertConfig,
     PowerDistilBertForSequenceClassification,
@@ -36,7 +36,6 @@ from powerbert.models.smaller import prune_heads, take_encoders
 from powerbert.models.tokenizer import load_tokenizer
 
 __all__ = [
-    "EliminationFields",
     "PowerAlbertConfig",
     "PowerAlbertForMultipleChoice",
     "PowerAlbertForSequenceClassification",
@@ -51,6 +50,7 @@ __all__ = [
     "PowerElectraConfig",
     "PowerElectraForSequenceClassification",
     "PowerElectraModel",
+    "PowerFields",
     "PowerModelOutput",
     "PowerRobertaConfig",
     "PowerRobertaForSequenceClassification",

@@ -12,7 +12,7 @@ from huggingface_hub.dataclasses import strict
 from torch import Tensor
 from transformers import AlbertConfig, AlbertForMultipleChoice, AlbertForSequenceClassification, AlbertModel
 
-from powerbert.models.configuration import EliminationFields
+from powerbert.models.configuration import PowerFields
 from powerbert.models.encoder import HostEncoder
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
@@ -50,7 +50,7 @@ def albert_logits(model: Any, cls: Tensor) -> Tensor:
 
 
 @strict
-class PowerAlbertConfig(EliminationFields, AlbertConfig):
+class PowerAlbertConfig(PowerFields, AlbertConfig):
     """``AlbertConfig`` with the elimination fields."""
 
     model_type = "power_albert"

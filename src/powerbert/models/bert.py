@@ -8,7 +8,7 @@ from huggingface_hub.dataclasses import strict
 from torch import Tensor
 from transformers import BertConfig, BertForMultipleChoice, BertForSequenceClassification, BertModel
 
-from powerbert.models.configuration import EliminationFields
+from powerbert.models.configuration import PowerFields
 from powerbert.models.encoder import HostEncoder
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
@@ -34,7 +34,7 @@ def bert_logits(model: Any, cls: Tensor) -> Tensor:
 
 
 @strict
-class PowerBertConfig(EliminationFields, BertConfig):
+class PowerBertConfig(PowerFields, BertConfig):
     """``BertConfig`` with the elimination fields."""
 
     model_type = "power_bert"

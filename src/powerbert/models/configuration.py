@@ -1,4 +1,4 @@
-"""The elimination fields of a model's config, and what they are checked against."""
+"""What a host's config gains in a power model, and what they are checked against."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -28,7 +28,7 @@ def longest_input(config: Any) -> int:
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class EliminationFields:
+class PowerFields:
     """What a host model's config gains; mixed into one config class for each backbone.
 
     With none of ``retention_configuration``, ``soft_extract_length`` and ``encoder_heads`` the model is its
@@ -60,7 +60,7 @@ class EliminationFields:
     selection_order: list[int] | None = None
     encoder_heads: list[int] | None = None
 
-    def validate_elimination(self) -> None:
+    def validate_power_fields(self) -> None:
         """Check the fields against each other and against the host's; run on construction and on saving.
 
         Raises:
@@ -104,4 +104,4 @@ def validate_encoder_heads(config: Any) -> None:
         )
 
 
-ELIMINATION_FIELDS = tuple(field.name for field in fields(EliminationFields))
+POWER_FIELDS = tuple(field.name for field in fields(PowerFields))

@@ -8,7 +8,7 @@ from huggingface_hub.dataclasses import strict
 from torch import Tensor
 from transformers import DistilBertConfig, DistilBertForSequenceClassification, DistilBertModel
 
-from powerbert.models.configuration import EliminationFields
+from powerbert.models.configuration import PowerFields
 from powerbert.models.encoder import HostEncoder
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
@@ -36,7 +36,7 @@ def distilbert_encoder(block: Any) -> HostEncoder:
 
 
 @strict
-class PowerDistilBertConfig(EliminationFields, DistilBertConfig):
+class PowerDistilBertConfig(PowerFields, DistilBertConfig):
     """``DistilBertConfig`` with the elimination fields."""
 
     model_type = "power_distilbert"

@@ -7,13 +7,13 @@ from torch import Tensor
 from transformers import ElectraConfig, ElectraForSequenceClassification, ElectraModel
 
 from powerbert.models.bert import bert_encoder
-from powerbert.models.configuration import EliminationFields
+from powerbert.models.configuration import PowerFields
 from powerbert.models.encoder import HostEncoder
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
 
 @strict
-class PowerElectraConfig(EliminationFields, ElectraConfig):
+class PowerElectraConfig(PowerFields, ElectraConfig):
     """``ElectraConfig`` with the elimination fields."""
 
     model_type = "power_electra"

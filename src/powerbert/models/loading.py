@@ -26,7 +26,7 @@ from transformers.utils import (
 
 from powerbert.errors import ModelError
 from powerbert.models.auto import BACKBONES, POWER_PREFIX, TASKS
-from powerbert.models.configuration import ELIMINATION_FIELDS
+from powerbert.models.configuration import POWER_FIELDS
 from powerbert.models.quiet import quiet_transformers
 
 WEIGHT_FILES = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
@@ -64,7 +64,7 @@ def load_host_model(
     """
     checkpoint = _Checkpoint.read(Path(folder))
     pruned = checkpoint.fields.get("encoder_heads") is not None
-    outdated = set(ELIMINATION_FIELDS) - ({"encoder_heads"} if pruned else set())
+    outdated = set(POWER_FIELDS) - ({"encoder_heads"} if pruned else set())
     if not config_fields.keys().isdisjoint({"num_labels", "id2label"}):
         outdated |= {"id2label", "label2id", "problem_type"}
     stored = {key: value for key, value in checkpoint.fields.items() if key not in outdated}
@@ -74,7 +74,7 @@ def load_host_model(
 
 
 def load_power_model(
-    folder: Folder, task: str = "sequence_classification", **elimination_fields: Any
+    folder: Folder, task: str = "sequence_classification", **power_fields: Any
 ) -> PreTrainedModel:
     """Load a model of a task with word-vector elimination, from the host's checkpoint or a power model's.
 
@@ -85,7 +85,7 @@ def load_power_model(
     Args:
         folder: A checkpoint of the task, head included.
         task: A key of ``TASKS``.
-        **elimination_fields: Elimination fields of the config to set (``retention_configuration``,
+        **power_fields: Elimination fields of the config to set (``retention_configuration``,
             ``soft_extract_length``, ...); the others stay as the checkpoint has them.
 
     Returns:
@@ -96,15 +96,15 @@ def load_power_model(
         ConfigError: If the elimination fields do not fit the model.
         TypeError: If a field is not an elimination field.
     """
-    unknown = elimination_fields.keys() - set(ELIMINATION_FIELDS)
+    unknown = power_fields.keys() - set(POWER_FIELDS)
     if unknown:
         raise TypeError(f"not elimination fields: {', '.join(sorted(unknown))}")
     checkpoint = _Checkpoint.read(Path(folder))
     fields = checkpoint.fields
-    for name, value in elimination_fields.items():
+    for name, value in power_fields.items():
         if value is not None:
             fields = fields | REPLACED.get(name, {})
-    fields = fields | elimination_fields
+    fields = fields | power_fields
     config = checkpoint.config(BACKBONES[checkpoint.host_type].config, fields)
     return _load(checkpoint.folder, task, config)
 

@@ -81,7 +81,7 @@ class PowerModelMixin:
     def init_elimination(self) -> None:
         """Check the config's elimination fields and create the modules that they ask for."""
         config = self.config
-        config.validate_elimination()
+        config.validate_power_fields()
         if config.encoder_heads is not None:
             leave_heads(self.hosts(), [range(heads) for heads in config.encoder_heads])
         length = config.soft_extract_length

@@ -7,13 +7,13 @@ from torch import Tensor
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaModel
 
 from powerbert.models.bert import bert_encoder
-from powerbert.models.configuration import EliminationFields
+from powerbert.models.configuration import PowerFields
 from powerbert.models.encoder import HostEncoder
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
 
 @strict
-class PowerRobertaConfig(EliminationFields, RobertaConfig):
+class PowerRobertaConfig(PowerFields, RobertaConfig):
     """``RobertaConfig`` with the elimination fields."""
 
     model_type = "power_roberta"

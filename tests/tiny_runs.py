@@ -1,0 +1,71 @@
+"""Whole runs of a tiny random model on a made-up corpus, and what is read from them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from powerbert.config import check
+from powerbert.pipeline import run
+from powerbert.predictor import Predictor
+from tests.test_config import composed
+
+
+def overrides(corpus: Path, runs: Path, *more: str) -> list[str]:
+    return [
+        "model=tiny",
+        "dataset=folder",
+        f"dataset.source.path={corpus}",
+        "dataset.text_columns=[text]",
+        "dataset.label_names=[negative,positive]",
+        "dataset.max_length=32",
+        f"paths.runs={runs}",
+        "batch_size=8",
+        "learning_rate=1e-2",
+        "retention_learning_rate=0.02",
+        "lambda=0.01",
+        "trainer.max_epochs=3",
+        "trainer.enable_progress_bar=false",
+        "measure.runs=1",
+        "measure.warmup=0",
+        "measure.padded_batch_size=8",
+        "measure.dynamic_batches=2",
+        *more,
+    ]
+
+
+def train(corpus: Path, runs: Path, *more: str):
+    cfg = composed(runs, *overrides(corpus, runs, *more))
+    check(cfg)
+    return run(cfg)
+
+
+def comparable(record: dict) -> dict:
+    """What must be equal between two runs of the same configuration: all but times and places."""
+    return {
+        key: value
+        for key, value in record.items()
+        if key not in ("latency", "environment", "config", "created")
+    }
+
+
+def artifacts(runs: Path) -> dict[str, float]:
+    """The finished artifacts and when they were written."""
+    return {path.parent.name: path.stat().st_mtime for path in runs.glob("artifacts/*/manifest.json")}
+
+
+def spawn(corpus: Path, runs: Path, *more: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "powerbert.train", *overrides(corpus, runs, *more)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ)
+
+
+def saved_metric(record: dict, runs: Path, corpus: Path) -> float:
+    """The accuracy on dev of the model that the last stage saved, loaded as a user would."""
+    predictor = Predictor(runs / "artifacts" / record["artifacts"]["retrain"])
+    lines = [line.split("\t") for line in (corpus / "dev.tsv").read_text().splitlines()[1:]]
+    predictions = predictor([(text,) for text, _ in lines])
+    right = [
+        p["label"] == ("negative", "positive")[int(label)]
+        for p, (_, label) in zip(predictions, lines, strict=True)
+    ]
+    return sum(right) / len(right)
