@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
+from powerbert.elimination import blockwise_significance
 from powerbert.models.bert import bert_encoder
 from powerbert.models.encoder import encode, encode_and_extract, encode_and_soft_extract
 
@@ -36,17 +37,17 @@ def hidden():
     return torch.randn(2, N, HIDDEN, generator=torch.Generator().manual_seed(0))
 
 
-def falling(attention, mask):
+def falling(query, key, mask):
     """Significance that falls with the position, whatever the attention."""
-    return -torch.arange(attention.shape[-1]).expand(attention.shape[0], -1).float()
+    return -torch.arange(key.shape[-2]).expand(key.shape[0], -1).float()
 
 
-def rising(attention, mask):
-    return -falling(attention, mask)
+def rising(query, key, mask):
+    return -falling(query, key, mask)
 
 
 def test_an_encoder_that_eliminates_nothing_computes_no_scores(host, hidden, monkeypatch):
-    monkeypatch.setattr("powerbert.models.encoder._attention_probabilities", None)
+    monkeypatch.setattr("powerbert.elimination.significance.attention_probabilities", None)
     with Calls() as calls:
         encode(host, hidden, torch.ones(2, N, dtype=torch.bool))
     assert len(calls.of("scaled_dot_product_attention")) == 1
@@ -69,7 +70,7 @@ def test_a_model_computes_scores_only_where_it_eliminates(power_bert, monkeypatc
 def test_a_static_selection_computes_no_scores(power_bert, selection, monkeypatch):
     order = None if selection == "head" else list(range(N))
     model = power_bert(retention_configuration=[12, K, 1], selection=selection, selection_order=order)
-    monkeypatch.setattr("powerbert.models.encoder._attention_probabilities", None)
+    monkeypatch.setattr("powerbert.elimination.significance.attention_probabilities", None)
     with Calls() as calls:
         model(torch.full((2, N), 7))
     assert len(calls.of("scaled_dot_product_attention")) == 3
@@ -94,7 +95,7 @@ def test_eliminated_word_vectors_are_left_out_of_every_product_but_the_projectio
     rows = [shapes[0] for shapes in calls.of("linear")]
     assert rows[:3] == [(2, N, HIDDEN)] * 3
     assert rows[3:] == [(2, K, HIDDEN), (2, K, HIDDEN), (2, K, INNER)]
-    assert calls.of("matmul")[1] == [(2, 4, K, N), (2, 4, N, 8)]
+    assert calls.of("scaled_dot_product_attention") == [[(2, 4, K, 8), (2, 4, N, 8), (2, 4, N, 8)]]
 
 
 def test_retained_word_vectors_are_as_if_nothing_had_been_eliminated(host, hidden):
@@ -111,29 +112,29 @@ def test_the_mask_travels_with_the_word_vectors(host, hidden):
     torch.testing.assert_close(output[1, 1:], encode(host, hidden, mask)[1, 7:])
 
 
-def test_significance_is_taken_before_dropout(tiny_bert, hidden):
-    host = bert_encoder(tiny_bert.bert.encoder.layer[0])
-    host.attention_dropout.p = 0.5
+def test_significance_is_taken_before_dropout(host, hidden):
+    def positions():
+        return encode_and_extract(host, hidden, None, K, blockwise_significance)[2]
+
+    host.attention_dropout.p = 0.9
+    expected = positions()
     host.attention_dropout.train()
-    seen = []
+    assert all(torch.equal(positions(), expected) for _ in range(5))
 
-    def score(attention, mask):
-        seen.append(attention)
-        return falling(attention, mask)
 
-    encode_and_extract(host, hidden, None, K, score)
-    encode_and_soft_extract(host, hidden, None, lambda x, ranks: x, score, True)
-    for attention in seen:
-        torch.testing.assert_close(attention.sum(dim=-1), torch.ones(2, 4, N))
+def test_the_soft_extract_layer_ranks_by_what_the_extract_layer_retains(host, hidden):
+    ranks = []
+    encode_and_soft_extract(
+        host, hidden, None, lambda x, r: ranks.append(r) or x, blockwise_significance, protect_cls=True
+    )
+    _, _, positions = encode_and_extract(host, hidden, None, K, blockwise_significance)
+    assert torch.equal((ranks[0] < K).nonzero()[:, 1].view(2, K), positions)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
-def test_attention_probabilities_are_float32_at_least(tiny_bert, hidden, dtype):
-    host, seen = bert_encoder(tiny_bert.to(dtype).bert.encoder.layer[0]), []
-    output, _, _ = encode_and_extract(
-        host, hidden.to(dtype), None, K, lambda a, mask: seen.append(a.dtype) or falling(a, mask)
-    )
-    assert seen == [torch.promote_types(dtype, torch.float32)]
+def test_the_output_has_the_precision_of_the_input(tiny_bert, hidden, dtype):
+    host = bert_encoder(tiny_bert.to(dtype).bert.encoder.layer[0])
+    output, _, _ = encode_and_extract(host, hidden.to(dtype), None, K, blockwise_significance)
     assert output.dtype == dtype
 
 

@@ -25,7 +25,7 @@ from powerbert.analyse.figures import GREY, new_figure, save, shades
 from powerbert.analyse.information import entropy, mutual_information
 from powerbert.analyse.parts import Parts, take_apart
 from powerbert.analyse.subject import Subject
-from powerbert.elimination import extract_mask, extract_rows, significance_scores
+from powerbert.elimination import blockwise_significance, extract_mask, extract_rows
 from powerbert.errors import ConfigError
 from powerbert.models.encoder import HostEncoder, encode, encode_and_soft_extract
 
@@ -141,7 +141,8 @@ def encode_and_order(host: HostEncoder, hidden: Tensor, mask: Tensor) -> tuple[T
         ranks.append(ordered_positions)
         return attended
 
-    output = encode_and_soft_extract(host, hidden, mask, scale_nothing, significance_scores, protect_cls=True)
+    score = blockwise_significance
+    output = encode_and_soft_extract(host, hidden, mask, scale_nothing, score, protect_cls=True)
     return output, ranks[0].argsort(dim=1)
 
 

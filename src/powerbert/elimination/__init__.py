@@ -17,13 +17,19 @@ from powerbert.elimination.ranking import (
 )
 from powerbert.elimination.regularizer import mass_regularizer
 from powerbert.elimination.selection import SELECTIONS, StaticSelection, random_order, validate_selection
-from powerbert.elimination.significance import significance_scores
+from powerbert.elimination.significance import (
+    attention_probabilities,
+    blockwise_significance,
+    significance_scores,
+)
 from powerbert.elimination.soft_extract import SoftExtract
 
 __all__ = [
     "SELECTIONS",
     "SoftExtract",
     "StaticSelection",
+    "attention_probabilities",
+    "blockwise_significance",
     "cls_position",
     "derive_retention_configuration",
     "extract_mask",

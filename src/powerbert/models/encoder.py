@@ -3,9 +3,8 @@
     word-vectors ─ self-attention ─ output projection, residual, LayerNorm ─ extract ─ feed-forward network ─
 
 The paper puts extraction before the feed-forward network. An eliminated word-vector needs no row of
-self-attention's output either, so its query row of the attention matrix is left out before the product with
-the values; the result is the same. Modules and parameters are the host's own: a backbone only says which is
-which.
+self-attention's output either: once significance has told which stay, only their queries attend. Modules and
+parameters are the host's own: a backbone only says which is which.
 
 Shapes: B inputs, H heads, N word-vectors, K retained ones, D hidden size, E size of a head.
 """
@@ -15,14 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from powerbert.elimination import extract_mask, extract_rows, ordered_positions, retained_positions
 
-Score = Callable[[Tensor, Tensor | None], Tensor]
-"""Significance of word-vectors, [B, N], from attention probabilities, [B, H, N, N], and mask, [B, N]."""
+Score = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""Significance of word-vectors, [B, N], from each head's queries and keys, [B, H, N, E], and mask, [B, N]."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,6 @@ class HostEncoder:
 def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None, positions: Tensor | None = None) -> Tensor:
     """Run an encoder that retains all word-vectors, or those at given positions.
 
-    No attention score is ever written to memory.
-
     Args:
         host: The encoder.
         hidden: Word-vectors, [B, N, D].
@@ -72,15 +68,8 @@ def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None, positions: Te
         The encoder's output, [B, K, D]; [B, N, D] without ``positions``.
     """
     retained = hidden if positions is None else extract_rows(hidden, positions)
-    dropout = host.attention_dropout
-    context = F.scaled_dot_product_attention(
-        _split_heads(host, host.query(retained)),
-        _split_heads(host, host.key(hidden)),
-        _split_heads(host, host.value(hidden)),
-        attn_mask=None if mask is None else mask[:, None, None, :],
-        dropout_p=dropout.p if dropout.training else 0.0,
-    )
-    return host.feed_forward(host.attention_output(_merge_heads(context), retained))
+    context = _attend(host, host.query(retained), host.key(hidden), host.value(hidden), mask)
+    return host.feed_forward(host.attention_output(context, retained))
 
 
 def encode_and_extract(
@@ -99,10 +88,10 @@ def encode_and_extract(
         The encoder's output, [B, K, D]; its mask, [B, K], None if ``mask`` is; the retained positions, [B,
         K].
     """
-    query, key, value = _project(host, hidden)
-    attention = _attention_probabilities(query, key, mask)
-    positions = retained_positions(score(attention, mask), mask, k)
-    context = _attend(host, extract_rows(attention, positions.unsqueeze(1)), value)
+    query, key, value = host.query(hidden), host.key(hidden), host.value(hidden)
+    significance = score(_split_heads(host, query), _split_heads(host, key), mask)
+    positions = retained_positions(significance, mask, k)
+    context = _attend(host, extract_rows(query, positions), key, value, mask)
     attended = host.attention_output(context, extract_rows(hidden, positions))
     return host.feed_forward(attended), None if mask is None else extract_mask(mask, positions), positions
 
@@ -129,38 +118,29 @@ def encode_and_soft_extract(
     Returns:
         The encoder's output, [B, N, D].
     """
-    query, key, value = _project(host, hidden)
-    attention = _attention_probabilities(query, key, mask)
-    ranks = ordered_positions(score(attention, mask), mask, protect_cls=protect_cls)
-    attended = host.attention_output(_attend(host, attention, value), hidden)
+    query, key, value = host.query(hidden), host.key(hidden), host.value(hidden)
+    significance = score(_split_heads(host, query), _split_heads(host, key), mask)
+    ranks = ordered_positions(significance, mask, protect_cls=protect_cls)
+    attended = host.attention_output(_attend(host, query, key, value, mask), hidden)
     return host.feed_forward(scale(attended, ranks))
 
 
-def _project(host: HostEncoder, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of each head, [B, H, N, E]."""
-    query, key, value = (
-        _split_heads(host, projection(hidden)) for projection in (host.query, host.key, host.value)
+def _attend(host: HostEncoder, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """The heads' context ``softmax(Q K^T) V``, [B, Q, H * E], with no attention matrix in memory."""
+    dropout = host.attention_dropout
+    context = F.scaled_dot_product_attention(
+        _split_heads(host, query),
+        _split_heads(host, key),
+        _split_heads(host, value),
+        attn_mask=None if mask is None else mask[:, None, None, :],
+        dropout_p=dropout.p if dropout.training else 0.0,
     )
-    return query, key, value
+    return _merge_heads(context)
 
 
 def _split_heads(host: HostEncoder, projected: Tensor) -> Tensor:
     """From [B, N, H * E] to [B, H, N, E]."""
     return projected.unflatten(-1, (-1, host.head_size)).transpose(1, 2)
-
-
-def _attention_probabilities(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
-    """``softmax(Q K^T)`` before dropout, [B, H, N, N], in float32 at least; 0 for a padding key."""
-    scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
-    if mask is not None:
-        # The least finite number, not -inf: an input of padding alone gets even attention instead of NaN.
-        scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
-    return scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
-
-
-def _attend(host: HostEncoder, attention: Tensor, value: Tensor) -> Tensor:
-    """The heads' context ``A V``, [B, K, H * E], from query rows [B, H, K, N] and values [B, H, N, E]."""
-    return _merge_heads(torch.matmul(host.attention_dropout(attention).to(value.dtype), value))
 
 
 def _merge_heads(context: Tensor) -> Tensor:

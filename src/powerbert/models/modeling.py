@@ -17,9 +17,9 @@ from transformers.utils.generic import can_return_tuple
 from powerbert.elimination import (
     SoftExtract,
     StaticSelection,
+    blockwise_significance,
     cls_position,
     extract_rows,
-    significance_scores,
 )
 from powerbert.models.configuration import longest_input, num_encoders
 from powerbert.models.encoder import HostEncoder, Score, encode, encode_and_extract, encode_and_soft_extract
@@ -190,7 +190,7 @@ class PowerModelMixin:
         if not self.eliminates:
             return [partial(_retain, retained=None)] * num_encoders(config)
         score = partial(
-            significance_scores,
+            blockwise_significance,
             include_diagonal=config.significance_diagonal,
             pad_queries=config.significance_pad_queries,
         )
