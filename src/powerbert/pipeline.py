@@ -19,6 +19,7 @@ from powerbert.methods import Context, Method, StagePlan
 from powerbert.models import load_config, load_tokenizer, quiet_transformers
 from powerbert.models.checkpoint import fingerprint
 from powerbert.records import find_record, write_record
+from powerbert.ship import save_modeling_code, write_model_card
 from powerbert.stages import Optimization
 from powerbert.stages.fit import fit
 from powerbert.trade_off import build_record
@@ -78,8 +79,8 @@ class Run:
                 f"stage: method '{self.method.name}' has no stage '{self.cfg.stage}' here; "
                 f"it has {', '.join(names)}"
             )
-        final = self.cfg.stage == names[-1]
-        known = self._known_record() if final else None
+        whole = self.cfg.stage == names[-1]
+        known = self._known_record() if whole else None
         if known is not None and self.cfg.skip_recorded:
             log.info("record: there already, skipped")
             return known
@@ -89,12 +90,14 @@ class Run:
             self._announce(plan.name, artifacts)
             if plan.name == self.cfg.stage:
                 break
-        if not final:
+        if not whole:
             return None
         if known is not None:
             log.info("record: reused")
-            return known
-        return self._measure(artifacts)
+        record = self._measure(artifacts) if known is None else known
+        final = artifacts[names[-1]]
+        write_model_card(final.path, record, final.manifest)
+        return record
 
     def _artifact(self, plan: StagePlan, artifacts: dict[str, Artifact]) -> Artifact:
         """The finished artifact of a stage: found by its address, or trained now."""
@@ -130,6 +133,7 @@ class Run:
             with quiet_transformers():
                 stage.model.save_pretrained(slot.artifact_folder)
             data.tokenizer.save_pretrained(slot.artifact_folder)
+            save_modeling_code(stage.model, slot.artifact_folder)
             return slot.finish(
                 metrics=metrics,
                 results=dict(stage.results()),

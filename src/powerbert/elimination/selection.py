@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.symbolic_shapes import guard_or_false, guard_or_true
 
 from powerbert.elimination.extract import extract_mask
 from powerbert.elimination.ranking import retained_positions
@@ -111,8 +112,10 @@ class StaticSelection(nn.Module):
         places = self.places[(mask.cumsum(dim=1) - 1).clamp_min(0)]
         encoders: list[tuple[Tensor, Tensor] | None] = []
         for retained in configuration:
-            k = sum(position < width for position in self.order[:retained])
-            if k == rows:
+            # An exported graph serves every width: there each position may lie below N.
+            below = sum(guard_or_true(position < width) for position in self.order[:retained])
+            k = torch.sym_min(below, width)
+            if guard_or_false(k == rows):
                 encoders.append(None)
                 continue
             positions = retained_positions(-places.float(), mask, k)

@@ -60,6 +60,13 @@ class PowerFields:
     selection_order: list[int] | None = None
     encoder_heads: list[int] | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """As the host's; without ``auto_map``, unless this class is the code that ``auto_map`` names."""
+        fields = super().to_dict()  # type: ignore[misc]
+        if self._auto_class is None:  # type: ignore[attr-defined]
+            fields.pop("auto_map", None)
+        return fields
+
     def validate_power_fields(self) -> None:
         """Check the fields against each other and against the host's; run on construction and on saving.
 

@@ -170,6 +170,7 @@ class _Checkpoint:
                 f"supported are {', '.join(BACKBONES)}"
             )
         architectures = fields.pop("architectures", None) or [""]
+        fields.pop("auto_map", None)  # powerbert's own classes are used, and saved with their own code
         return cls(folder, model_type, architectures[0], fields)
 
     @property

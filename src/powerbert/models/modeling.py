@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.symbolic_shapes import guard_or_false
 from transformers import initialization
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple
@@ -275,9 +276,11 @@ def _retain(
 
 def _extract(host: HostEncoder, hidden: Tensor, mask: Tensor | None, *, k: int, score: Score) -> Output:
     """An encoder with an extract layer that retains the k most significant word-vectors."""
-    if k >= hidden.shape[1]:
+    length = hidden.shape[1]
+    # An exported graph serves every length: there it extracts, unless no input is longer than k.
+    if guard_or_false(k >= length):
         return encode(host, hidden, mask), mask, None
-    return encode_and_extract(host, hidden, mask, k, score)
+    return encode_and_extract(host, hidden, mask, torch.sym_min(k, length), score)
 
 
 def _trace(words: Tensor, outputs: list[tuple[Tensor | None, Tensor | None]]) -> tuple[Retained, ...]:

@@ -56,6 +56,8 @@ def _percent(value: float | None) -> str:
 
 
 def _latency(latency: Mapping[str, Any]) -> str:
+    if latency["speedup"] is None:
+        return ""
     return (
         f"{latency['model_ms']:.1f} ms against {latency['baseline_ms']:.1f} ms "
         f"per batch of {latency['batch_size']} ({latency['speedup']:.2f}x faster)"

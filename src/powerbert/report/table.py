@@ -21,7 +21,7 @@ METHOD_NAMES = {
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
-    "matthews": "Matthews corr.",
+    "matthews_correlation": "Matthews corr.",
     "f1": "F1",
     "spearman": "Spearman corr.",
     "pearson": "Pearson corr.",

@@ -1,0 +1,6 @@
+"""What a saved model needs to leave this package: its modeling code beside the weights, and a model card."""
+
+from powerbert.ship.model_card import model_card, write_model_card
+from powerbert.ship.modeling_code import modeling_code, save_modeling_code
+
+__all__ = ["model_card", "modeling_code", "save_modeling_code", "write_model_card"]

@@ -1,0 +1,122 @@
+"""The model card of a trained model: README.md, as the Hugging Face hub shows it."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from powerbert.data import Task
+from powerbert.errors import ModelError
+from powerbert.models.configuration import POWER_FIELDS
+from powerbert.output import whole_file
+from powerbert.report.naming import knob_label, method_label
+from powerbert.report.record_facts import facts
+from powerbert.report.table import METRIC_NAMES
+from powerbert.ship.card_data import card_data
+
+MODEL_CARD = "README.md"
+
+OPTIONAL = ("chain", "parameters", "trials", "truncated")
+"""What older records lack."""
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~&$#])")
+"""What Markdown may take for more than text."""
+
+
+def write_model_card(folder: Path | str, record: Mapping[str, Any], manifest: Mapping[str, Any]) -> Path:
+    """Writes a model's card beside its weights, whole or not at all.
+
+    Args:
+        folder: of the model; a card that is there is replaced.
+        record: of the run that made the model.
+        manifest: of the model's artifact.
+
+    Returns:
+        The file.
+
+    Raises:
+        ModelError: if the folder has no readable `config.json`.
+    """
+    config_file = Path(folder) / "config.json"
+    try:
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{config_file}: cannot be read ({error}); the card describes a saved model"
+        ) from error
+    path = Path(folder) / MODEL_CARD
+    with whole_file(path) as file:
+        file.write(model_card(record, manifest, config))
+    return path
+
+
+def model_card(record: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Describes a model: task, metric, speed, how to load it, how it was made, what it cannot do.
+
+    Args:
+        record: of the run that made the model, of any method.
+        manifest: of the model's artifact.
+        config: what the artifact's `config.json` holds.
+
+    Returns:
+        Markdown with the hub's front matter. Names that a user chose are text in it, never markup.
+    """
+    environment = Environment(
+        loader=PackageLoader("powerbert.ship", "."),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"text": text, "code": code, "percent": percent, "times": times, "amount": amount}
+    metric = record["metric"]["name"]
+    card = environment.get_template("model_card.md.jinja").render(
+        front_matter=card_data(record, manifest, config).to_yaml(),
+        record={**dict.fromkeys(OPTIONAL), **record},
+        manifest=manifest,
+        config={**dict.fromkeys(POWER_FIELDS), **config},
+        task=Task.from_config(record["config"]["dataset"]),
+        facts=dict(facts(record)),
+        method=method_label(record),
+        knob=knob_label(record),
+        metric=METRIC_NAMES.get(metric, metric.replace("_", " ")),
+        split=record["metric"].get("split") or "evaluation",
+        remote="auto_map" in config,
+        eliminates=config.get("retention_configuration") is not None,
+    )
+    return str(ModelCard(card))
+
+
+def text(value: object) -> str:
+    """A value as one line of plain Markdown text."""
+    return SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
+
+
+def code(value: object) -> str:
+    """A value as a span of code, which shows it as it is, in one line."""
+    line = " ".join(str(value).split()) or '""'
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    space = " " if "`" in (line[0], line[-1]) else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def percent(value: float | None) -> str:
+    """A share in per cent."""
+    return "n/a" if value is None else f"{100 * value:.2f} %"
+
+
+def times(ratio: float | None) -> str:
+    """How many times faster or fewer."""
+    return "n/a" if ratio is None else f"{ratio:.2f}x"
+
+
+def amount(value: float | None, unit: str) -> str:
+    """Milliseconds (ms), or a count in millions (M) or billions (G)."""
+    if value is None:
+        return "n/a"
+    divisor, form = {"ms": (1, ".1f"), "M": (1e6, ".1f"), "G": (1e9, ".3g")}[unit]
+    return f"{value / divisor:{form}} {unit}"

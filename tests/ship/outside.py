@@ -1,0 +1,62 @@
+"""Run where powerbert is not installed: plain transformers loads the models that a folder holds.
+
+    python -I outside.py <folder>
+
+Each sub-folder is a saved model with a `case.json` that says which Auto class loads it and what it is given;
+what comes out is written beside that, as `outcome.json`.
+"""
+
+import importlib.util
+import json
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoTokenizer, pipeline
+
+
+def main(folder):
+    assert importlib.util.find_spec("powerbert") is None
+    try:
+        raise AssertionError(f"powerbert {version('powerbert')} is installed")
+    except PackageNotFoundError:
+        pass
+    for case_file in sorted(folder.glob("*/case.json")):
+        case = json.loads(case_file.read_text())
+        case_file.with_name("outcome.json").write_text(json.dumps(outcome(case_file.parent, **case)))
+
+
+def load(auto, folder):
+    return getattr(transformers, auto).from_pretrained(folder, trust_remote_code=True)
+
+
+def outcome(folder, auto, texts):
+    """What comes of the model as it was saved, and as it is after it has been saved from here."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    inputs = tokenizer(*texts, padding=True, return_tensors="pt")
+    if auto == "AutoModelForMultipleChoice":
+        inputs = {name: tensor.unsqueeze(0) for name, tensor in inputs.items()}
+
+    def logits(place):
+        with torch.inference_mode():
+            return load(auto, place)(**inputs).logits.tolist()
+
+    model = load(auto, folder)
+    model.save_pretrained(folder / "again")
+    result = {
+        "module": type(model).__module__,
+        "config": type(load("AutoConfig", folder)).__name__,
+        "base": type(load("AutoModel", folder)).__name__,
+        "logits": logits(folder),
+        "saved again": logits(folder / "again"),
+    }
+    if auto == "AutoModelForSequenceClassification":
+        classify = pipeline("text-classification", model=str(folder), trust_remote_code=True)
+        result["pipeline"] = classify(list(texts[0]), top_k=None)
+    return result
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
