@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo bench test lint format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,6 +19,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)  ## Fine-tune, search, re-train and measure on real movie review snippets (under 10 minutes on 2 cores)
 	$(BIN)/python -m powerbert.train +experiment=snippets_search
+
+bench: $(STAMP)  ## Time BERT-base with the paper's retention configurations against transformers and ONNX Runtime
+	$(BIN)/python -m powerbert.benchmark shape=bert_base retention=paper_cola,paper_rte,paper_figure1,full \
+	    batch_size=8,32 training=true memory=true output=runs/benchmark
 
 test: $(STAMP)  ## Run the tests (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2
