@@ -14,7 +14,7 @@ from powerbert.config import check, check_against_model, stage_settings
 from powerbert.errors import ConfigError
 
 GROUPS = sorted(path.name for path in CONFIG_FOLDER.iterdir() if path.is_dir())
-PRIMARY = {"analysis": "analyse", "report": "report"}
+PRIMARY = {"analysis": "analyse", "report": "report", "shape": "benchmark"}
 """The entry point of a group that is not train's."""
 
 

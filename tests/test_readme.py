@@ -28,6 +28,21 @@ REDUCED = {
         "measure.dynamic_batches=1",
     ],
     "powerbert.analyse": ["limit=4"],
+    "powerbert.export": [
+        "limit=4",
+        "measure.runs=1",
+        "measure.warmup=0",
+        "measure.padded_batch_size=4",
+        "measure.dynamic_batches=1",
+    ],
+    "powerbert.benchmark": [
+        "batch_size=2",
+        "length=16",
+        "runs=1",
+        "warmup=0",
+        "dynamic_batches=1",
+        "runtimes=[sdpa]",
+    ],
 }
 
 
@@ -63,6 +78,7 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
 
     command = command.replace("path/to/glue", str(folder / "glue"))
     command = command.replace("path/to/bert-base-uncased", str(folder / "bert"))
+    command = command.replace("shape=bert_base retention=paper_rte", "shape=tiny retention=[8,4,2]")
     command = command.replace("path/to/folder", str(folder / "reviews"))
     if "<fine-tuned>" in command:
         command = command.replace("runs/artifacts/<fine-tuned>", artifact("finetune"))

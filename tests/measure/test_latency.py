@@ -94,7 +94,7 @@ def test_the_two_models_take_turns_and_alternate_who_is_first():
 def test_times_are_summarised_over_the_runs(monkeypatch, statistic, expected):
     """The model takes 1, 1, 1 and 3 ms after a warm-up of 50 ms; the baseline always 4 ms."""
     taken = {"model": iter([50.0, 1.0, 1.0, 1.0, 3.0] * 2), "baseline": iter([4.0] * 10)}
-    monkeypatch.setattr(latency, "_forward_ms", lambda model, batch, device: next(taken[model.name]))
+    monkeypatch.setattr(latency, "milliseconds", lambda call, device: next(taken[call.func.name]))
     result, _ = measure(rows_of([4]), runs=4, warmup=1, statistic=statistic)
     for protocol in ("padded", "dynamic"):
         assert result[protocol]["model_ms"] == expected
@@ -106,7 +106,7 @@ def test_times_are_summarised_over_the_runs(monkeypatch, statistic, expected):
 
 def test_time_is_per_batch(monkeypatch):
     monkeypatch.setattr(
-        latency, "_forward_ms", lambda model, batch, device: float(batch["input_ids"].shape[1])
+        latency, "milliseconds", lambda call, device: float(call.keywords["input_ids"].shape[1])
     )
     result, _ = measure(rows_of([2, 2, 8, 8]), runs=1, warmup=0, dynamic_batch_size=2)
     assert result["dynamic"]["model_ms"] == 5.0

@@ -2,9 +2,9 @@
 
 import itertools
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import torch
@@ -13,6 +13,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from powerbert.errors import ConfigError, DataError
+from powerbert.measure.clock import interquartile_range, milliseconds
 from powerbert.measure.evaluation import evaluation_mode
 
 Row = Mapping[str, Any]
@@ -164,7 +165,7 @@ def _measure(
         for number, batch in enumerate(batches):
             # Who goes first alternates, so that neither model always finds what the other left in the caches.
             for index in (0, 1) if (run + number) % 2 == 0 else (1, 0):
-                passed[index] += _forward_ms(models[index], batch, device)
+                passed[index] += milliseconds(partial(models[index], **batch), device)
         if run >= 0:
             for index in (0, 1):
                 times[index].append(passed[index] / len(batches))
@@ -178,27 +179,13 @@ def _measure(
         "model_ms": model_ms,
         "baseline_ms": baseline_ms,
         "speedup": baseline_ms / model_ms,
-        "model_iqr_ms": _interquartile_range(times[0]),
-        "baseline_iqr_ms": _interquartile_range(times[1]),
+        "model_iqr_ms": interquartile_range(times[0]),
+        "baseline_iqr_ms": interquartile_range(times[1]),
         "runs": settings.runs,
         "statistic": settings.statistic,
         "batches": len(batches),
         "mean_length": statistics.fmean(batch["input_ids"].shape[-1] for batch in batches),
     }
-
-
-def _forward_ms(model: nn.Module, batch: Batch, device: torch.device) -> float:
-    """Milliseconds of one forward pass, with the device idle before and after."""
-    _synchronize(device)
-    start = time.perf_counter()
-    model(**batch)
-    _synchronize(device)
-    return (time.perf_counter() - start) * 1e3
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
 
 
 def _fill(indices: Sequence[int], size: int) -> list[int]:
@@ -226,10 +213,3 @@ def _length(row: Row) -> int:
     """Word pieces of a row; of the longest choice, where it has several."""
     input_ids = row["input_ids"]
     return max(map(len, input_ids)) if isinstance(input_ids[0], Sequence) else len(input_ids)
-
-
-def _interquartile_range(values: list[float]) -> float:
-    if len(values) < 2:
-        return 0.0
-    lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
-    return upper - lower

@@ -1,0 +1,22 @@
+"""Exports a trained model: `python -m powerbert.export artifact=<folder> format=onnx`."""
+
+import sys
+
+from omegaconf import DictConfig
+
+from powerbert.cli import entry_point, quote_values
+
+
+def export(cfg: DictConfig) -> None:
+    """Writes the files that the configuration asks for."""
+    import datasets  # heavy imports wait until Hydra has accepted the command line
+
+    from powerbert.export.run import run
+
+    datasets.disable_progress_bars()
+    run(cfg)
+
+
+if __name__ == "__main__":
+    sys.argv = quote_values({"artifact", "output"}, sys.argv)
+    entry_point(export, "export")

@@ -1,0 +1,42 @@
+"""A tiny pair of models, and settings to time it with."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from powerbert.benchmark.inputs import DrawnInputs
+from powerbert.benchmark.pair import Pair, from_shape
+from powerbert.benchmark.retention import Retention
+from powerbert.benchmark.settings import Settings
+from powerbert.cli import CONFIG_FOLDER
+from powerbert.models.tiny import SIZES
+from tests.analyse.conftest import corpus, dataset, finetuned, make_artifact, retrained  # noqa: F401
+
+RETENTION = Retention("some", (9, 5, 2))
+
+
+def composed(*overrides: str):
+    with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        return compose("benchmark", overrides=["shape=tiny", "output=null", *overrides])
+
+
+def settings(*overrides: str) -> Settings:
+    """Those of one quick run, of which a test says what it needs otherwise."""
+    quick = ("runs=1", "warmup=0", "dynamic_batches=2", "runtimes=[sdpa]", "batch_size=2", "device=cpu")
+    return Settings.from_config(composed(*quick, *overrides))
+
+
+@pytest.fixture(scope="session")
+def pair() -> Pair:
+    return from_shape("tiny", "bert", seed=3, **SIZES)
+
+
+@pytest.fixture
+def inputs(pair) -> DrawnInputs:
+    return DrawnInputs(pair.config, 0.5, seed=1)
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("exports")

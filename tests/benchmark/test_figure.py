@@ -1,0 +1,52 @@
+from dataclasses import replace
+
+import pytest
+
+from powerbert.benchmark.figure import draw, tabulate
+from powerbert.benchmark.runtimes import RUNTIMES
+from tests.benchmark.test_targets import POWER
+
+ROWS = [
+    replace(POWER, retention=retention, length=length, protocol=protocol, batch_size=size, role=role)
+    for retention, length in (("paper_cola", 64), ("paper_rte", 256))
+    for size in (8, 32)
+    for protocol in ("padded", "dynamic")
+    for role in ("host", "power")
+]
+
+
+def test_a_panel_for_each_protocol_and_length():
+    figure = draw(ROWS, "title")
+    titles = [axes.get_title(loc="left").split("\n") for axes in figure.axes]
+    assert titles == [
+        ["paper_cola, length 64", "padded"],
+        ["paper_rte, length 256", "padded"],
+        ["paper_cola, length 64", "dynamic padding"],
+        ["paper_rte, length 256", "dynamic padding"],
+    ]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["8", "32"]
+
+
+def test_a_panel_shows_the_speedups_and_their_quartiles():
+    rows = [replace(POWER, speedup=2.5, speedup_lower=2.0, speedup_upper=4.0)]
+    (axes,) = draw(rows, "title").axes
+    (container,) = axes.containers
+    line, _, (bars,) = container
+    assert line.get_ydata().tolist() == [2.5]
+    assert bars.get_segments()[0][:, 1].tolist() == [2.0, 4.0]
+    (flops,) = [line for line in axes.collections if line is not bars]
+    assert flops.get_segments()[0][:, 1].tolist() == [3.3, 3.3]
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_every_runtime_has_a_colour_of_its_own(name):
+    from powerbert.benchmark.figure import _COLOURS
+
+    assert list(_COLOURS.values()).count(_COLOURS[name]) == 1
+
+
+def test_the_table_has_the_label_and_every_number():
+    table = tabulate(ROWS)
+    assert len(table) == len(ROWS)
+    assert table["contestant"][0] == "host, sdpa"
+    assert {"speedup", "efficiency", "flops_ratio"} <= set(table.columns)

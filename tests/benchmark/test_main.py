@@ -1,0 +1,55 @@
+"""The command line: a list after a comma is one benchmark."""
+
+import pytest
+from hydra.utils import instantiate
+
+from powerbert.benchmark.__main__ import LISTS, list_values
+from powerbert.benchmark.pair import Pair
+from powerbert.cli import CONFIG_FOLDER
+from powerbert.models import num_encoders
+from tests.benchmark.conftest import composed
+
+SHAPES = sorted(path.stem for path in (CONFIG_FOLDER / "shape").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("argument", "listed"),
+    [
+        ("batch_size=8,32", "batch_size=[8,32]"),
+        ("batch_size=8", "batch_size=8"),
+        ("batch_size=[8,32]", "batch_size=[8,32]"),
+        ("retention=paper_rte,full", "retention=[paper_rte,full]"),
+        ("retention=[[3,2],full]", "retention=[[3,2],full]"),
+        ("seed=1,2", "seed=1,2"),
+        ("--multirun", "--multirun"),
+        ("output=a,b", "output=a,b"),
+    ],
+)
+def test_commas_make_lists_of_the_keys_that_take_several_values(argument, listed):
+    assert list_values(LISTS, [argument]) == [listed]
+
+
+def test_hydra_takes_such_a_list_for_one_run():
+    cfg = composed(*list_values(LISTS, ["batch_size=8,32", "retention=12,6,2", "protocols=padded,full"]))
+    assert (list(cfg.batch_size), list(cfg.retention)) == ([8, 32], [12, 6, 2])
+    assert list(cfg.protocols) == ["padded", "full"]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_each_shape_names_a_config_of_its_encoders(name, monkeypatch):
+    made = []
+    monkeypatch.setattr("powerbert.benchmark.pair.Pair", lambda name, host: made.append((name, host)))
+    monkeypatch.setattr(
+        "powerbert.benchmark.pair.AutoModelForSequenceClassification.from_config", lambda config: config
+    )
+    instantiate(composed(f"shape={name}").shape)(seed=0)
+    ((shape, config),) = made
+    assert shape == name
+    assert num_encoders(config) == {"bert_base": 12, "bert_large": 24, "minilm_l6": 6, "tiny": 3}[name]
+    assert config.hidden_size % config.num_attention_heads == 0
+
+
+def test_the_tiny_shape_is_a_pair():
+    pair = instantiate(composed().shape)(seed=0)
+    assert isinstance(pair, Pair)
+    assert (pair.name, pair.encoders, pair.longest) == ("tiny", 3, 512)

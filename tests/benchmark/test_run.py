@@ -1,0 +1,154 @@
+"""A whole benchmark of a tiny model, as the command line runs it."""
+
+import csv
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from powerbert.benchmark import run as run_module
+from powerbert.benchmark.run import run
+from powerbert.errors import ConfigError
+from tests.benchmark.conftest import composed
+
+QUICK = ("runs=2", "warmup=0", "dynamic_batches=2", "device=cpu")
+
+
+def benchmark(*overrides):
+    text = StringIO()
+    findings = run(composed(*QUICK, *overrides), Console(file=text, width=100))
+    return findings, text.getvalue()
+
+
+@pytest.fixture(scope="module")
+def shape(tmp_path_factory) -> tuple[Path, str]:
+    """A benchmark of a shape with forward passes and training steps: its files and what it prints."""
+    output = tmp_path_factory.mktemp("benchmark") / "new"
+    _, text = benchmark(
+        "retention=[12,6,2]",
+        "length=[16,24]",
+        "batch_size=[2,3]",
+        "runtimes=[eager,bf16]",
+        "training=true",
+        f"output={output}",
+    )
+    return output, text
+
+
+def test_files(shape):
+    output, _ = shape
+    assert {path.name for path in output.iterdir()} == {
+        "benchmark.json",
+        "inference.csv",
+        "inference.png",
+        "inference.svg",
+        "training.csv",
+    }
+
+
+def test_json_holds_settings_machine_and_every_result(shape):
+    found = json.loads((shape[0] / "benchmark.json").read_text())
+    assert found["benchmark_version"] == 1
+    assert found["model"] == "tiny"
+    assert found["config"]["batch_size"] == [2, 3]
+    assert {"torch", "onnxruntime", "threads", "cpu", "device", "git_commit"} <= found["environment"].keys()
+    assert found["retentions"] == [
+        {"retention": "custom", "length": length, "configuration": [12, 6, 2]} for length in (16, 24)
+    ]
+    assert len(found["inference"]) == 4 * 2 * 5  # cells, protocols, contestants
+    assert {"ms", "iqr_ms", "runs", "speedup", "flops_ratio", "efficiency"} <= found["inference"][0].keys()
+    assert [(row["length"], row["batch_size"]) for row in found["training"]] == [
+        (16, 2),
+        (16, 3),
+        (24, 2),
+        (24, 3),
+    ]
+    assert found["memory"] == found["skipped"] == found["targets"] == []
+
+
+def test_csv_has_a_line_for_each_result(shape):
+    with (shape[0] / "inference.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 40
+    assert lines[0]["contestant"] == "host, eager"
+    assert float(lines[0]["ms"]) > 0
+
+
+def test_tables_are_printed_whole(shape):
+    _, text = shape
+    assert "words drawn at random (seed 42)" in text
+    assert "custom, length 24, batch 3" in text
+    assert "PoWER-BERT, bfloat16" in text
+    assert "Training steps" in text
+    assert "…" not in text
+    assert "Targets" not in text
+
+
+def test_an_artifact_on_its_own_inputs(retrained):
+    findings, text = benchmark(
+        f"artifact={retrained}", "runtimes=[sdpa]", "protocols=[padded]", "batch_size=2"
+    )
+    assert "inputs of dev" in text
+    assert {(row.retention, row.length) for row in findings.inference} == {("artifact", 16)}
+
+
+def test_what_fails_in_training_does_not_cost_the_other_results(monkeypatch):
+    measure = run_module.measure_training
+
+    def failing(pair, inputs, length, batch_size, settings):
+        if batch_size == 3:
+            raise MemoryError("no room\nfor gradients")
+        return measure(pair, inputs, length, batch_size, settings)
+
+    monkeypatch.setattr(run_module, "measure_training", failing)
+    findings, text = benchmark("batch_size=[3,2]", "length=8", "inference=false", "training=true")
+    assert [row.batch_size for row in findings.training] == [2]
+    assert "left out at length 8, batch 3: training: MemoryError: no room for gradients" in text
+
+
+def test_memory_is_measured_at_the_greatest_length_and_batch_size(monkeypatch):
+    monkeypatch.setattr("powerbert.benchmark.memory.peak_memory", lambda *_: (2_000_000, 5_000_000))
+    findings, text = benchmark(
+        "retention=full", "batch_size=[1,3]", "runtimes=[sdpa]", "inference=false", "memory=true"
+    )
+    assert {(row.length, row.batch_size) for row in findings.memory} == {(512, 3)}
+    assert "PoWER-BERT, full" in text
+    assert "2.0 MB" in text
+
+
+def test_targets_are_printed_where_there_are_some(monkeypatch):
+    monkeypatch.setattr("powerbert.benchmark.targets.SHAPE", "tiny")
+    findings, text = benchmark(
+        "retention=full", "length=8", "batch_size=8", "runtimes=[sdpa]", "protocols=[padded]"
+    )
+    (verdict,) = findings.verdicts
+    assert verdict.setting == "full, length 8, batch 8"
+    assert "full retention: time by that of sdpa" in text
+    assert ("holds" if verdict.holds else "does not hold") in text
+
+
+def test_what_was_left_out_is_told(monkeypatch):
+    monkeypatch.setattr("powerbert.benchmark.inference.free_bytes", lambda device: 0)
+    findings, text = benchmark("retention=full", "length=8", "batch_size=8", "runtimes=[sdpa]")
+    assert findings.inference == []
+    assert "left out at full, length 8, batch 8: host, sdpa: it may need" in text
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("retention=paper_rte", "retention: 'paper_rte' does not fit the model"),
+        ("length=513", "length: 513 is beyond the 512 positions"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_refused(override, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        benchmark(override)
+
+
+def test_an_output_that_is_a_file_is_refused_before_anything_is_measured(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"^output: .* cannot be made a folder"):
+        benchmark(f"output={tmp_path / 'file'}")

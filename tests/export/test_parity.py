@@ -1,0 +1,129 @@
+"""Every backbone in every format: one file for all batches and lengths computes what the model does."""
+
+import functools
+
+import pytest
+import torch
+
+from powerbert.export import export_onnx, export_torch, graph, onnx_file
+from powerbert.export.exported import load_onnx, load_torch
+from powerbert.models import longest_input, prune_heads
+from tests.models.backbones import BACKBONES, make_host, make_power
+from tests.models.batches import padded, ragged_inputs
+
+TWO = {"retention_configuration": [8, 3]}
+ONE = {"retention_configuration": [5]}  # a single encoder: quicker to export
+ORDER = [0, *(torch.randperm(47, generator=torch.Generator().manual_seed(0)) + 1).tolist()]
+OPTIONS = {
+    "absolute": ONE,
+    "two encoders": TWO,
+    "released": ONE | {"significance_diagonal": False, "significance_pad_queries": True},
+    "head": ONE | {"selection": "head"},
+    "rand": TWO | {"selection": "rand", "selection_order": ORDER},
+    "search": {"soft_extract_length": 48},
+    "host": {},
+}
+"""What is eliminated, if anything."""
+
+INPUTS = {
+    "batch 1": (7,),
+    "ragged": (9, 1, 12, 4),
+    "one word": (3, 3, 3),
+    "shortest": (2,),
+    "max_length": (48, 5),
+}
+"""Lengths of the inputs of a batch."""
+
+FORMATS = {"onnx": (export_onnx, load_onnx, ".onnx"), "torch_export": (export_torch, load_torch, ".pt2")}
+
+CASES = [(backbone, "absolute") for backbone in BACKBONES if backbone != "bert"]
+CASES += [("bert", option) for option in OPTIONS if option != "absolute"]
+
+
+def tiny_model(backbone="bert", task="sequence_classification", **power_fields):
+    """A model with positions for inputs of 48 words, whatever the backbone."""
+    host = make_host(
+        backbone,
+        task,
+        num_hidden_layers=len(power_fields.get("retention_configuration", [1])),
+        max_position_embeddings=49 if backbone == "roberta" else 48,
+    )
+    return make_power(host, task, **power_fields) if power_fields else host
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _traced_once():
+    """For both formats, since tracing takes as long as all the rest."""
+    traced = functools.cache(graph.trace)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (graph, onnx_file):
+            patch.setattr(module, "trace", traced)
+        yield
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def model(request):
+    """A model of a backbone and an option."""
+    backbone, option = request.param
+    return tiny_model(backbone, **OPTIONS[option])
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def exported(request, tmp_path_factory):
+    """Exports a model and opens the file."""
+    export, load, suffix = FORMATS[request.param]
+
+    def build(model, **settings):
+        path = tmp_path_factory.mktemp("exported") / f"model{suffix}"
+        return load(export(model, path, **{"token_type_ids": False} | settings))
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def pair(model, exported):
+    """A model and its file."""
+    assert longest_input(model.config) == 48
+    return model, exported(model)
+
+
+def batch_of(lengths, side="right"):
+    batch = padded(ragged_inputs(lengths), side=side)
+    return {name: batch[name] for name in ("input_ids", "attention_mask")}
+
+
+@torch.inference_mode()
+def assert_same(model, file, batch):
+    torch.testing.assert_close(file(**batch).logits, model(**batch).logits, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("lengths", INPUTS.values(), ids=INPUTS)
+def test_the_file_computes_what_the_model_does(pair, lengths):
+    assert_same(*pair, batch_of(lengths))
+
+
+def test_left_padding_too(pair):
+    assert_same(*pair, batch_of((9, 1, 12, 4), side="left"))
+
+
+def test_heads_that_were_pruned_stay_away(exported):
+    model = prune_heads(tiny_model(**ONE), [[0, 3]])
+    assert_same(model, exported(model), batch_of((9, 1, 12, 4)))
+
+
+def test_multiple_choice_takes_any_number_of_choices(exported):
+    model = tiny_model(task="multiple_choice", **ONE)
+    file = exported(model)
+    for shape, lengths in (((2, 2, -1), (9, 1, 12, 4)), ((1, 3, -1), (3, 11, 7))):
+        assert_same(model, file, {name: value.view(shape) for name, value in batch_of(lengths).items()})
+
+
+def test_token_types_count_where_they_are_asked_for(exported):
+    model = tiny_model(**ONE)
+    file = exported(model, token_type_ids=True)
+    batch = batch_of((9, 1, 12, 4))
+    types = (torch.arange(12) > 4).long().expand(4, -1).contiguous()
+    assert_same(model, file, {**batch, "token_type_ids": types})
+    assert not torch.equal(
+        file(**batch, token_type_ids=types).logits, file(**batch, token_type_ids=types * 0).logits
+    )
