@@ -33,7 +33,7 @@ def test_bert_agrees_with_the_closed_form(attention, length):
 
 
 def power_closed_form(n: int, retention_configuration: list[int]) -> int:
-    """Significance takes the scores of all n queries; then k of them attend, and later products have k rows."""
+    """Significance takes the scores of all n queries; then k of them attend, and only they go on."""
     total = 2 * HIDDEN**2 + 2 * HIDDEN * LABELS
     for k in (min(k, n) for k in retention_configuration):
         significance = 2 * n**2 * HIDDEN if k < n else 0
