@@ -39,6 +39,20 @@ def test_a_point_is_mean_and_deviation_over_seeds():
     assert comparison.notes == ()
 
 
+def test_the_change_is_against_the_fine_tuned_models_of_the_same_seeds():
+    """Seed 2 fine-tunes better; a point that has seed 1 only has not lost what it never had."""
+    comparison = only(
+        [
+            point(knob=1e-3, seed=1, value=0.80, baseline=0.80),
+            point(knob=1e-3, seed=2, value=0.90, baseline=0.90),
+            point(knob=3e-3, seed=1, value=0.79, baseline=0.80, flops=4.0),
+        ]
+    )
+    assert comparison.baseline.metric.mean == pytest.approx(0.85)
+    changes = {point.knob: point.change for point in comparison.points}
+    assert changes == {"lambda=0.001": pytest.approx(0.0), "lambda=0.003": pytest.approx(-0.01)}
+
+
 def test_a_single_seed_has_no_deviation():
     comparison = only([point()])
     (found,) = comparison.points

@@ -66,7 +66,7 @@ class Point:
         method: its label, see `naming.method_label`.
         knob: its label, see `naming.knob_label`.
         metric: over the seeds, on the evaluation split.
-        change: of the mean metric against the baseline's; negative for a loss.
+        change: of the metric against the fine-tuned models of the same seeds, the mean; negative for a loss.
         speedup: how many times faster than the baseline, or for FLOPs how many times fewer.
         cost: where the point is drawn: the baseline's cost divided by the mean speed-up, in its unit.
             Each run times its model and the baseline in turn, so their ratio is not disturbed by what
@@ -278,13 +278,14 @@ def _point(method: str, knob: str, trial: Trial, baseline: Baseline) -> Point:
         return over_seeds((record["seed"], _cost(record, cost)[name]) for record in trial.records)
 
     metric = over_seeds((record["seed"], record["metric"]["value"]) for record in trial.records)
+    own_baselines = over_seeds((record["seed"], record["baseline"]["value"]) for record in trial.records)
     speedup = {cost: spread(cost, fields[-1]) for cost, fields in _FIELDS.items()}
     epochs = [_epochs(record) for record in trial.records]
     return Point(
         method=method,
         knob=knob,
         metric=metric,
-        change=metric.mean - baseline.metric.mean,
+        change=metric.mean - own_baselines.mean,
         speedup=speedup,
         cost={cost: baseline.cost[cost] / speedup[cost].mean for cost in COSTS},
         measured={cost: spread(cost, fields[-3]) for cost, fields in _FIELDS.items()},
