@@ -71,12 +71,12 @@ def test_dynamic_batches_cover_the_rows_sorted_by_length():
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [[4, 5]]), (2, [[2, 3], [6, 7]]), (9, None)])
 def test_dynamic_batches_are_spread_evenly_over_the_lengths(most, expected):
-    batches = latency._dynamic_batches(rows_of(range(1, 11)), 2, most)
+    batches = latency.dynamic_batches(rows_of(range(1, 11)), 2, most)
     assert batches == (expected or [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]])
 
 
 def test_dynamic_batches_are_full_where_the_rows_do_not_divide():
-    batches = latency._dynamic_batches(rows_of(range(1, 11)), 4, 20)
+    batches = latency.dynamic_batches(rows_of(range(1, 11)), 4, 20)
     assert [len(batch) for batch in batches] == [4, 4, 4]
     assert {index for batch in batches for index in batch} == set(range(10))
 
@@ -143,7 +143,7 @@ def test_models_on_different_devices_are_refused(tiny_bert):
 
 def test_rows_of_several_choices_are_sorted_by_their_longest():
     rows = [{"input_ids": [[1] * 2, [1] * 9]}, {"input_ids": [[1] * 5, [1] * 5]}, {"input_ids": [[1], [1]]}]
-    assert latency._dynamic_batches(rows, 1, 3) == [[2], [1], [0]]
+    assert latency.dynamic_batches(rows, 1, 3) == [[2], [1], [0]]
 
 
 def test_takes_a_datasets_dataset():

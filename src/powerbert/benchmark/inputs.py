@@ -14,7 +14,7 @@ from transformers import PreTrainedConfig
 from powerbert.analyse.subject import Subject
 from powerbert.data import PaddingCollator, tokenize
 from powerbert.errors import UserError
-from powerbert.measure.latency import Batch, Rows, _dynamic_batches, _fill
+from powerbert.measure.latency import Batch, Rows, dynamic_batches, fill
 from powerbert.models import load_tokenizer
 
 PROTOCOLS: Mapping[str, str] = {
@@ -59,9 +59,9 @@ class Inputs(ABC):
         """
         rows = self.rows(length, batch_size * count)
         if protocol == "dynamic":
-            chosen = _dynamic_batches(rows, batch_size, count)
+            chosen = dynamic_batches(rows, batch_size, count)
             return [self._batch(rows, indices, None) for indices in chosen]
-        padded = self._batch(rows, _fill(range(len(rows)), batch_size), length)
+        padded = self._batch(rows, fill(range(len(rows)), batch_size), length)
         if protocol == "full":
             del padded["attention_mask"]
         return [padded]

@@ -122,10 +122,10 @@ def measure_latency(
         return {name: tensor.to(device) for name, tensor in tensors.items() if name != "labels"}
 
     protocols = {
-        "padded": [batch(_fill(range(len(rows)), settings.padded_batch_size), max_length)],
+        "padded": [batch(fill(range(len(rows)), settings.padded_batch_size), max_length)],
         "dynamic": [
             batch(indices, None)
-            for indices in _dynamic_batches(rows, settings.dynamic_batch_size, settings.dynamic_batches)
+            for indices in dynamic_batches(rows, settings.dynamic_batch_size, settings.dynamic_batches)
         ],
     }
     total = len(protocols) * (settings.warmup + settings.runs)
@@ -188,20 +188,28 @@ def _measure(
     }
 
 
-def _fill(indices: Sequence[int], size: int) -> list[int]:
+def fill(indices: Sequence[int], size: int) -> list[int]:
     """The first `size` indices, beginning again as often as needed."""
     return list(itertools.islice(itertools.cycle(indices), size))
 
 
-def _dynamic_batches(rows: Rows, batch_size: int, most: int) -> list[list[int]]:
-    """Indices of batches of neighbours in the order of length, their centres evenly spread over it.
+def dynamic_batches(rows: Rows, batch_size: int, most: int) -> list[list[int]]:
+    """Batches of neighbours in the order of length, their centres evenly spread over it.
 
-    With as many batches as the set fills, they cover it whole. All have `batch_size` inputs.
+    With as many batches as the set fills, they cover it whole.
+
+    Args:
+        rows: tokenised inputs.
+        batch_size: inputs of each batch; used again from the start if there are fewer.
+        most: number of batches, at most.
+
+    Returns:
+        Indices into `rows`, batch by batch.
     """
     lengths = [_length(rows[index]) for index in range(len(rows))]
     by_length = sorted(range(len(rows)), key=lengths.__getitem__)
     if len(by_length) <= batch_size:
-        return [_fill(by_length, batch_size)]
+        return [fill(by_length, batch_size)]
     count = min(most, -(-len(by_length) // batch_size))
     last = len(by_length) - batch_size
     centers = ((number + 0.5) * len(by_length) / count for number in range(count))
