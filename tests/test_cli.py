@@ -35,11 +35,13 @@ def test_quotes_free_text_only(argument, quoted):
     [
         ("artifact=[a,b]", "artifact=[a,b]"),
         ("artifact=my runs/a=b", 'artifact="my runs/a=b"'),
+        ("artifact=null", "artifact=null"),
         ("text=[CLS]", 'text="[CLS]"'),
+        ("text=null", 'text="null"'),
     ],
 )
-def test_lists_are_left_to_hydra_where_they_may_be(argument, quoted):
-    assert quote_values({"text"}, [argument], or_lists={"artifact"}) == [quoted]
+def test_lists_and_null_are_left_to_hydra_where_they_may_be(argument, quoted):
+    assert quote_values({"text"}, [argument], or_grammar={"artifact"}) == [quoted]
 
 
 @example("100% (really?) {yes}: a=b, [c] 'd' \"e\" $f ~ é 😀")

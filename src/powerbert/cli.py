@@ -72,7 +72,7 @@ def one_message() -> Iterator[None]:
         sys.exit(1)
 
 
-def quote_values(names: set[str], argv: list[str], or_lists: Set[str] = frozenset()) -> list[str]:
+def quote_values(names: set[str], argv: list[str], or_grammar: Set[str] = frozenset()) -> list[str]:
     """Quotes the values of free-text arguments, so that Hydra's grammar takes any character in them.
 
     `text=It's great, really!` becomes `text="It's great, really!"`; a value that is already quoted
@@ -81,7 +81,7 @@ def quote_values(names: set[str], argv: list[str], or_lists: Set[str] = frozense
     Args:
         names: the keys whose values are plain text.
         argv: the command line's arguments.
-        or_lists: the keys whose values are plain text, or a list `[a,b]` in Hydra's grammar.
+        or_grammar: the keys whose values are plain text, or in Hydra's grammar a list `[a,b]` or `null`.
 
     Returns:
         The arguments with those values quoted.
@@ -89,7 +89,7 @@ def quote_values(names: set[str], argv: list[str], or_lists: Set[str] = frozense
     quoted = []
     for argument in argv:
         key, equals, value = argument.partition("=")
-        text = key in names or (key in or_lists and not value.startswith("["))
+        text = key in names or (key in or_grammar and value != "null" and not value.startswith("["))
         if equals and text and value and not _QUOTED.fullmatch(value):
             argument = f"{key}={_quote(value)}"
         quoted.append(argument)

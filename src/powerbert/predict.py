@@ -98,5 +98,5 @@ def given_text(cfg: DictConfig, task: Any) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    sys.argv = quote_values({"text", "text_pair", "input", "output"}, sys.argv, or_lists={"artifact"})
+    sys.argv = quote_values({"text", "text_pair"}, sys.argv, or_grammar={"artifact", "input", "output"})
     entry_point(predict, "predict")

@@ -30,7 +30,7 @@ def output_folder(cfg: DictConfig) -> Path:
 
 def quoted(argv: list[str]) -> list[str]:
     """Quotes texts and folders; a list of artifacts is left to Hydra's grammar."""
-    return quote_values({"text", "text_pair", "records", "output"}, argv, or_lists={"artifact"})
+    return quote_values({"text", "text_pair"}, argv, or_grammar={"artifact", "records", "output"})
 
 
 if __name__ == "__main__":

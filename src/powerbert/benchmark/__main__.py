@@ -40,5 +40,5 @@ def list_values(names: frozenset[str], argv: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.argv = list_values(LISTS, quote_values({"artifact", "output"}, sys.argv))
+    sys.argv = list_values(LISTS, quote_values(set(), sys.argv, or_grammar={"artifact", "output"}))
     entry_point(benchmark, "benchmark")

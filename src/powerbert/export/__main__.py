@@ -18,5 +18,5 @@ def export(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv = quote_values({"artifact", "output"}, sys.argv)
+    sys.argv = quote_values(set(), sys.argv, or_grammar={"artifact", "output"})
     entry_point(export, "export")
