@@ -96,6 +96,24 @@ def quote_values(names: set[str], argv: list[str], or_grammar: Set[str] = frozen
     return quoted
 
 
+def list_values(names: Set[str], argv: list[str]) -> list[str]:
+    """Turns `key=a,b` into `key=[a,b]`: Hydra would take the former for a sweep.
+
+    Args:
+        names: the keys that take several values.
+        argv: the command line's arguments.
+
+    Returns:
+        The arguments with those values as lists; a value that is a list already, or but one, stays.
+    """
+    listed = []
+    for argument in argv:
+        key, equals, value = argument.partition("=")
+        several = key in names and "," in value and not value.startswith("[")
+        listed.append(f"{key}{equals}[{value}]" if several else argument)
+    return listed
+
+
 def _quote(text: str) -> str:
     # OmegaConf would take "${" for an interpolation; backslashes before it are escapes too
     literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)

@@ -17,6 +17,7 @@ ORDER = [0, *(torch.randperm(47, generator=torch.Generator().manual_seed(0)) + 1
 OPTIONS = {
     "absolute": ONE,
     "two encoders": TWO,
+    "equal l_j": {"retention_configuration": [17, 6, 5, 5]},
     "released": ONE | {"significance_diagonal": False, "significance_pad_queries": True},
     "head": ONE | {"selection": "head"},
     "rand": TWO | {"selection": "rand", "selection_order": ORDER},

@@ -8,9 +8,9 @@ import sys
 
 from omegaconf import DictConfig
 
-from powerbert.cli import entry_point, quote_values
+from powerbert.cli import entry_point, list_values, quote_values
 
-LISTS = frozenset({"retention", "length", "batch_size", "runtimes", "protocols"})
+LISTS = {"retention", "length", "batch_size", "runtimes", "protocols"}
 """The keys that take several values."""
 
 
@@ -19,24 +19,6 @@ def benchmark(cfg: DictConfig) -> None:
     from powerbert.benchmark.run import run  # heavy imports wait until Hydra has accepted the command line
 
     run(cfg)
-
-
-def list_values(names: frozenset[str], argv: list[str]) -> list[str]:
-    """Turns `key=a,b` into `key=[a,b]`: Hydra would take the former for a sweep.
-
-    Args:
-        names: the keys that take several values.
-        argv: the command line's arguments.
-
-    Returns:
-        The arguments with those values as lists; a value that is a list already, or but one, stays.
-    """
-    listed = []
-    for argument in argv:
-        key, equals, value = argument.partition("=")
-        several = key in names and "," in value and not value.startswith("[")
-        listed.append(f"{key}{equals}[{value}]" if several else argument)
-    return listed
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 
 from omegaconf import DictConfig
 
-from powerbert.cli import entry_point, quote_values
+from powerbert.cli import entry_point, list_values, quote_values
 
 
 def export(cfg: DictConfig) -> None:
@@ -18,5 +18,5 @@ def export(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv = quote_values(set(), sys.argv, or_grammar={"artifact", "output"})
+    sys.argv = list_values({"precision"}, quote_values(set(), sys.argv, or_grammar={"artifact", "output"}))
     entry_point(export, "export")

@@ -80,8 +80,7 @@ def trace(model: PreTrainedModel, *, token_type_ids: bool, max_length: int | Non
         name, to logits. An encoder that retains ``max_length`` word-vectors has no scores in it.
     """
     axes = dimensions(model, max_length)
-    # Any sizes do; that no two are equal keeps the tracer from taking two dimensions for one.
-    example = torch.ones([2, 3, 5][-len(axes) :], dtype=torch.long, device=model.device)
+    example = torch.ones(_example_sizes(model, axes), dtype=torch.long, device=model.device)
     inputs = {name: example.clone() for name in input_names(token_type_ids)}
     # Without this option, which torch.onnx sets too, the graph would hold neither for a batch of 1 nor for
     # lengths on the other side of an l_j.
@@ -113,3 +112,12 @@ def export_torch(
     program = trace(model, token_type_ids=token_type_ids, max_length=max_length)
     torch.export.save(program, path)
     return path
+
+
+def _example_sizes(model: PreTrainedModel, axes: list[Dim]) -> list[int]:
+    """Sizes of the traced example: no two equal, and the length no l_j, lest the tracer take two for one."""
+    *others, length = axes
+    sizes = [2, 3][: len(others)]
+    taken = {*sizes, *(getattr(model.config, "retention_configuration", None) or ())}
+    longest: int = length.max  # type: ignore[attr-defined]
+    return [*sizes, next((n for n in range(longest - 1, SHORTEST, -1) if n not in taken), longest)]

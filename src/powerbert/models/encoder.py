@@ -68,8 +68,10 @@ def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None, positions: Te
         The encoder's output, [B, K, D]; [B, N, D] without ``positions``.
     """
     retained = hidden if positions is None else extract_rows(hidden, positions)
-    context = _attend(host, host.query(retained), host.key(hidden), host.value(hidden), mask)
-    return host.feed_forward(host.attention_output(context, retained))
+    attended = host.attention_output(
+        _attend(host, host.query(retained), host.key(hidden), host.value(hidden), mask), retained
+    )
+    return host.feed_forward(attended)
 
 
 def encode_and_extract(
@@ -91,8 +93,9 @@ def encode_and_extract(
     query, key, value = host.query(hidden), host.key(hidden), host.value(hidden)
     significance = score(_split_heads(host, query), _split_heads(host, key), mask)
     positions = retained_positions(significance, mask, k)
-    context = _attend(host, extract_rows(query, positions), key, value, mask)
-    attended = host.attention_output(context, extract_rows(hidden, positions))
+    attended = host.attention_output(
+        _attend(host, extract_rows(query, positions), key, value, mask), extract_rows(hidden, positions)
+    )
     return host.feed_forward(attended), None if mask is None else extract_mask(mask, positions), positions
 
 
