@@ -74,7 +74,10 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     """The command with its placeholders filled in, and its environment."""
 
     def artifact(stage: str) -> str:
-        return str(min(folder.glob(f"runs/artifacts/rte-*-{stage}-*/manifest.json")).parent)
+        """One that PoWER-BERT has made, where it is of the last stage; other methods leave theirs beside it."""
+        found = sorted(folder.glob(f"runs/artifacts/rte-*-{stage}-*/config.json"))
+        retains = [path for path in found if '"retention_configuration": [' in path.read_text()]
+        return str((retains or found)[0].parent)
 
     command = command.replace("path/to/glue", str(folder / "glue"))
     command = command.replace("path/to/bert-base-uncased", str(folder / "bert"))
