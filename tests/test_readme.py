@@ -74,7 +74,7 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     """The command with its placeholders filled in, and its environment."""
 
     def artifact(stage: str) -> str:
-        """One that PoWER-BERT has made, where it is of the last stage; other methods leave theirs beside it."""
+        """Of the last stage one that PoWER-BERT has made; other methods leave theirs beside it."""
         found = sorted(folder.glob(f"runs/artifacts/rte-*-{stage}-*/config.json"))
         retains = [path for path in found if '"retention_configuration": [' in path.read_text()]
         return str((retains or found)[0].parent)
