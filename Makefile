@@ -24,7 +24,7 @@ bench: $(STAMP)  ## Time BERT-base with the paper's retention configurations aga
 	$(BIN)/python -m powerbert.benchmark shape=bert_base retention=paper_cola,paper_rte,paper_figure1,full \
 	    batch_size=8,32 training=true memory=true output=runs/benchmark
 
-test: $(STAMP)  ## Run the tests (under 10 minutes on 2 cores)
+test: $(STAMP)  ## Run the tests (10 to 13 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2
 
 lint: $(STAMP)  ## Check style (ruff) and types (mypy)
