@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -33,32 +34,33 @@ def chain_of(artifact: Artifact | None) -> Chain:
 
 
 def dense_ancestor(
-    start: Artifact | None, dataset: Mapping[str, Any], folders: Sequence[Path]
+    artifact: Artifact | None, folders: Sequence[Path], dataset: Mapping[str, Any] | None = None
 ) -> Artifact | None:
-    """The fine-tuned model at the head of a chain of methods, which all of them are compared with.
+    """The fine-tuned model that the methods of a chain began with, which all of them are compared with.
 
     Args:
-        start: the artifact that the run starts from.
-        dataset: what identifies the data of this run; a model of other data cannot be compared.
+        artifact: the last of the chain.
         folders: where artifacts lie.
+        dataset: what identifies the data, by default the artifact's; models of other data do not compare.
 
     Returns:
-        The artifact of the chain's first stage; None if the run starts from a pretrained model, from another
-        data set's, or if that artifact is gone, which is logged.
+        The first artifact of the chain that was fine-tuned on the data, before any method changed the model;
+        None without an artifact, if it belongs to other data, or if that model is gone, which is logged.
     """
-    if start is None or start.manifest["identity"].get("dataset") != plain(dataset):
+    if artifact is None:
         return None
-    chain = chain_of(start)
-    if not chain:
+    own = artifact.manifest["identity"].get("dataset")
+    if dataset is not None and own != plain(dataset):
         return None
-    for folder in folders:
-        try:
-            return Artifact.load(folder / chain[0]["artifact"])
-        except ModelError:
-            continue
-    log.warning(
-        "%s was made from %s, which is gone: the record compares with the newly fine-tuned model instead",
-        start.path,
-        chain[0]["artifact"],
-    )
+    chain = chain_of(artifact)
+    for training in takewhile(lambda training: training["stage"] == "finetune", chain):
+        for folder in folders:
+            try:
+                ancestor = Artifact.load(folder / training["artifact"])
+            except ModelError:
+                continue
+            if ancestor.manifest["identity"].get("dataset") == own:
+                return ancestor
+    if chain:
+        log.warning("%s was made from %s, which is gone", artifact.path, chain[0]["artifact"])
     return None

@@ -168,7 +168,7 @@ class Run:
     def _measure(self, artifacts: dict[str, Artifact]) -> dict[str, Any]:
         data = self._data_module(self.cfg.batch_size)
         folders = [self.store.root, self.checkpoint.parent]
-        baseline = dense_ancestor(self.start, self._inputs["dataset"], folders) or artifacts["finetune"]
+        baseline = dense_ancestor(self.start, folders, self._inputs["dataset"]) or artifacts["finetune"]
         record = build_record(self.cfg, self.method, artifacts, baseline, self.chain, data, self._identity())
         path = write_record(Path(self.cfg.records), record)
         log.info("record: %s", path)

@@ -40,6 +40,7 @@ def make_artifacts(
     """Both artifacts; the second was made from the first."""
     store, task = ArtifactStore(root), Task.from_config(dataset)
     folders: list[Path] = []
+    chain: list[dict[str, str]] = []
     for stage in ("finetune", "retrain"):
         identity = {"stage": stage, "dataset": task.influence()}
         with store.writing(f"{task.name}-tiny-{stage}", identity) as slot:
@@ -49,10 +50,11 @@ def make_artifacts(
                 model = load_power_model(folders[0], task.kind, **power_fields)
             model.save_pretrained(slot.artifact_folder)
             tokenizer.save_pretrained(slot.artifact_folder)
+            chain.append({"artifact": slot.path.name, "stage": stage})
             slot.finish(
                 metrics={},
                 max_length=MAX_LENGTH,
-                chain=[{"artifact": path.name} for path in [*folders, slot.path]],
+                chain=chain,
                 config={"dataset": dataset, "model": {"name": "tiny"}},
             )
         folders.append(slot.path)

@@ -8,9 +8,7 @@ from typing import Any
 
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
-from powerbert.artifacts import Artifact
-from powerbert.chain import chain_of, start_of
-from powerbert.errors import ModelError
+from powerbert.chain import dense_ancestor, start_of
 from powerbert.export.graph import takes_choices
 from powerbert.models import load_model
 from powerbert.models.auto import POWER_PREFIX, TASKS
@@ -41,7 +39,7 @@ def find_baseline(folder: Path, model: PreTrainedModel) -> tuple[str | None, Pre
         The fine-tuned model that the artifact comes from, after its name; where it is not at hand, a model of
         its shape with random weights, which takes the same time, after None.
     """
-    ancestor = _fine_tuned(folder)
+    ancestor = dense_ancestor(start_of(folder), [folder.resolve().parent])
     if ancestor is not None:
         name, baseline = ancestor.id, load_model(ancestor.path)
     elif not model.config.model_type.startswith(POWER_PREFIX):
@@ -52,18 +50,3 @@ def find_baseline(folder: Path, model: PreTrainedModel) -> tuple[str | None, Pre
         name, baseline = None, TASKS[task].from_config(host_config(model)).eval()
     baseline.set_attn_implementation("sdpa")
     return name, baseline
-
-
-def _fine_tuned(folder: Path) -> Artifact | None:
-    """The first model of an artifact's chain that was trained on the same data, if it lies beside it."""
-    artifact = start_of(folder)
-    if artifact is None:
-        return None
-    for training in chain_of(artifact):
-        try:
-            ancestor = Artifact.load(folder.resolve().parent / training["artifact"])
-        except ModelError:
-            continue
-        if ancestor.manifest["identity"].get("dataset") == artifact.manifest["identity"].get("dataset"):
-            return ancestor
-    return None
