@@ -2,7 +2,7 @@
 
 from powerbert.measure.environment import describe_environment
 from powerbert.measure.flops import count_flops, word_vectors
-from powerbert.measure.latency import LatencySettings, measure_latency
+from powerbert.measure.latency import LatencySettings, measure_latencies, measure_latency
 from powerbert.measure.subset import evaluate_longer
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "count_flops",
     "describe_environment",
     "evaluate_longer",
+    "measure_latencies",
     "measure_latency",
     "word_vectors",
 ]

@@ -85,14 +85,29 @@ def measure_latency(
     collate: Collate,
     settings: LatencySettings,
 ) -> dict[str, dict[str, Any]]:
-    """Times a model and its baseline in turn, on the same batches of real inputs.
+    """Times a model and its baseline in turn, on the same batches of real inputs; see `measure_latencies`."""
+    return measure_latencies(
+        [model], baseline, rows, max_length=max_length, collate=collate, settings=settings
+    )[0]
+
+
+def measure_latencies(
+    models: Sequence[nn.Module],
+    baseline: nn.Module,
+    rows: Rows,
+    *,
+    max_length: int,
+    collate: Collate,
+    settings: LatencySettings,
+) -> list[dict[str, dict[str, Any]]]:
+    """Times models and the baseline that all of them are compared with, in turn, on the same real inputs.
 
     *padded* is the paper's protocol: a large batch, every input padded to `max_length`. *dynamic* is
     what a careful user runs: inputs sorted by length, each batch padded to its longest input; its batches
     are spread evenly over the lengths of the whole set.
 
     Args:
-        model: on the device where it is to be timed.
+        models: on the device where they are to be timed.
         baseline: on the same device.
         rows: tokenised inputs, no longer than `max_length` word pieces; `input_ids` of each is a list,
             or for multiple choice a list of lists. They are used again from the start if they do not
@@ -102,20 +117,20 @@ def measure_latency(
         settings: number of runs, batch sizes.
 
     Returns:
-        For `padded` and `dynamic` each: `batch_size`, `model_ms` and `baseline_ms` (per batch, of the
-        runs' median or mean), `speedup` (their ratio, above 1 where the model is faster),
+        Of each model, for `padded` and `dynamic` each: `batch_size`, `model_ms` and `baseline_ms` (per
+        batch, of the runs' median or mean), `speedup` (their ratio, above 1 where the model is faster),
         `model_iqr_ms` and `baseline_iqr_ms` (interquartile range over the runs), `runs`, `statistic`,
         `batches`, and `mean_length`, the word pieces of a padded input.
 
     Raises:
         DataError: if there are no rows.
-        ValueError: if the two models lie on different devices.
+        ValueError: if the models lie on different devices.
     """
     if len(rows) == 0:
         raise DataError("there are no inputs to measure the latency on; give a split with at least one row")
-    device = next(model.parameters()).device
-    if next(baseline.parameters()).device != device:
-        raise ValueError("model and baseline must lie on the same device")
+    device = next(baseline.parameters()).device
+    if any(next(model.parameters()).device != device for model in models):
+        raise ValueError("models and baseline must lie on the same device")
 
     def batch(indices: Sequence[int], pad_to: int | None) -> Batch:
         tensors = collate([rows[index] for index in indices], pad_to=pad_to)
@@ -137,50 +152,60 @@ def measure_latency(
         transient=True,
         disable=not (settings.progress and console.is_terminal),
     )
-    with bar, evaluation_mode(model, baseline), torch.inference_mode():
+    with bar, evaluation_mode(*models, baseline), torch.inference_mode():
         task = bar.add_task("measuring latency", total=total)
 
         def advance() -> None:
             bar.update(task, advance=1, refresh=True)
 
-        return {
-            name: _measure(model, baseline, batches, device, settings, advance)
+        times = {
+            name: _times([*models, baseline], batches, device, settings, advance)
             for name, batches in protocols.items()
         }
+    return [
+        {name: _summary(times[name][index], times[name][-1], protocols[name], settings) for name in protocols}
+        for index in range(len(models))
+    ]
 
 
-def _measure(
-    model: nn.Module,
-    baseline: nn.Module,
+def _times(
+    models: Sequence[nn.Module],
     batches: list[Batch],
     device: torch.device,
     settings: LatencySettings,
     advance: Callable[[], None],
-) -> dict[str, Any]:
-    """One protocol: passes over all batches, the two models in turn on each batch."""
-    models = (model, baseline)
-    times: tuple[list[float], list[float]] = ([], [])
+) -> list[list[float]]:
+    """Milliseconds per batch of each model in each run: the models in turn on each of the batches."""
+    times: list[list[float]] = [[] for _ in models]
     for run in range(-settings.warmup, settings.runs):
-        passed = [0.0, 0.0]
+        passed = [0.0] * len(models)
         for number, batch in enumerate(batches):
-            # Who goes first alternates, so that neither model always finds what the other left in the caches.
-            for index in (0, 1) if (run + number) % 2 == 0 else (1, 0):
+            # Who goes first changes, so that no model always finds what the same other left in the caches.
+            for turn in range(len(models)):
+                index = (turn + run + number) % len(models)
                 passed[index] += milliseconds(partial(models[index], **batch), device)
         if run >= 0:
-            for index in (0, 1):
-                times[index].append(passed[index] / len(batches))
+            for own, total in zip(times, passed, strict=True):
+                own.append(total / len(batches))
         advance()
+    return times
+
+
+def _summary(
+    model: list[float], baseline: list[float], batches: list[Batch], settings: LatencySettings
+) -> dict[str, Any]:
+    """What is said of a model's runs of one protocol and of its baseline's."""
     center: Callable[[list[float]], float] = (
         statistics.median if settings.statistic == "median" else statistics.fmean
     )
-    model_ms, baseline_ms = center(times[0]), center(times[1])
+    model_ms, baseline_ms = center(model), center(baseline)
     return {
         "batch_size": len(batches[0]["input_ids"]),
         "model_ms": model_ms,
         "baseline_ms": baseline_ms,
         "speedup": baseline_ms / model_ms,
-        "model_iqr_ms": interquartile_range(times[0]),
-        "baseline_iqr_ms": interquartile_range(times[1]),
+        "model_iqr_ms": interquartile_range(model),
+        "baseline_iqr_ms": interquartile_range(baseline),
         "runs": settings.runs,
         "statistic": settings.statistic,
         "batches": len(batches),

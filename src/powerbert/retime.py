@@ -1,0 +1,148 @@
+"""Times a study's points again, side by side: `python -m powerbert.retime records=<folder> output=<folder>`.
+
+A sweep times each point when it is made: hours apart, and perhaps beside other work. Here the models of all
+points that share a fine-tuned model are timed in turn on the same batches, in one process.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from powerbert.cli import entry_point
+from powerbert.errors import ConfigError, DataError, ModelError
+
+Record = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+def retime(cfg: DictConfig) -> None:
+    """Writes each record anew, with the operations and times of today."""
+    from powerbert.records import find_record, read_records, write_record
+
+    folder, output = Path(cfg.records), Path(cfg.output)
+    check(cfg)
+    records = [r for r in read_records(folder) if find_record(output, r["identity"]) is None]
+    for group in groups(records, Path(cfg.paths.artifacts)):
+        for start in range(0, len(group), cfg.at_once):
+            some = group[start : start + cfg.at_once]
+            log.info("timing %d models against %s", len(some), some[0]["baseline"]["artifact"])
+            for record in timed_together(some, Path(cfg.paths.artifacts)):
+                log.info("record: %s", write_record(output, record))
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuses what cannot be meant, before anything is loaded.
+
+    Args:
+        cfg: the composed configuration of `conf/retime.yaml`.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    folder, output = Path(cfg.records).resolve(), Path(cfg.output).resolve()
+    if output.is_relative_to(folder) or folder.is_relative_to(output):
+        raise ConfigError(f"output: {output} and records={folder} overlap; give a folder of its own")
+    if isinstance(cfg.at_once, bool) or not isinstance(cfg.at_once, int) or cfg.at_once < 1:
+        raise ConfigError(f"at_once: {cfg.at_once!r} must be a whole number of at least 1")
+
+
+def groups(records: Iterable[Record], artifacts: Path) -> list[list[Record]]:
+    """Records whose models can be timed in turn: of the same fine-tuned model and the same settings.
+
+    Args:
+        records: of any study.
+        artifacts: the folder of the artifacts, all of which are looked for.
+
+    Raises:
+        ModelError: naming the first of the artifacts that are damaged or gone.
+    """
+    from powerbert.artifacts import Artifact
+
+    together: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        for name in (_final(record), record["baseline"]["artifact"]):
+            try:
+                Artifact.load(artifacts / name)
+            except ModelError as error:
+                raise ModelError(
+                    f"{error}. Only a point whose artifacts are in paths.artifacts={artifacts} can be timed"
+                ) from error
+        settings = record["config"]["measure"]
+        together[record["baseline"]["artifact"], repr(sorted(settings.items()))].append(record)
+    return list(together.values())
+
+
+def timed_together(records: Sequence[Record], artifacts: Path) -> list[Record]:
+    """Times the models of records in turn, with the fine-tuned model that they are compared with.
+
+    Args:
+        records: one of `groups`, or a part of it.
+        artifacts: the folder of the artifacts.
+
+    Returns:
+        The records with new `flops`, `latency` and `environment`, and with `retimed`: when, and how many
+        models took turns.
+
+    Raises:
+        DataError: if the data set is not what the models were trained on.
+        UserError: if it cannot be had.
+    """
+    from powerbert.analyse.subject import Subject
+    from powerbert.data import PaddingCollator
+    from powerbert.device import default_device
+    from powerbert.measure import LatencySettings, count_flops, describe_environment, measure_latencies
+    from powerbert.models import load_model
+
+    device = default_device()
+    settings = {key: value for key, value in records[0]["config"]["measure"].items() if key != "_target_"}
+    subject = Subject(str(artifacts / records[0]["baseline"]["artifact"]))
+    _check_data(subject)
+    length, task = subject.max_length, subject.task
+    models: list[Any] = [load_model(artifacts / _final(record)) for record in records]
+    latencies = measure_latencies(
+        [model.to(device) for model in models],
+        subject.model,
+        subject.encoded,
+        max_length=length,
+        collate=PaddingCollator(subject.predictor.tokenizer, task),
+        settings=LatencySettings(**settings),
+    )
+    baseline = count_flops(subject.model, length, num_choices=task.num_choices)
+    retimed = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "models": len(models) + 1}
+    timed = []
+    for record, model, latency in zip(records, models, latencies, strict=True):
+        own = count_flops(model, length, num_choices=task.num_choices)
+        flops = {"model": own, "baseline": baseline, "ratio": baseline / own}
+        environment = describe_environment(device)
+        timed.append(
+            record | {"flops": flops, "latency": latency, "environment": environment, "retimed": retimed}
+        )
+    return timed
+
+
+def _final(record: Record) -> str:
+    """The name of the artifact that a record is about, which is the last of its stages."""
+    return list(record["artifacts"].values())[-1]
+
+
+def _check_data(subject: Any) -> None:
+    from hydra.utils import instantiate
+
+    from powerbert.artifacts import Artifact
+
+    trained_on = Artifact.load(subject.folder).manifest["identity"]["dataset"]["content"]
+    if instantiate(subject.settings["source"]).fingerprint() != trained_on:
+        raise DataError(
+            f"dataset '{subject.task.name}' is not the one that {subject.folder} was trained on: "
+            "its content has changed since"
+        )
+
+
+if __name__ == "__main__":
+    entry_point(retime, "retime")
