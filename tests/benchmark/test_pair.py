@@ -4,7 +4,7 @@ import torch
 from powerbert.benchmark.pair import from_artifact, from_shape
 from powerbert.benchmark.retention import Retention
 from powerbert.errors import ConfigError, ModelError
-from powerbert.models import load_host_model, prune_heads
+from powerbert.models import load_host_model, load_model, prune_heads
 from powerbert.models.tiny import SIZES
 from tests.benchmark.conftest import RETENTION
 
@@ -96,11 +96,19 @@ def test_a_searched_model_is_taken_without_its_soft_extract_layers(make_artifact
     torch.testing.assert_close(logits(pair.power(pair.own), words), logits(pair.host(), words))
 
 
-def test_removed_heads_are_refused(finetuned, tmp_path):
-    pruned = prune_heads(load_host_model(finetuned), [[0, 1], [0, 1, 2], [3]])
+@pytest.mark.parametrize("power_fields", [{}, {"retention_configuration": [9, 5, 1]}])
+def test_a_model_with_fewer_heads_is_compared_with_a_host_that_has_them_all(
+    make_artifact, power_fields, tmp_path, words
+):
+    folder = make_artifact(**power_fields)
+    pruned = prune_heads(load_model(folder), [[0, 1], [0, 1, 2], [3]]).eval()
     pruned.save_pretrained(tmp_path)
-    with pytest.raises(ConfigError, match=r"^artifact: heads have been removed"):
-        from_artifact(tmp_path)
+    pair = from_artifact(tmp_path)
+    torch.testing.assert_close(logits(pair.power(pair.own), words), logits(pruned, words))
+    host, expected = pair.host(), load_host_model(folder)
+    assert type(host) is type(expected)
+    assert host.num_parameters() == expected.num_parameters() > pair.power(pair.own).num_parameters()
+    assert pair.soft(20).config.encoder_heads == pruned.config.encoder_heads
 
 
 def test_a_folder_without_a_model_is_named(tmp_path):

@@ -1,23 +1,30 @@
 """A host model and its PoWER-BERT with the same weights; the models that `conf/shape` names."""
 
 import copy
+import logging
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from powerbert.artifacts import MANIFEST, Artifact
 from powerbert.benchmark.retention import Retention
 from powerbert.errors import ConfigError
+from powerbert.export.host import host_config
 from powerbert.models import load_host_model, load_model, longest_input, num_encoders
 from powerbert.models.auto import BACKBONES, TASKS
 from powerbert.models.configuration import POWER_FIELDS
 
+log = logging.getLogger(__name__)
+
 
 class Pair:
-    """A host model and its PoWER-BERT, made when first asked for; all of them share one set of weights.
+    """A host model and its PoWER-BERT, made when first asked for; they share one set of weights.
+
+    Only where heads have been removed from PoWER-BERT its host has weights of its own.
 
     Attributes:
         name: for people.
@@ -33,6 +40,7 @@ class Pair:
         task: str = "sequence_classification",
         own: Retention | None = None,
         power_fields: Mapping[str, Any] | None = None,
+        power_weights: Mapping[str, Tensor] | None = None,
     ):
         """Takes the model whose weights are shared.
 
@@ -42,6 +50,7 @@ class Pair:
             task: a key of `TASKS`.
             own: what the artifact retains itself.
             power_fields: elimination fields other than the retention configuration.
+            power_weights: of PoWER-BERT, where they are not the host's.
         """
         self.name = name
         self.task = task
@@ -49,6 +58,7 @@ class Pair:
         self.config = host.config
         # Without the metadata in which torch would remember to assign where it is later asked to copy.
         self._weights = dict(host.state_dict())
+        self._power_weights = dict(power_weights or self._weights)
         self._power_fields = dict(power_fields or {})
         self._made: dict[Hashable, PreTrainedModel] = {}
 
@@ -74,7 +84,8 @@ class Pair:
             attention: one of transformers' implementations of attention.
         """
         if attention not in self._made:
-            self._made[attention] = self._make(copy.deepcopy(self.config), attn_implementation=attention)
+            config = copy.deepcopy(self.config)
+            self._made[attention] = self._make(config, self._weights, attn_implementation=attention)
         return self._made[attention]
 
     def power(self, retention: Retention) -> PreTrainedModel:
@@ -86,12 +97,13 @@ class Pair:
         if retention not in self._made:
             configuration = list(retention.configuration or [self.longest] * self.encoders)
             fields = {**self._power_fields, "retention_configuration": configuration}
-            self._made[retention] = self._make(self._power_config(**fields))
+            self._made[retention] = self._make(self._power_config(**fields), self._power_weights)
         return self._made[retention]
 
     def plain(self) -> PreTrainedModel:
         """The host with weights of its own, to be trained."""
-        return self._make(copy.deepcopy(self.config), own_weights=True, attn_implementation="sdpa")
+        config = copy.deepcopy(self.config)
+        return self._make(config, self._weights, own_weights=True, attn_implementation="sdpa")
 
     def soft(self, length: int) -> PreTrainedModel:
         """The model of the configuration search with weights of its own, to be trained.
@@ -99,17 +111,24 @@ class Pair:
         Args:
             length: word pieces of its longest input, for each of which there is a retention parameter.
         """
-        return self._make(self._power_config(soft_extract_length=length), own_weights=True)
+        config = self._power_config(**self._power_fields, soft_extract_length=length)
+        return self._make(config, self._power_weights, own_weights=True)
 
     def _power_config(self, **fields: Any) -> PreTrainedConfig:
         config_class = BACKBONES[self.config.model_type].config
         shared = {key: value for key, value in self.config.to_dict().items() if key != "model_type"}
         return config_class.from_dict({**shared, **fields})
 
-    def _make(self, config: PreTrainedConfig, own_weights: bool = False, **settings: Any) -> PreTrainedModel:
+    def _make(
+        self,
+        config: PreTrainedConfig,
+        weights: Mapping[str, Tensor],
+        own_weights: bool = False,
+        **settings: Any,
+    ) -> PreTrainedModel:
         model = TASKS[self.task].from_config(config, dtype=torch.float32, **settings)
         soft = getattr(config, "soft_extract_length", None) is not None
-        model.load_state_dict(self._weights, strict=not soft, assign=not own_weights)
+        model.load_state_dict(weights, strict=not soft, assign=not own_weights)
         return model.eval()
 
 
@@ -134,22 +153,16 @@ def from_shape(name: str, model_type: str, seed: int, **fields: Any) -> Pair:
 
 
 def from_artifact(folder: Path) -> Pair:
-    """A trained model, its weights in the host and in PoWER-BERT.
+    """A trained model, its weights in the host and in PoWER-BERT; in the latter alone, if it has fewer heads.
 
     Args:
         folder: an artifact, or any Hugging Face classifier of a supported model type.
 
     Raises:
         ModelError: if the folder holds no such model.
-        ConfigError: if heads have been removed from it, for which there is no model of the host's.
     """
     model = load_model(folder)
     fields = {name: getattr(model.config, name, None) for name in POWER_FIELDS}
-    if fields["encoder_heads"] is not None:
-        raise ConfigError(
-            f"artifact: heads have been removed from {folder}, and transformers has no such model to "
-            "compare it with"
-        )
     task = next(name for name, auto in TASKS.items() if type(model).__name__.endswith(_suffix(auto)))
     manifest = Artifact.load(folder).manifest if (folder / MANIFEST).is_file() else {}
     configuration = fields["retention_configuration"]
@@ -159,7 +172,12 @@ def from_artifact(folder: Path) -> Pair:
         manifest.get("max_length"),
     )
     kept = {} if configuration is None else {name: fields[name] for name in _HOW if fields[name] is not None}
-    return Pair(folder.resolve().name, load_host_model(folder, task), task, own, kept)
+    name = folder.resolve().name
+    if fields["encoder_heads"] is None:
+        return Pair(name, load_host_model(folder, task), task, own, kept)
+    log.info("heads have been removed from %s: a host with all of them and random weights is timed", folder)
+    kept["encoder_heads"] = fields["encoder_heads"]
+    return Pair(name, TASKS[task].from_config(host_config(model)), task, own, kept, model.state_dict())
 
 
 _HOW = tuple(name for name in POWER_FIELDS if name.startswith(("significance", "selection")))
