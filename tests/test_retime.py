@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from powerbert.cli import CONFIG_FOLDER
 from powerbert.errors import ConfigError, DataError, ModelError
 from powerbert.records import read_records
-from powerbert.retime import retime
+from powerbert.retime import dataset_settings, retime
 from tests.tiny_runs import comparable, train
 
 
@@ -88,3 +88,13 @@ def test_the_records_are_not_mixed_with_the_new_ones(runs, output):
 def test_a_number_of_models_that_cannot_be_meant(runs, tmp_path, number):
     with pytest.raises(ConfigError, match="at_once"):
         again(runs, tmp_path, f"at_once={number}")
+
+
+def test_data_is_looked_for_where_it_lies_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLUE_DIR", "here")
+    trained = {"_target_": "powerbert.data.glue.GlueSource", "task": "sst2", "folder": "there"}
+    manifest = {"config": {"dataset": {"name": "sst2", "max_length": 48, "source": trained}}}
+    settings = dataset_settings(manifest, tmp_path)
+    assert settings["max_length"] == 48
+    assert settings["source"]["folder"] == "here"
+    assert settings["source"]["cache"] == str(tmp_path)

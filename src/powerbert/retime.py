@@ -6,14 +6,15 @@ points that share a fine-tuned model are timed in turn on the same batches, in o
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from powerbert.cli import entry_point
+from powerbert.cli import CONFIG_FOLDER, entry_point
+from powerbert.config import SOURCE_PLACES
 from powerbert.errors import ConfigError, DataError, ModelError
 
 Record = dict[str, Any]
@@ -32,7 +33,7 @@ def retime(cfg: DictConfig) -> None:
         for start in range(0, len(group), cfg.at_once):
             some = group[start : start + cfg.at_once]
             log.info("timing %d models against %s", len(some), some[0]["baseline"]["artifact"])
-            for record in timed_together(some, Path(cfg.paths.artifacts)):
+            for record in timed_together(some, Path(cfg.paths.artifacts), Path(cfg.paths.cache)):
                 log.info("record: %s", write_record(output, record))
 
 
@@ -78,12 +79,13 @@ def groups(records: Iterable[Record], artifacts: Path) -> list[list[Record]]:
     return list(together.values())
 
 
-def timed_together(records: Sequence[Record], artifacts: Path) -> list[Record]:
+def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> list[Record]:
     """Times the models of records in turn, with the fine-tuned model that they are compared with.
 
     Args:
         records: one of `groups`, or a part of it.
         artifacts: the folder of the artifacts.
+        cache: folder for data that has to be fetched.
 
     Returns:
         The records with new `flops`, `latency` and `environment`, and with `retimed`: when, and how many
@@ -93,7 +95,10 @@ def timed_together(records: Sequence[Record], artifacts: Path) -> list[Record]:
         DataError: if the data set is not what the models were trained on.
         UserError: if it cannot be had.
     """
+    from hydra.utils import instantiate
+
     from powerbert.analyse.subject import Subject
+    from powerbert.artifacts import Artifact
     from powerbert.data import PaddingCollator
     from powerbert.device import default_device
     from powerbert.measure import LatencySettings, count_flops, describe_environment, measure_latencies
@@ -101,8 +106,14 @@ def timed_together(records: Sequence[Record], artifacts: Path) -> list[Record]:
 
     device = default_device()
     settings = {key: value for key, value in records[0]["config"]["measure"].items() if key != "_target_"}
-    subject = Subject(str(artifacts / records[0]["baseline"]["artifact"]))
-    _check_data(subject)
+    finetuned = Artifact.load(artifacts / records[0]["baseline"]["artifact"])
+    subject = Subject(str(finetuned.path), dataset=dataset_settings(finetuned.manifest, cache))
+    trained_on = finetuned.manifest["identity"]["dataset"]["content"]
+    if instantiate(subject.settings["source"]).fingerprint() != trained_on:
+        raise DataError(
+            f"dataset '{subject.task.name}' is not the one that {finetuned.path} was trained on: its content "
+            "has changed since"
+        )
     length, task = subject.max_length, subject.task
     models: list[Any] = [load_model(artifacts / _final(record)) for record in records]
     latencies = measure_latencies(
@@ -131,17 +142,26 @@ def _final(record: Record) -> str:
     return list(record["artifacts"].values())[-1]
 
 
-def _check_data(subject: Any) -> None:
-    from hydra.utils import instantiate
+def dataset_settings(manifest: Mapping[str, Any], cache: Path) -> dict[str, Any]:
+    """The settings of the data that an artifact was trained on, which may lie elsewhere here.
 
-    from powerbert.artifacts import Artifact
+    Args:
+        manifest: of the artifact.
+        cache: folder for data that has to be fetched.
 
-    trained_on = Artifact.load(subject.folder).manifest["identity"]["dataset"]["content"]
-    if instantiate(subject.settings["source"]).fingerprint() != trained_on:
-        raise DataError(
-            f"dataset '{subject.task.name}' is not the one that {subject.folder} was trained on: "
-            "its content has changed since"
-        )
+    Returns:
+        The node `dataset`, its places those of `conf/dataset` where a yaml there has its name.
+    """
+    settings: dict[str, Any] = manifest["config"]["dataset"]
+    yamls = {path.stem: path for path in (CONFIG_FOLDER / "dataset").glob("*.yaml")}
+    if settings["name"] not in yamls:
+        return settings
+    own = OmegaConf.load(yamls[settings["name"]])
+    here: Any = OmegaConf.create({"paths": {"cache": str(cache)}, "dataset": own}).dataset.source
+    source = OmegaConf.to_container(here, resolve=True)
+    assert isinstance(source, dict)
+    named = {key: value for key, value in settings["source"].items() if key not in SOURCE_PLACES}
+    return settings | {"source": source | named}
 
 
 if __name__ == "__main__":
