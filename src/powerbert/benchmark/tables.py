@@ -140,7 +140,7 @@ def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
         verdicts: those of a target one after another.
     """
     table = _table("Targets")
-    table.add_column("", no_wrap=True)
+    table.add_column("")  # alone wraps where the terminal is narrow
     for header in ("target", "measured", ""):
         table.add_column(header, justify="right", no_wrap=True)
     for meaning, group in groupby(verdicts, key=lambda verdict: verdict.meaning):
