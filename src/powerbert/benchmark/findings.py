@@ -72,7 +72,7 @@ class Findings:
             "model": self.model,
             "inputs": self.inputs,
             "environment": self.environment,
-            "config": self.config,
+            "config": {key: value for key, value in self.config.items() if key not in ("output", "paths")},
             "retentions": [
                 {"retention": name, "length": length, "configuration": configuration}
                 for (name, length), configuration in retentions.items()
