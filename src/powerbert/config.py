@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from powerbert.cli import CONFIG_FOLDER
 from powerbert.elimination import SELECTIONS, validate_retention_configuration
 from powerbert.errors import ConfigError
 from powerbert.methods import StagePlan
@@ -117,6 +119,23 @@ def described_anywhere(cfg: DictConfig) -> dict[str, Any]:
     source = {key: value for key, value in dataset["source"].items() if key not in SOURCE_PLACES}
     model = {key: value for key, value in model.items() if key != "checkpoint"}
     return everything | {"dataset": dataset | {"source": source}, "model": model}
+
+
+def packaged_source(name: str, cache: Path) -> dict[str, Any]:
+    """Where a dataset of `conf/dataset` comes from, for code that composes no configuration of a run.
+
+    Args:
+        name: of its yaml.
+        cache: folder for what has to be fetched.
+
+    Returns:
+        The node `source`, resolved; empty if there is no such yaml.
+    """
+    yamls = {path.stem: path for path in (CONFIG_FOLDER / "dataset").glob("*.yaml")}
+    if name not in yamls:
+        return {}
+    cfg = OmegaConf.create({"paths": {"cache": str(cache)}, "dataset": OmegaConf.load(yamls[name])})
+    return plain(cfg)["dataset"]["source"]
 
 
 def stage_settings(cfg: DictConfig, stage: str) -> tuple[dict[str, Any], dict[str, Any]]:

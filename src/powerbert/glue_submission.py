@@ -10,11 +10,10 @@ from pathlib import Path
 
 from datasets import Dataset
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from powerbert.artifacts import Artifact
-from powerbert.cli import CONFIG_FOLDER
+from powerbert.config import packaged_source
 from powerbert.data import Task
 from powerbert.errors import ConfigError, DataError
 from powerbert.output import whole_file
@@ -98,8 +97,7 @@ def load_test_set(task: str, cache: Path) -> Dataset:
     Raises:
         DataError: if there is none, or one in another order.
     """
-    yaml = OmegaConf.load(CONFIG_FOLDER / "dataset" / f"{task}.yaml")
-    source = instantiate(OmegaConf.create({"paths": {"cache": str(cache)}, "dataset": yaml}).dataset.source)
+    source = instantiate(packaged_source(task, cache))
     source.available()
     splits = source.load()
     if "test" not in splits:

@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from powerbert.cli import CONFIG_FOLDER, entry_point
-from powerbert.config import SOURCE_PLACES
+from powerbert.cli import entry_point
 from powerbert.errors import ConfigError, DataError, ModelError
 
 Record = dict[str, Any]
@@ -152,16 +151,12 @@ def dataset_settings(manifest: Mapping[str, Any], cache: Path) -> dict[str, Any]
     Returns:
         The node `dataset`, its places those of `conf/dataset` where a yaml there has its name.
     """
+    from powerbert.config import SOURCE_PLACES, packaged_source
+
     settings: dict[str, Any] = manifest["config"]["dataset"]
-    yamls = {path.stem: path for path in (CONFIG_FOLDER / "dataset").glob("*.yaml")}
-    if settings["name"] not in yamls:
-        return settings
-    own = OmegaConf.load(yamls[settings["name"]])
-    here: Any = OmegaConf.create({"paths": {"cache": str(cache)}, "dataset": own}).dataset.source
-    source = OmegaConf.to_container(here, resolve=True)
-    assert isinstance(source, dict)
     named = {key: value for key, value in settings["source"].items() if key not in SOURCE_PLACES}
-    return settings | {"source": source | named}
+    here = packaged_source(settings["name"], cache)
+    return settings | {"source": here | named if here else settings["source"]}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""The floor under a padded pass: its matrix products alone, and the rate of the BLAS by rows.
+
+python experiments/inference/floor.py
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from itertools import cycle
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from powerbert.benchmark.pair import from_shape
+from powerbert.benchmark.retention import Retention
+
+BATCH, LENGTH = 8, 64
+COLA = (17, 15, 14, 13, 12, 11, 11, 9, 6, 5, 5, 5)
+HIDDEN, INTERMEDIATE = 768, 3072
+BERT_BASE = {
+    "vocab_size": 30522,
+    "num_hidden_layers": len(COLA),
+    "hidden_size": HIDDEN,
+    "num_attention_heads": 12,
+    "intermediate_size": INTERMEDIATE,
+}
+SHAPES = [(HIDDEN, HIDDEN)] * 4 + [(INTERMEDIATE, HIDDEN), (HIDDEN, INTERMEDIATE)]
+
+
+def medians(calls: Sequence[Callable[[], object]], runs: int) -> list[float]:
+    """Milliseconds of each call, in turn, after two passes that do not count."""
+    times: list[list[float]] = [[] for _ in calls]
+    for run in range(-2, runs):
+        for own, call in zip(times, calls, strict=True):
+            start = time.perf_counter()
+            call()
+            if run >= 0:
+                own.append(1e3 * (time.perf_counter() - start))
+    return [statistics.median(own) for own in times]
+
+
+def products(weights: Sequence[Sequence[Tensor]], retained: Sequence[int]) -> None:
+    """The products of every encoder: queries, keys, values of what comes in, the rest of what stays."""
+    length = LENGTH
+    for (query, key, value, output, up, down), kept in zip(weights, retained, strict=True):
+        whole, rest = torch.ones(BATCH * length, HIDDEN), torch.ones(BATCH * kept, HIDDEN)
+        for weight in (query, key, value):
+            F.linear(whole, weight)
+        F.linear(rest, output)
+        F.linear(F.linear(rest, up), down)
+        length = kept
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Prints both."""
+    pair = from_shape("bert_base", "bert", seed=1, **BERT_BASE)
+    host, power = pair.host(), pair.power(Retention("paper_cola", COLA, LENGTH))
+    inputs = {
+        "input_ids": torch.randint(1000, 30000, (BATCH, LENGTH)),
+        "attention_mask": torch.ones(BATCH, LENGTH, dtype=torch.long),
+    }
+    weights = [[torch.randn(shape) for shape in SHAPES] for _ in COLA]
+    times = medians(
+        [
+            lambda: host(**inputs),
+            lambda: power(**inputs),
+            lambda: products(weights, [LENGTH] * len(COLA)),
+            lambda: products(weights, COLA),
+        ],
+        runs=7,
+    )
+    for name, ms in zip(("host", "PoWER-BERT", "products of host", "of PoWER-BERT"), times, strict=True):
+        print(f"{name:<18} {ms:6.0f} ms")
+    for rows in (40, 88, 136, 512, 2048):
+        turn = cycle([encoder[4] for encoder in weights])  # another each time, so that none stays in a cache
+        x = torch.ones(rows, HIDDEN)
+        (ms,) = medians([lambda x=x, turn=turn: F.linear(x, next(turn))], runs=40)
+        print(f"{rows:5} rows {2e-6 * rows * HIDDEN * INTERMEDIATE / ms:6.0f} GFLOP/s")
+
+
+if __name__ == "__main__":
+    main()
