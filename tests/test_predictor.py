@@ -33,6 +33,15 @@ def plain_folder(tiny_checkpoint, tokenizer, tmp_path):
     return save
 
 
+def test_the_labels_do_not_hang_on_the_library_of_products(make_artifact, monkeypatch):
+    folder, texts = make_artifact("sst2"), [("a good film",), ("dull",), ("",)]
+    packed = Predictor(folder)(texts)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    for one, other in zip(packed, Predictor(folder)(texts), strict=True):
+        assert one["label"] == other["label"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-5)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
 def test_predictions_are_in_the_order_of_the_texts(make_artifact, batch_size):
     predictor = Predictor(make_artifact("sst2"), batch_size)

@@ -1,4 +1,4 @@
-"""The floor under a padded pass: its matrix products alone, and the rate of the BLAS by rows.
+"""The floor under a padded pass: its matrix products alone, and the rate of BLAS and oneDNN by rows.
 
 python experiments/inference/floor.py
 """
@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from itertools import cycle
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from powerbert.benchmark.pair import from_shape
 from powerbert.benchmark.retention import Retention
+from powerbert.models.packed import PackedLinear
 
 BATCH, LENGTH = 8, 64
 COLA = (17, 15, 14, 13, 12, 11, 11, 9, 6, 5, 5, 5)
@@ -73,11 +74,14 @@ def main() -> None:
     )
     for name, ms in zip(("host", "PoWER-BERT", "products of host", "of PoWER-BERT"), times, strict=True):
         print(f"{name:<18} {ms:6.0f} ms")
+    layers = [nn.Linear(HIDDEN, INTERMEDIATE, bias=False) for _ in COLA]
+    packed = cycle([PackedLinear(layer) for layer in layers])
     for rows in (40, 88, 136, 512, 2048):
         turn = cycle([encoder[4] for encoder in weights])  # another each time, so that none stays in a cache
         x = torch.ones(rows, HIDDEN)
-        (ms,) = medians([lambda x=x, turn=turn: F.linear(x, next(turn))], runs=40)
-        print(f"{rows:5} rows {2e-6 * rows * HIDDEN * INTERMEDIATE / ms:6.0f} GFLOP/s")
+        calls = [lambda x=x, turn=turn: F.linear(x, next(turn)), lambda x=x, turn=packed: next(turn)(x)]
+        blas, onednn = (2e-6 * rows * HIDDEN * INTERMEDIATE / ms for ms in medians(calls, runs=40))
+        print(f"{rows:5} rows {blas:6.0f} GFLOP/s, packed for oneDNN {onednn:6.0f}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,13 @@ from powerbert.data import (
 )
 from powerbert.device import default_device
 from powerbert.errors import ModelError
-from powerbert.models import load_model, load_tokenizer, longest_input
+from powerbert.models import (
+    can_pack_linear_layers,
+    load_model,
+    load_tokenizer,
+    longest_input,
+    pack_linear_layers,
+)
 
 Texts = tuple[Any, ...]
 
@@ -49,6 +55,7 @@ class Predictor:
         manifest = Artifact.load(folder).manifest if (folder / MANIFEST).is_file() else None
         model: Any = load_model(folder)
         self.model = model.to(default_device())
+        self._classify = pack_linear_layers(self.model) if can_pack_linear_layers(self.model) else self.model
         self.tokenizer = load_tokenizer(folder)
         self.batch_size = batch_size
         if manifest is not None:
@@ -94,7 +101,7 @@ class Predictor:
             for batch in make_loader(encoded, collate, sampler, self.batch_size):
                 batch.pop("labels", None)
                 inputs = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
-                outputs.append(self.model(**inputs).logits.float().cpu())
+                outputs.append(self._classify(**inputs).logits.float().cpu())
         by_length = torch.cat(outputs)
         logits = torch.empty_like(by_length)
         logits[list(sampler)] = by_length

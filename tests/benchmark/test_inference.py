@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from powerbert.benchmark import inference, timing
-from powerbert.benchmark.contestants import EAGER, HOST, POWER
+from powerbert.benchmark.contestants import EAGER, HOST, POWER, Contestant
 from powerbert.benchmark.footprint import forward_bytes
 from powerbert.benchmark.inference import InferenceBenchmark
 from powerbert.benchmark.runtimes import RUNTIMES, Runtime
@@ -38,20 +38,23 @@ def test_each_contestant_has_a_row_for_each_protocol(measure):
 
 
 def test_ratios_are_to_the_host(measure, monkeypatch):
-    """Eager takes 8 ms, sdpa 4, PoWER-BERT 1."""
-    times = {EAGER: 8.0, HOST: 4.0, POWER: 1.0}
+    """Eager takes 8 ms, sdpa 4, PoWER-BERT 1; packed the host 2, PoWER-BERT half of one."""
+    packed = {Contestant("host", "onednn"): 2.0, Contestant("power", "onednn"): 0.5}
+    times = {EAGER: 8.0, HOST: 4.0, POWER: 1.0} | packed
 
     def timed(forwards, batches, device, schedule):
         return {one: timing.Times([times[one]] * 3) for one in forwards}
 
     monkeypatch.setattr(inference, "time_interleaved", timed)
-    rows, _ = measure("runtimes=[eager,sdpa]", "protocols=[padded]")
-    assert [(row.speedup, row.speedup_eager, row.time_ratio) for row in rows] == [
-        (0.5, 1.0, 2.0),
-        (1.0, 2.0, 1.0),
-        (4.0, 8.0, 0.25),
+    rows, _ = measure("runtimes=[eager,sdpa,onednn]", "protocols=[padded]")
+    assert [(row.speedup, row.speedup_eager, row.speedup_same, row.time_ratio) for row in rows] == [
+        (0.5, 1.0, 1.0, 2.0),
+        (1.0, 2.0, 1.0, 1.0),
+        (2.0, 4.0, 1.0, 0.5),
+        (4.0, 8.0, 4.0, 0.25),
+        (8.0, 16.0, 4.0, 0.125),
     ]
-    assert rows[-1].efficiency == 4.0 / rows[-1].flops_ratio
+    assert rows[-1].efficiency == 8.0 / rows[-1].flops_ratio
 
 
 def test_operations_are_those_of_the_padded_shapes(measure, pair, inputs):

@@ -35,6 +35,19 @@ def test_eager_and_sdpa_are_the_host_s_attention(pair, place):
     assert models == [pair.host("eager"), pair.host("sdpa")]
 
 
+def test_packed_for_onednn_it_computes_the_same(pair, batch, place):
+    runtime = RUNTIMES["onednn"]
+    assert runtime.unavailable(CPU) is None
+    logits = runtime.build(pair.host, place)(batch).logits
+    torch.testing.assert_close(logits, pair.host()(**batch).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_packed_for_onednn_it_says_why_it_cannot_be_had(monkeypatch):
+    assert RUNTIMES["onednn"].unavailable(torch.device("cuda")) == "it runs on the CPU, not on cuda"
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert "without oneDNN" in RUNTIMES["onednn"].unavailable(CPU)
+
+
 class FakeExport:
     """In place of `powerbert.export`: notes what is written, and gives the mask back as logits."""
 

@@ -49,7 +49,7 @@ def test_one_value_stands_for_a_list_of_it():
 def test_the_defaults_can_be_meant():
     defaults = Settings.from_config(composed())
     assert defaults.length == ()
-    assert defaults.runtimes == ("eager", "sdpa", "bf16", "onnx", "onnx_int8")
+    assert defaults.runtimes == ("eager", "sdpa", "onednn", "bf16", "onnx", "onnx_int8")
 
 
 def test_files_lie_with_those_of_all_runs_unless_told_otherwise():

@@ -20,6 +20,7 @@ POWER = Inference(
     speedup_lower=3.1,
     speedup_upper=3.3,
     speedup_eager=4.0,
+    speedup_same=3.2,
     flops=1e9,
     flops_ratio=3.3,
     efficiency=3.2 / 3.3,
@@ -58,6 +59,7 @@ def judged(*rows, shape="bert_base", device="cpu"):
         (replace(POWER, efficiency=0.949), False),
         (replace(POWER, retention="paper_cola", length=64), True),
         (replace(POWER, retention="paper_figure1", length=128, batch_size=32), True),
+        (replace(POWER, runtime="onednn", efficiency=1.6), True),
         (replace(POWER, retention="full", length=100, speedup=1 / 1.02), True),
         (replace(POWER, retention="full", length=100, speedup=1 / 1.03), False),
         (STEP, True),
@@ -95,9 +97,13 @@ def test_targets_are_for_one_shape_and_the_cpu():
 
 
 def test_verdicts_say_where_and_what():
-    found = judge([POWER, STEP], "bert_base", "cpu")
-    assert [one.setting for one in found] == ["paper_rte, length 256, batch 8", "length 128, batch 8"]
-    assert [(one.relation, one.bound) for one in found] == [("at least", 0.95), ("at most", 1.15)]
+    found = judge([POWER, replace(POWER, runtime="onednn"), STEP], "bert_base", "cpu")
+    assert [one.setting for one in found] == [
+        "paper_rte, length 256, batch 8",
+        "paper_rte, length 256, batch 8, oneDNN",
+        "length 128, batch 8",
+    ]
+    assert [(one.relation, one.bound) for one in found[1:]] == [("at least", 0.95), ("at most", 1.15)]
     assert found[0].value == POWER.efficiency
 
 

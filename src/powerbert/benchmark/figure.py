@@ -18,6 +18,7 @@ _COLOURS = {
     "sdpa": "#0072B2",
     "bf16": "#56B4E9",
     "float16": "#882255",
+    "onednn": "#332288",
     "compile": "#009E73",
     "compile_bf16": "#44AA99",
     "compile_float16": "#8C6D46",

@@ -134,6 +134,7 @@ class InferenceBenchmark:
         for contestant, taken in times.items():
             speedup, lower, upper = taken.speedup_over(times[HOST])
             eager = taken.speedup_over(times[EAGER])[0] if EAGER in times else None
+            same = Contestant("host", contestant.runtime)
             ratio = operations["host"] / operations[contestant.role]
             rows.append(
                 Inference(
@@ -151,6 +152,7 @@ class InferenceBenchmark:
                     speedup_lower=lower,
                     speedup_upper=upper,
                     speedup_eager=eager,
+                    speedup_same=taken.speedup_over(times[same])[0] if same in times else None,
                     flops=operations[contestant.role],
                     flops_ratio=ratio,
                     efficiency=speedup / ratio,

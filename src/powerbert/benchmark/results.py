@@ -24,6 +24,7 @@ class Inference:
         speedup_lower: lower quartile of it.
         speedup_upper: upper quartile of it.
         speedup_eager: over the eager host, likewise; None where that was not timed.
+        speedup_same: over the host on the same runtime, likewise.
         flops: operations for a batch, from the shapes alone.
         flops_ratio: the host's operations by the contestant's.
         efficiency: `speedup` by `flops_ratio`: 1 where all that is saved in operations is saved in time.
@@ -43,6 +44,7 @@ class Inference:
     speedup_lower: float
     speedup_upper: float
     speedup_eager: float | None
+    speedup_same: float | None
     flops: float
     flops_ratio: float
     efficiency: float

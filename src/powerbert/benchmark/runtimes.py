@@ -1,4 +1,4 @@
-"""The ways to run a model: PyTorch in several formats, compiled, and ONNX Runtime."""
+"""The ways to run a model: PyTorch in several formats, packed for oneDNN, compiled, and ONNX Runtime."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from powerbert.measure.latency import Batch
+from powerbert.models import pack_linear_layers
 
 Forward = Callable[[Batch], object]
 """A forward pass on a batch that lies on the device."""
@@ -94,6 +95,22 @@ class Torch(Runtime):
 
 
 @dataclass(frozen=True)
+class Packed(Torch):
+    """PyTorch with weights packed for oneDNN, on the CPU."""
+
+    def unavailable(self, device: torch.device) -> str | None:
+        """It needs the CPU, and a PyTorch with oneDNN."""
+        if device.type != "cpu":
+            return f"it runs on the CPU, not on {device.type}"
+        return None if torch.backends.mkldnn.is_available() else "this PyTorch was built without oneDNN"
+
+    def build(self, make: Make, place: Place) -> Forward:
+        """A copy of the model; all but its linear layers' weights is shared."""
+        packed = pack_linear_layers(self.model(make, place))
+        return lambda batch: packed(**batch)
+
+
+@dataclass(frozen=True)
 class Compiled(Torch):
     """`torch.compile`: for the first shape of a batch, then for any; on a GPU with CUDA graphs."""
 
@@ -152,6 +169,7 @@ RUNTIMES = {
     for runtime in (
         Torch("eager", "eager", host_only=True, fused=False, attention="eager"),
         Torch("sdpa", "sdpa"),
+        Packed("onednn", "oneDNN"),
         Torch("bf16", "bfloat16", dtype=torch.bfloat16),
         Torch("float16", "float16", dtype=torch.float16),
         Compiled("compile", "compiled"),

@@ -17,7 +17,8 @@ from powerbert.benchmark.targets import Verdict
 
 NOTES = (
     "ms: a batch, median over the runs ± half the interquartile range. x eager, x sdpa: times faster than "
-    "the host in float32, median over the runs of the ratio within a run.",
+    "the host in float32, x same: than the host on the same runtime; median over the runs of the ratio "
+    "within a run.",
     "FLOPs: the host's operations by the contestant's. eff., the efficiency: x sdpa by FLOPs.",
     *(f"{name}: {meaning}." for name, meaning in PROTOCOLS.items()),
 )
@@ -53,7 +54,9 @@ def print_cell(console: Console, cell: Cell, rows: Sequence[Inference], skipped:
     """
     table = _table(str(cell))
     table.add_column("", no_wrap=True)
-    for header in ("ms", "x eager", "x sdpa", "FLOPs", "eff."):
+    with_eager = any(row.speedup_eager is not None for row in rows)
+    headers = ("ms", *(["x eager"] if with_eager else []), "x sdpa", "x same", "FLOPs", "eff.")
+    for header in headers:
         table.add_column(header, justify="right", no_wrap=True)
     for protocol, group in groupby(rows, key=lambda row: row.protocol):
         of_protocol = list(group)
@@ -64,8 +67,9 @@ def print_cell(console: Console, cell: Cell, rows: Sequence[Inference], skipped:
             table.add_row(
                 Text(f" {row.contestant.label}"),
                 f"{_ms(row.ms)} ± {_ms(row.iqr_ms / 2)}",
-                _ratio(row.speedup_eager),
+                *([_ratio(row.speedup_eager)] if with_eager else []),
                 _ratio(row.speedup),
+                _ratio(row.speedup_same) if power else "",
                 _ratio(row.flops_ratio) if power else "",
                 _ratio(row.efficiency) if power else "",
             )
@@ -154,7 +158,14 @@ def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
 
 
 def _table(title: str) -> Table:
-    return Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    return Table(
+        title=Text(title),
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        collapse_padding=True,
+    )
 
 
 def _ms(value: float) -> str:

@@ -25,6 +25,7 @@ from powerbert.models.electra import (
 )
 from powerbert.models.loading import load_config, load_host_model, load_model, load_power_model
 from powerbert.models.modeling import PowerModelOutput, Retained
+from powerbert.models.packed import can_pack_linear_layers, pack_linear_layers
 from powerbert.models.parts import classify, embed, host_encoders, unique_encoders
 from powerbert.models.quiet import quiet_transformers
 from powerbert.models.roberta import (
@@ -56,6 +57,7 @@ __all__ = [
     "PowerRobertaForSequenceClassification",
     "PowerRobertaModel",
     "Retained",
+    "can_pack_linear_layers",
     "classify",
     "embed",
     "host_encoders",
@@ -66,6 +68,7 @@ __all__ = [
     "load_tokenizer",
     "longest_input",
     "num_encoders",
+    "pack_linear_layers",
     "prune_heads",
     "quiet_transformers",
     "take_encoders",

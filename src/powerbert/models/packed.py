@@ -1,0 +1,90 @@
+"""Linear layers for inference on a CPU, their weights packed once for oneDNN.
+
+PyTorch leaves float32 products to the BLAS that it was built with, MKL in its own wheels. oneDNN comes with
+it too, takes weights that are packed already, and is faster on some processors, most of all with the few rows
+that elimination leaves (experiments/inference).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class PackedLinear(nn.Module):
+    """A linear layer whose weights are in oneDNN's own layout; float32, on the CPU, for inference.
+
+    Attributes:
+        in_features: Numbers in a row of the input.
+        out_features: Numbers in a row of the output.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, linear: nn.Linear):
+        """Packs the weights.
+
+        Args:
+            linear: On the CPU, in float32; it is left as it is.
+        """
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
+        self.register_buffer("weight", packed, persistent=False)
+        bias = None if linear.bias is None else linear.bias.detach()
+        self.register_buffer("bias", bias, persistent=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """The product with the weights, plus the bias.
+
+        Args:
+            hidden: [..., in_features].
+
+        Returns:
+            [..., out_features].
+        """
+        return torch.ops.mkldnn._linear_pointwise(hidden, self.weight, self.bias, "none", [], "")
+
+
+def can_pack_linear_layers(model: nn.Module) -> bool:
+    """Whether a model is on the CPU and in float32, and this PyTorch has oneDNN.
+
+    Args:
+        model: Host or power.
+    """
+    return torch.backends.mkldnn.is_available() and all(
+        parameter.device.type == "cpu" and parameter.dtype == torch.float32
+        for parameter in model.parameters()
+    )
+
+
+def pack_linear_layers(model: nn.Module) -> Any:
+    """A copy of a model with packed linear layers, to label texts on a CPU; its logits differ by rounding.
+
+    All other parameters are shared with the model. The copy can neither be trained nor saved.
+
+    Args:
+        model: Host or power, on the CPU, in float32.
+
+    Returns:
+        The copy, in evaluation mode.
+
+    Raises:
+        ValueError: If the model is elsewhere or in another format, or this PyTorch has no oneDNN.
+    """
+    if not can_pack_linear_layers(model):
+        raise ValueError("linear layers are packed in float32 on the CPU, by a PyTorch with oneDNN")
+    shared = {id(parameter): parameter for parameter in model.parameters()}
+    packed = copy.deepcopy(model, shared)
+    layers: dict[nn.Module, PackedLinear] = {}  # layers that several encoders share stay shared
+    for module in list(packed.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.Linear:
+                if child not in layers:
+                    layers[child] = PackedLinear(child)
+                setattr(module, name, layers[child])
+    return packed.eval()
