@@ -1,10 +1,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP_AUDIT := 2.10.1
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test lint format clean
+.PHONY: help setup demo bench test test-slow lint audit format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,14 +28,22 @@ bench: $(STAMP)  ## Time BERT-base with the paper's retention configurations aga
 test: $(STAMP)  ## Run the tests (10 to 13 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2
 
+test-slow: $(STAMP)  ## Run the slow tests: runs that are killed again and again
+	$(BIN)/python -m pytest -n 2 -m slow
+
 lint: $(STAMP)  ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check src tests
 	$(BIN)/ruff format --check src tests
 	$(BIN)/mypy
+
+audit:  ## Look up known vulnerabilities of the pinned packages; fails where their database cannot be reached
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check pip-audit==$(PIP_AUDIT)
+	$(VENV)-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 format: $(STAMP)  ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix src tests
 	$(BIN)/ruff format src tests
 
 clean:  ## Remove the virtual environment and caches (never runs/)
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit .pytest_cache .ruff_cache .mypy_cache .hypothesis

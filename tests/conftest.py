@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: tiny random BERTs, in memory and as a checkpoint folder; real data if any."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,16 @@ from tests.made_up import write_corpus
 # running side by side lose much by waiting for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+# A shell lets what it starts in the background ignore Ctrl-C; the tests send it, here and to other processes.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Prints what tests have recorded as their properties: how often runs were killed, and what was lost."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
 
 
 @pytest.fixture

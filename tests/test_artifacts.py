@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -6,6 +7,7 @@ import time
 
 import pytest
 import torch
+from filelock import SoftFileLease, Timeout
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
 
 from powerbert.artifacts import MANIFEST, Artifact, ArtifactStore
@@ -218,6 +220,45 @@ def finish_slowly(store, ready):
         work.finish({})
 
 
+@pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK], ids=["no such call", "no lock manager"])
+def without_flock(request, monkeypatch):
+    """A file system without flock(2), as seen by this process and those that it forks."""
+
+    def refuse(*_):
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr("powerbert.artifacts.LEASE", 1.0)
+
+
+def test_processes_train_once_where_the_file_system_has_no_locks(without_flock, store):
+    test_processes_that_start_the_same_run_at_once_train_once(store)
+    assert not list(store.root.glob("*.lease"))
+
+
+def test_the_lock_of_a_machine_that_died_is_taken_over(without_flock, store, monkeypatch):
+    ready = FORK.Event()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("filelock._marker.host_name", lambda: "another-machine")
+        process = FORK.Process(target=stall_while_writing, args=(store, ready))
+        process.start()
+    assert ready.wait(30)
+    with pytest.raises(Timeout):  # as long as it lives, it keeps the lock
+        SoftFileLease(f"{store.folder(NAME, IDENTITY)}.lease", lease_duration=1.0).acquire(timeout=2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(30)
+    assert make(store).path == store.folder(NAME, IDENTITY)
+
+
+def test_another_error_of_the_file_system_is_not_hidden(store, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        make(store)
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"\xff\xfe\x00", b"{}", b'{"manifest_version": 1, "id": 3}'],
@@ -277,3 +318,16 @@ def test_changed_weights_are_found_on_verifying(store):
 
 def test_names_never_become_paths(store):
     assert store.folder("../../x", IDENTITY).parent == store.root
+
+
+@pytest.mark.parametrize("name", ["../weights.safetensors", "/etc/passwd", "sub/../../weights.safetensors"])
+def test_a_manifest_cannot_name_files_elsewhere(store, name):
+    with store.writing("model", {"lambda": 1}) as work:
+        (work.artifact_folder / "model.safetensors").write_bytes(b"weights")
+        work.finish({})
+    path = work.path / MANIFEST
+    manifest = json.loads(path.read_text())
+    manifest["weights"] = {name: {"size": 1, "sha256": "0"}}
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match=r"manifest is corrupt .*lies elsewhere"):
+        Artifact.load(work.path)

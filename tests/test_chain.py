@@ -1,11 +1,12 @@
-"""The fine-tuned model at the head of a chain."""
+"""Chains of trainings, and the fine-tuned model at their head."""
 
 from pathlib import Path
 
 import pytest
 
 from powerbert.artifacts import Artifact, ArtifactStore
-from powerbert.chain import dense_ancestor
+from powerbert.chain import chain_of, dense_ancestor
+from powerbert.errors import ModelError
 
 
 @pytest.fixture
@@ -52,3 +53,16 @@ def test_a_model_of_other_data_is_not_compared_with(store):
 
 def test_a_pretrained_model_has_none(store):
     assert dense_ancestor(None, [store.root]) is None
+
+
+@pytest.mark.parametrize("name", ["../other", "/etc", "a/b", "..", "", None])
+def test_a_chain_names_artifacts_and_never_paths(name):
+    artifact = Artifact(Path("model"), {"chain": [{"artifact": name}]})
+    with pytest.raises(ModelError, match="which is no artifact"):
+        chain_of(artifact)
+
+
+def test_the_trainings_behind_an_artifact():
+    chain = [{"artifact": "rte-bert_base-finetune-0123abcd", "stage": "finetune"}]
+    assert chain_of(Artifact(Path("model"), {"chain": chain})) == chain
+    assert chain_of(None) == chain_of(Artifact(Path("model"), {})) == []

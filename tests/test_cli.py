@@ -95,6 +95,72 @@ def test_a_failed_point_does_not_stop_the_sweep(tmp_path):
     assert "lambda: -2 " in done.stderr
 
 
+FORKING = """
+import os
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher, BasicLauncherConf
+
+class ForkingLauncher(BasicLauncher):
+    'Each job in a process of its own, of which nothing comes back.'
+
+    def launch(self, job_overrides, initial_job_idx):
+        for number, overrides in enumerate(job_overrides, initial_job_idx):
+            child = os.fork()
+            if child == 0:
+                super().launch([overrides], number)
+                os._exit(0)
+            os.waitpid(child, 0)
+        return [JobReturn(status=JobStatus.COMPLETED) for _ in job_overrides]
+
+ConfigStore.instance().store(
+    "forking", {"_target_": "hydra_plugins.forking.ForkingLauncher"}, group="hydra/launcher", provider="test"
+)
+"""
+
+
+def test_a_sweep_fails_if_a_point_did_in_whichever_process_it_ran(tmp_path):
+    (tmp_path / "hydra_plugins").mkdir()
+    (tmp_path / "hydra_plugins" / "forking.py").write_text(FORKING)
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    sweep = ("-m", "hydra/launcher=forking", "model=tiny", f"paths.runs={tmp_path}", "lambda=-1,-2")
+    done = run(*sweep, env=os.environ | {"PYTHONPATH": path})
+    assert done.returncode == 1
+    listed = done.stderr.split("2 point(s) of the sweep failed:\n")[1]
+    assert ["lambda: -1 " in line or "lambda: -2 " in line for line in listed.splitlines()] == [True, True]
+
+
+PROGRAM = """
+import logging
+import warnings
+from powerbert.cli import entry_point
+
+def task(cfg):
+    logging.getLogger("somewhere").warning("look out")
+    warnings.warn(f"deprecated: {cfg['lambda']}")
+    raise ZeroDivisionError("a bug with \\x1b[2J in it")
+
+entry_point(task, "train")
+"""
+
+
+@pytest.mark.parametrize(("arguments", "logs"), [(["lambda=1"], 1), (["-m", "lambda=1,2"], 2)])
+def test_every_run_and_point_has_a_log_file_with_warnings_and_tracebacks(arguments, logs, tmp_path):
+    command = [sys.executable, "-c", PROGRAM, *arguments, f"paths.runs={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    files = sorted(tmp_path.glob("logs/**/*.log"))
+    assert len(files) == logs
+    for file in files:
+        text = file.read_text()
+        assert "WARNING somewhere: look out" in text
+        assert "deprecated: " in text
+        assert r"ERROR powerbert.cli: error: a bug with \x1b[2J in it" in text
+        assert "Traceback (most recent call last)" in text
+        assert "\x1b" not in text
+        assert "in task" in text
+
+
 def test_a_sweep_that_cannot_be_meant_ends_in_one_message(tmp_path):
     done = run("+sweep=pareto", "method=dense", f"paths.runs={tmp_path}")
     assert done.returncode == 1

@@ -13,7 +13,7 @@ from powerbert.cli import CONFIG_FOLDER
 from powerbert.config import check, check_against_model, stage_settings
 from powerbert.errors import ConfigError
 
-GROUPS = sorted(path.name for path in CONFIG_FOLDER.iterdir() if path.is_dir())
+GROUPS = sorted(path.name for path in CONFIG_FOLDER.iterdir() if path.is_dir() and path.name != "hydra")
 PRIMARY = {"analysis": "analyse", "report": "report", "shape": "benchmark"}
 """The entry point of a group that is not train's."""
 
@@ -60,6 +60,8 @@ def test_the_groups_of_the_design_exist():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("paths.runs=s3://bucket/runs", "paths.runs: s3://bucket/runs is an address; give a folder"),
+        ("records=gs://bucket/records", "records: gs://bucket/records is an address; give a folder"),
         ("lambda=-0.001", "lambda: -0.001 is out of range"),
         ("lambda=much", "lambda: 'much' is not a finite number"),
         ("lambda=inf", "lambda: inf is not a finite number"),

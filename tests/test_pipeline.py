@@ -1,6 +1,7 @@
 """The three stages end to end on a tiny random model: reuse, resumption, repeatability, records."""
 
 import json
+import shutil
 import signal
 import time
 
@@ -180,6 +181,23 @@ def test_a_run_killed_within_a_stage_goes_on_to_the_same_record(finished, corpus
     process.wait()
     assert comparable(train(corpus, tmp_path)) == comparable(undisturbed)
     assert not list(tmp_path.glob("artifacts/*.partial"))
+
+
+def test_a_point_has_a_record_only_once_all_else_is_written(finished, corpus, tmp_path, monkeypatch):
+    """A sweep that skips what has a record would never see to the rest."""
+    runs = tmp_path / "runs"
+    shutil.copytree(finished[0], runs)
+    shutil.rmtree(runs / "records")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("powerbert.pipeline.write_model_card", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(corpus, runs)
+    assert not list(runs.glob("records/*.json"))
+    assert comparable(train(corpus, runs)) == comparable(finished[1])
 
 
 def test_two_processes_train_each_stage_once(finished, corpus, tmp_path):

@@ -17,6 +17,7 @@ COMMANDS = [
     for line in block.replace("\\\n", " ").splitlines()
     if re.match(r"(\w+=\S+ )*python -m powerbert\.", line)
 ]
+SCALED = [command for command in COMMANDS if "trainer.devices=" in command or "hydra/launcher=" in command]
 REDUCED = {
     "powerbert.train": [
         "model=tiny",
@@ -109,6 +110,14 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
         reduced = [*reduced, "max_loss=1.0", "hydra.sweeper.trials=2"]
     if "+experiment=rte_pareto" in arguments:
         reduced = [*reduced, "grid.lambda=[0.01]", "grid.encoders=[2]", "grid.pruned=[0.3]"]
+    arguments = [value.replace("ray.remote.num_cpus=2", "ray.remote.num_cpus=1") for value in arguments]
+    if "trainer.devices=2" in arguments:
+        reduced = [*reduced, "trainer.accelerator=cpu"]
+    if "hydra/launcher=submitit_slurm" in arguments:
+        arguments = [
+            *(value for value in arguments if "launcher" not in value),
+            "hydra/launcher=submitit_local",
+        ]
     if "method.encoders=4" in arguments:
         reduced = [*reduced, "method.encoders=2"]
     kept = [value for value in arguments if not value.startswith("model=")]
@@ -120,13 +129,27 @@ def test_the_readme_has_commands():
     assert {"powerbert.train", "powerbert.predict", "powerbert.analyse", "powerbert.report"} <= modules
 
 
+def run(command: str, folder: Path) -> None:
+    words, environment = placed(command, folder)
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+
+
 def test_the_commands_of_the_readme_run_in_their_order(folder):
     for command in COMMANDS:
-        words, environment = placed(command, folder)
-        done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
-        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+        if command not in SCALED:
+            run(command, folder)
     assert (folder / "labels.jsonl").read_text().count("\n") == 2
     assert (folder / "submission" / "RTE.tsv").is_file()
     assert {path.name for path in folder.iterdir()} <= {
         *("glue", "reviews", "bert", "texts.txt", "runs", "labels.jsonl", "submission")
     }, "nothing is written elsewhere"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", SCALED)
+def test_the_commands_for_several_devices_and_machines_run(folder, command):
+    for launcher in ("ray", "submitit"):
+        if f"hydra/launcher={launcher}" in command:
+            pytest.importorskip(f"hydra_plugins.hydra_{launcher}_launcher")
+    run(command, folder)

@@ -1,5 +1,6 @@
 """The artifact store: finished models on disk, addressed by a hash of exactly what influenced them."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -9,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
 
 from powerbert.errors import ModelError
 from powerbert.jsonio import content_hash, file_name, plain, sync, write_synced
@@ -21,9 +22,12 @@ from powerbert.measure.environment import git_commit, versions
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
 
+LEASE = 60.0
+"""Seconds without a sign of life after which the lock of another machine counts as left behind."""
+
 log = logging.getLogger(__name__)
 
-_WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin"})
+_NO_FLOCK = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,7 @@ class Workspace:
                 "size": file.stat().st_size,
                 "sha256": _sha256(file),
             }
-            for file in sorted(self.artifact_folder.rglob("*"))
-            if file.suffix in _WEIGHT_SUFFIXES
+            for file in sorted(self.artifact_folder.rglob("*.safetensors"))
         }
         if not weights:
             raise ModelError(
@@ -163,10 +166,13 @@ class Workspace:
 
 
 class ArtifactStore:
-    """A folder of artifacts, shared by any number of processes.
+    """A folder of artifacts, shared by any number of processes and by machines that mount it.
 
     Beside the folder of an artifact lie, while it is made, its workspace `<folder>.partial`, and the
-    lock file `<folder>.lock`.
+    lock file `<folder>.lock`, which stays. The lock is flock(2): the system releases it when its holder is
+    killed, and a server of NFS (mounted without `nolock`) when it no longer hears from the holder's machine.
+    Where the file system has no flock, the lock is a lease in `<folder>.lease`: its holder refreshes it, and
+    after `LEASE` seconds without that another process takes it.
     """
 
     def __init__(self, root: Path | str):
@@ -251,6 +257,7 @@ class ArtifactStore:
         path = self.folder(name, identity)
         self.root.mkdir(parents=True, exist_ok=True)
         with _locked(path):
+            os.scandir(self.root).close()  # a client of NFS asks anew what is in a folder when it is opened
             work = Workspace(path, plain(identity), self.get(name, identity))
             if work.artifact is None:
                 shutil.rmtree(work.artifact_folder, ignore_errors=True)
@@ -263,17 +270,28 @@ class ArtifactStore:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds the lock of an artifact's path, which the system releases even if the process is killed."""
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    """Holds the lock of an artifact's path, which ends with its holder."""
+    lock: BaseFileLock = FileLock(path.with_name(f"{path.name}.lock"), fallback_to_soft=False)
+    try:
+        _acquire(lock, path)
+    except OSError as error:
+        if error.errno not in _NO_FLOCK:
+            raise
+        lock = SoftFileLease(path.with_name(f"{path.name}.lease"), lease_duration=LEASE)
+        _acquire(lock, path)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: BaseFileLock, path: Path) -> None:
+    """Takes the lock, saying so if that means to wait."""
     try:
         lock.acquire(timeout=0)
     except Timeout:
         log.info("another process is making %s; waiting for it", path)
         lock.acquire(poll_interval=0.2)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -304,6 +322,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     for name, entry in manifest["weights"].items():
         if not isinstance(entry, dict) or not {"size", "sha256"} <= entry.keys():
             raise ModelError(f"{path}: the manifest is corrupt ('weights.{name}' is ill-typed); {remedy}")
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ModelError(f"{path}: the manifest is corrupt ('weights.{name}' lies elsewhere); {remedy}")
     return manifest
 
 

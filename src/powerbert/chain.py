@@ -8,7 +8,7 @@ from typing import Any
 
 from powerbert.artifacts import MANIFEST, Artifact
 from powerbert.errors import ModelError
-from powerbert.jsonio import plain
+from powerbert.jsonio import file_name, plain
 
 Chain = list[dict[str, Any]]
 """Trainings, the oldest first: `artifact`, `stage`, `method`, `knob` and `epochs` of each."""
@@ -29,8 +29,19 @@ def start_of(checkpoint: Path) -> Artifact | None:
 
 
 def chain_of(artifact: Artifact | None) -> Chain:
-    """The trainings behind an artifact, its own the last; none behind a pretrained model."""
-    return [] if artifact is None else list(artifact.manifest.get("chain", []))
+    """The trainings behind an artifact, its own the last; none behind a pretrained model.
+
+    Raises:
+        ModelError: if the manifest names an artifact by anything but the name of a folder.
+    """
+    if artifact is None:
+        return []
+    chain = list(artifact.manifest.get("chain", []))
+    for training in chain:
+        name = training["artifact"]
+        if not isinstance(name, str) or file_name(name, longest=len(name)) != name:
+            raise ModelError(f"{artifact.path / MANIFEST}: its chain names {name!r}, which is no artifact")
+    return chain
 
 
 def dense_ancestor(

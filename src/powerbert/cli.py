@@ -3,6 +3,8 @@
 import logging
 import re
 import sys
+import traceback
+import warnings
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +13,16 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from powerbert.errors import UserError, find_user_error
+from powerbert.errors import UserError, find_storage_error, find_user_error, printable
+from powerbert.interrupt import Interrupted, interruptible
+from powerbert.sweeps import failures as noted_failures
 
 log = logging.getLogger(__name__)
+warnings.filterwarnings(  # the files of these names are whole, but Hydra takes the plugins' for their schemas
+    "ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema"
+)
 
 _PACKAGED = Path(__file__).parent / "conf"
 CONFIG_FOLDER = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
@@ -27,8 +34,10 @@ _QUOTED = re.compile(r"""(["'])(\\.|(?!\1)[^\\])*\1""", re.DOTALL)
 def entry_point(task: Callable[[DictConfig], object], config_name: str) -> None:
     """Runs `task` on the configuration that the command line composes; exits non-zero when it failed.
 
-    A `UserError` is printed as one message without a traceback. In a multirun the other points still
-    run; those that failed are listed at the end.
+    A `UserError` is printed as one message without a traceback, and so is a disk that is full or read-only;
+    another error with it. The run's log file has all of them. In a multirun the other points still run; those
+    that failed are listed at the end, in whichever process they ran. SIGINT and SIGTERM end the process with
+    one message and exit status 130 and 143.
 
     Args:
         task: takes the composed configuration.
@@ -40,22 +49,34 @@ def entry_point(task: Callable[[DictConfig], object], config_name: str) -> None:
     def guarded(cfg: DictConfig) -> object:
         nonlocal sweeping
         sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+        logging.captureWarnings(True)  # into the log file too
         try:
-            return task(cfg)
+            with interruptible():  # no signal counts as a failed point
+                return task(cfg)
         except Exception as raised:
-            error = find_user_error(raised) or raised
+            place = OmegaConf.select(cfg, "paths.runs") or "the working directory"
+            error = find_user_error(raised) or find_storage_error(raised, place) or raised
             if not sweeping and not isinstance(error, UserError):
+                _report(error, *_log_files())
                 raise
-            _report(error)
+            _report(error, logging.StreamHandler(), *_log_files())
             failures.append(f"{' '.join(HydraConfig.get().overrides.task)}: {error}")
             return None
 
+    logging.raiseExceptions = False  # a log file on a full disk must not drown the message that says so
     try:
-        hydra.main(version_base="1.3", config_path=str(CONFIG_FOLDER), config_name=config_name)(guarded)()
+        with interruptible():
+            hydra.main(version_base="1.3", config_path=str(CONFIG_FOLDER), config_name=config_name)(guarded)()
+    except Interrupted as interrupted:
+        _report(interrupted, logging.StreamHandler(), *_log_files())
+        raise
     finally:
-        if failures and sweeping:
-            print(f"{len(failures)} point(s) of the sweep failed:", *failures, sep="\n  ", file=sys.stderr)
-    if failures:
+        elsewhere = [] if failures else noted_failures()
+        if elsewhere or (failures and sweeping):
+            lines = map(printable, failures or elsewhere)
+            number = len(failures or elsewhere)
+            print(f"{number} point(s) of the sweep failed:", *lines, sep="\n  ", file=sys.stderr)
+    if failures or elsewhere:
         sys.exit(1)
 
 
@@ -68,7 +89,7 @@ def one_message() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        _report(error)
+        _report(error, logging.StreamHandler(), *_log_files())
         sys.exit(1)
 
 
@@ -120,11 +141,17 @@ def _quote(text: str) -> str:
     return QuotedString(literal, Quote.double).with_quotes()
 
 
-def _report(error: Exception) -> None:
-    """Writes an error to standard error and, where there is one, to the run's log file."""
-    traceback = None if isinstance(error, UserError) else (type(error), error, error.__traceback__)
-    record = log.makeRecord(log.name, logging.ERROR, __file__, 0, "error: %s", (error,), traceback)
-    files = (handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler))
-    handlers: list[logging.Handler] = [logging.StreamHandler(), *files]
+def _log_files() -> list[logging.Handler]:
+    """The run's log file, where there is one."""
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]
+
+
+def _report(error: Exception | Interrupted, *handlers: logging.Handler) -> None:
+    """Writes an error to the handlers alone, with its traceback unless it is the user's."""
+    lines = [str(error) if isinstance(error, Interrupted) else f"error: {error}"]
+    if not isinstance(error, UserError | Interrupted):
+        lines += "".join(traceback.format_exception(error)).splitlines()
+    message = printable("\n".join(lines))
+    record = log.makeRecord(log.name, logging.ERROR, __file__, 0, "%s", (message,), None)
     for handler in handlers:
         handler.handle(record)

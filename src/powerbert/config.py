@@ -35,7 +35,18 @@ WITHOUT_INFLUENCE = frozenset(
 
 
 PLACES = frozenset(
-    {"by", "grid", "logger", "max_loss", "objectives", "paths", "records", "skip_recorded", "sweep_size"}
+    {
+        "by",
+        "checkpoint_minutes",
+        "grid",
+        "logger",
+        "max_loss",
+        "objectives",
+        "paths",
+        "records",
+        "skip_recorded",
+        "sweep_size",
+    }
 )
 """Top-level keys that say where results go and which others there are, not how this one came about."""
 
@@ -52,11 +63,13 @@ def check(cfg: DictConfig) -> None:
     Raises:
         ConfigError: naming the key and the value.
     """
+    _mounted(cfg)
     _number(cfg, "lambda", low=0.0)
     _number(cfg, "learning_rate", low=0.0, strict=True)
     _number(cfg, "retention_learning_rate", low=0.0, strict=True)
     _number(cfg, "weight_decay", low=0.0)
     _number(cfg, "warmup_ratio", low=0.0, high=1.0)
+    _number(cfg, "checkpoint_minutes", low=0.0)
     _whole(cfg, "seed", low=0)
     _whole(cfg, "batch_size", low=1)
     _whole(cfg, "trials", low=1)
@@ -201,6 +214,16 @@ def _whole(cfg: Any, key: str, low: int, *, prefix: str = "") -> None:
     value = cfg[key]
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise ConfigError(f"{prefix}{key}: {value!r} must be a whole number of at least {low}")
+
+
+def _mounted(cfg: DictConfig) -> None:
+    """Refuses addresses such as `s3://...`: what is written there could be neither locked nor renamed."""
+    for key in ("paths.runs", "paths.artifacts", "paths.cache", "paths.logs", "records"):
+        if "://" in str(OmegaConf.select(cfg, key)):
+            raise ConfigError(
+                f"{key}: {OmegaConf.select(cfg, key)} is an address; give a folder, which may lie on a file "
+                "system that several machines mount"
+            )
 
 
 def _choice(cfg: Any, key: str, choices: tuple[str, ...]) -> None:

@@ -1,6 +1,7 @@
 """Runs a method's stages in order, reuses finished artifacts, measures, and writes the record."""
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from powerbert.artifacts import Artifact, ArtifactStore
 from powerbert.chain import chain_of, dense_ancestor, start_of
 from powerbert.config import check_against_model, described, epochs, influence, plain, stage_settings
 from powerbert.data import Task, TextDataModule
-from powerbert.errors import ConfigError, UserError, find_user_error
+from powerbert.errors import ConfigError, DataError, UserError, find_user_error
 from powerbert.loggers import finish
 from powerbert.methods import Context, Method, StagePlan
 from powerbert.models import load_config, load_tokenizer, quiet_transformers
@@ -21,7 +22,8 @@ from powerbert.models.checkpoint import fingerprint
 from powerbert.records import find_record, write_record
 from powerbert.ship import save_modeling_code, write_model_card
 from powerbert.stages import Optimization
-from powerbert.stages.fit import fit
+from powerbert.stages.faults import explaining_memory
+from powerbert.stages.processes import fit_on_devices
 from powerbert.trade_off import build_record
 
 log = logging.getLogger(__name__)
@@ -97,6 +99,8 @@ class Run:
         record = self._measure(artifacts) if known is None else known
         final = artifacts[names[-1]]
         write_model_card(final.path, record, final.manifest)
+        if known is None:  # last, since a point with a record is taken for done
+            log.info("record: %s", write_record(Path(self.cfg.records), record))
         return record
 
     def _artifact(self, plan: StagePlan, artifacts: dict[str, Artifact]) -> Artifact:
@@ -129,7 +133,8 @@ class Run:
             data = self._data_module(optimization.pop("batch_size"))
             context = Context(self.task, data.max_length, data, Optimization(**optimization), self.cfg.seed)
             stage = plan.build(artifacts, context)
-            metrics = fit(stage, data, trainer, self._loggers(), slot.checkpoints)
+            interval = timedelta(minutes=self.cfg.checkpoint_minutes)
+            metrics = fit_on_devices(stage, data, trainer, self._loggers(), slot.checkpoints, interval)
             with quiet_transformers():
                 stage.model.save_pretrained(slot.artifact_folder)
             data.tokenizer.save_pretrained(slot.artifact_folder)
@@ -169,10 +174,9 @@ class Run:
         data = self._data_module(self.cfg.batch_size)
         folders = [self.store.root, self.checkpoint.parent]
         baseline = dense_ancestor(self.start, folders, self._inputs["dataset"]) or artifacts["finetune"]
-        record = build_record(self.cfg, self.method, artifacts, baseline, self.chain, data, self._identity())
-        path = write_record(Path(self.cfg.records), record)
-        log.info("record: %s", path)
-        return record
+        identity, chain = self._identity(), self.chain
+        with explaining_memory(lambda: "measure: out of memory; set a smaller measure.padded_batch_size"):
+            return build_record(self.cfg, self.method, artifacts, baseline, chain, data, identity)
 
     def _data_module(self, batch_size: int) -> TextDataModule:
         if batch_size not in self._data:
@@ -184,6 +188,8 @@ class Run:
                 seed=self.cfg.seed,
             )
             data.setup()
+            if self.source.fingerprint() != self._inputs["dataset"]["content"]:
+                raise DataError(f"dataset '{self.task.name}': its files changed meanwhile; start again")
             check_against_model(self.cfg, self.model_config, data.max_length)
             self._data[batch_size] = data
         return self._data[batch_size]

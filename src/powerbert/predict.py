@@ -18,7 +18,8 @@ def predict(cfg: DictConfig) -> None:
     import datasets  # heavy imports wait until Hydra has accepted the command line
 
     check(cfg)
-    datasets.disable_progress_bars()
+    if cfg.input is None or not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     if cfg.format == "glue":
         from powerbert.glue_submission import write_submission
 

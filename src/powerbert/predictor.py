@@ -27,6 +27,7 @@ from powerbert.models import (
     longest_input,
     pack_linear_layers,
 )
+from powerbert.progress import progress
 
 Texts = tuple[Any, ...]
 
@@ -98,7 +99,7 @@ class Predictor:
         collate = PaddingCollator(self.tokenizer, self.task)
         outputs = []
         with torch.inference_mode():
-            for batch in make_loader(encoded, collate, sampler, self.batch_size):
+            for batch in progress(make_loader(encoded, collate, sampler, self.batch_size), "Predicting"):
                 batch.pop("labels", None)
                 inputs = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
                 outputs.append(self._classify(**inputs).logits.float().cpu())

@@ -4,12 +4,13 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from powerbert.errors import DataError
 from powerbert.jsonio import file_name, plain, write_synced
+from powerbert.progress import progress
 
 RECORD_VERSION = 1
 
@@ -129,7 +130,7 @@ def read_records(folder: Path | str) -> list[dict[str, Any]]:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder of records")
-    return [read_record(path) for path in sorted(folder.rglob("*.json"))]
+    return [read_record(path) for path in progress(sorted(folder.rglob("*.json")), "Reading records")]
 
 
 def read_record(path: Path | str) -> dict[str, Any]:
@@ -174,6 +175,19 @@ def find_record_file(folder: Path | str, identity: str) -> Path | None:
         if read_record(path).get("identity") == identity:
             return path
     return None
+
+
+def recorded(folder: Path | str) -> Callable[[str], bool]:
+    """Answers whether runs have a record, from one look at the names of the files.
+
+    Args:
+        folder: searched with its sub-folders.
+
+    Returns:
+        A function of a run's identity.
+    """
+    tails = {path.stem.rpartition("-")[2] for path in Path(folder).rglob("*.json")}
+    return lambda identity: _tail(identity) in tails
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -15,11 +15,14 @@ def train(cfg: DictConfig) -> tuple[float, ...] | None:
     from powerbert.pipeline import run
     from powerbert.report.progress import progress_line
     from powerbert.report.table import print_summary
+    from powerbert.sweeps import noted_point
 
-    check(cfg)
-    check_objectives(cfg.get("objectives", ()))
     started = datetime.now(UTC)
-    record = run(cfg)
+    with noted_point(cfg) as done:
+        check(cfg)
+        check_objectives(cfg.get("objectives", ()))
+        record = run(cfg)
+        done(record)
     if record is None:
         return None
     if cfg.sweep_size is None:

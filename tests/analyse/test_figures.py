@@ -21,3 +21,10 @@ def test_shades_differ_and_are_visible_on_white():
         colours = shades(count)
         assert len(set(colours)) == count
         assert all(0.2126 * r + 0.7152 * g + 0.0722 * b < 0.8 for r, g, b, _ in colours)
+
+
+def test_a_dollar_in_a_name_is_a_character(tmp_path):
+    with new_figure(2, 2) as figure:
+        figure.add_subplot(title=r"costs $5 \frac{ $x")
+    save(figure, pd.DataFrame({"a": [1]}), tmp_path, "figure")
+    assert "costs $5" in (tmp_path / "figure.svg").read_text()

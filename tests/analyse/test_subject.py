@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import pytest
 import torch
 
@@ -81,3 +84,14 @@ def test_a_missing_folder_is_named(tmp_path):
     for attribute in ("model", "task"):
         with pytest.raises(ModelError, match=r"^artifact: there is no folder .*nowhere"):
             getattr(Subject(str(tmp_path / "nowhere")), attribute)
+
+
+def test_a_source_that_only_the_manifest_names_is_not_run(finetuned, tmp_path):
+    folder, ran = shutil.copytree(finetuned, tmp_path / "model"), tmp_path / "ran"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for target in ("pathlib.Path.touch", "powerbert.data.snippets.shutil.rmtree"):
+        manifest["config"]["dataset"]["source"] = {"_target_": target, "_args_": [str(ran)]}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(ConfigError, match=f"names '{target}' as its source.* give the dataset yourself"):
+            Subject(str(folder)).sample()
+    assert not ran.exists()

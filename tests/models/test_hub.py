@@ -43,14 +43,13 @@ def test_takes_the_newest_when_the_hub_answers(client):
     assert hub.hub_snapshot(BERT) == Path("/online") / BERT
 
 
-@pytest.mark.parametrize(
-    ("files", "pickled"),
-    [(["pytorch_model.bin"], True), (["model.safetensors", "pytorch_model.bin"], False)],
-)
-def test_takes_a_pickled_file_only_where_there_is_no_other(client, files, pickled):
-    client.files = files
+def test_takes_no_pickled_file(client):
+    client.files = ["model.safetensors", "pytorch_model.bin"]
     hub.hub_snapshot(BERT)
-    assert any(fnmatch("pytorch_model.bin", pattern) for pattern in client.patterns) == pickled
+    assert not any(fnmatch("pytorch_model.bin", pattern) for pattern in client.patterns)
+    client.files = ["config.json", "pytorch_model.bin"]
+    with pytest.raises(ModelError, match=rf"'{BERT}' has pickled weights .* then give model\.path="):
+        hub.hub_snapshot(BERT)
 
 
 def test_takes_what_an_earlier_run_left_when_it_does_not(client):

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import pytest
@@ -106,11 +107,24 @@ def test_every_backbone_goes_through_the_three_stages(backbone, tmp_path):
     torch.testing.assert_close(model(**batch).logits, host(**batch).logits, atol=1e-5, rtol=0)
 
 
-def test_weights_in_a_pickled_file(finetuned, tiny_bert):
-    torch.save(load_file(finetuned / "model.safetensors"), finetuned / "pytorch_model.bin")
+def test_pickled_weights_are_refused_with_a_command_that_converts_them(finetuned, tiny_bert, monkeypatch):
+    weights = load_file(finetuned / "model.safetensors")
+    first = dict(list(weights.items())[:5])
+    torch.save(first, finetuned / "pytorch_model-00001-of-00002.bin")
+    torch.save(
+        {key: weights[key] for key in weights.keys() - first}, finetuned / "pytorch_model-00002-of-00002.bin"
+    )
     (finetuned / "model.safetensors").unlink()
+    for load in (load_host_model, load_power_model, load_model):
+        with pytest.raises(
+            ModelError, match=r"has pickled weights and no safetensors: .* run code"
+        ) as raised:
+            load(finetuned)
+    (program,) = re.findall('python -c "(.*)"', str(raised.value))
+    monkeypatch.chdir(finetuned)
+    exec(program)
     batch = padded(ragged_inputs())
-    assert torch.equal(load_host_model(finetuned)(**batch).logits, tiny_bert(**batch).logits)
+    assert torch.equal(load_model(finetuned)(**batch).logits, tiny_bert(**batch).logits)
 
 
 class Code:
@@ -122,8 +136,9 @@ class Code:
 
 def test_code_in_a_pickled_file_is_not_run(finetuned):
     torch.save({"bert": Code()}, finetuned / "pytorch_model.bin")
+    load_host_model(finetuned)
     (finetuned / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match="weights cannot be loaded"):
+    with pytest.raises(ModelError, match="pickled"):
         load_host_model(finetuned)
 
 

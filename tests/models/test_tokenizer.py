@@ -1,4 +1,6 @@
+import json
 import shutil
+from contextlib import suppress
 
 import pytest
 from transformers import AlbertTokenizer, BertTokenizer
@@ -52,3 +54,19 @@ def test_a_tokenizer_that_cannot_be_read(tiny_checkpoint, tmp_path):
     (folder / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match=f"^model folder {folder}: the tokenizer cannot be read"):
         load_tokenizer(folder)
+
+
+def test_code_that_a_checkpoint_names_is_not_run(tiny_checkpoint, tmp_path):
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "bert")
+    ran = tmp_path / "ran"
+    (folder / "code.py").write_text(f"open({str(ran)!r}, 'w')\nclass Tokenizer: pass\n")
+    for name in ("tokenizer_config.json", "config.json"):
+        fields = json.loads((folder / name).read_text())
+        fields |= {
+            "tokenizer_class": "Tokenizer",
+            "auto_map": {"AutoTokenizer": ["code.Tokenizer", "code.Tokenizer"]},
+        }
+        (folder / name).write_text(json.dumps(fields))
+    with suppress(ModelError):
+        load_tokenizer(folder)
+    assert not ran.exists()

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import LightningDataModule, seed_everything
 from torch.utils.data import DataLoader
 
+from powerbert.errors import ModelError
 from powerbert.models import load_host_model, load_power_model
 from powerbert.stages import FineTune, Optimization, Retrain, Search
 from powerbert.stages.fit import fit
@@ -154,3 +155,50 @@ def test_a_step_draws_the_same_whatever_came_before(finetuned):
         losses.append(stage.loss(batch(0)).item())
     stage.on_train_batch_start({}, 4)
     assert losses[0] == losses[1] != stage.loss(batch(0)).item()
+
+
+class Code:
+    """What runs when its pickle is read without care."""
+
+    def __reduce__(self):
+        return pytest.fail, ("ran",)
+
+
+def test_a_checkpoint_goes_on_but_code_in_it_is_not_run(finetuned, tmp_path):
+    def train(epochs: int) -> FineTune:
+        stage = FineTune(load_host_model(finetuned), TASK, Optimization(1e-3))
+        fit(stage, Data(), {**SETTINGS, "max_epochs": epochs}, [], tmp_path / "checkpoints")
+        return stage
+
+    train(1)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    assert train(2).trainer.current_epoch == 2
+    torch.save(torch.load(last, weights_only=True) | {"code": Code()}, last)
+    with pytest.raises(ModelError, match=r"the checkpoint cannot be read \(UnpicklingError\)"):
+        train(3)
+
+
+@pytest.mark.parametrize("inputs", [8, 7, 2, 1])
+def test_the_shares_of_a_batch_give_its_gradient(finetuned, inputs):
+    """DDP averages over the processes; the regulariser must not grow with their number."""
+
+    def gradients(rank: int, processes: int) -> torch.Tensor:
+        stage = searching(finetuned, lambda_=0.5).eval()
+        stage.trainer = SimpleNamespace(global_rank=rank, world_size=processes)
+        stage.log = lambda *_, **__: None
+        stage.training_step(batch(0, inputs), 0).backward()
+        return torch.cat([parameter.grad.flatten() for parameter in stage.model.parameters()])
+
+    together = torch.stack([gradients(rank, 3) for rank in range(3)]).mean(0)
+    assert torch.allclose(together, gradients(0, 1), atol=1e-6)
+
+
+def test_every_input_is_evaluated_once(finetuned):
+    stage = FineTune(load_host_model(finetuned), TASK, Optimization(1e-3)).eval()
+    seen = []
+    stage.metrics.update = lambda _, labels: seen.append(len(labels))
+    for inputs in (8, 7, 1):
+        for rank in range(3):
+            stage.trainer = SimpleNamespace(global_rank=rank, world_size=3)
+            stage.validation_step(batch(0, inputs), 0)
+    assert seen == [3, 3, 2, 3, 2, 2, 1]

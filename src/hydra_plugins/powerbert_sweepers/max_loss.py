@@ -70,7 +70,12 @@ class MaxLossSweeper(BasicSweeper):
 
     Args:
         settings: the fields of `MaxLossSweeperConf`.
+
+    Attributes:
+        is_search: says that the points are not known from the start.
     """
+
+    is_search = True
 
     def __init__(self, **settings: Any):
         super().__init__(max_batch_size=1)

@@ -20,6 +20,7 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6B6B6B"
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "font.size": 10,
+    "text.parse_math": False,  # a "$" in a name is a character
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "axes.edgecolor": GREY,

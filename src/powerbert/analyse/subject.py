@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 from hydra.utils import instantiate
-from rich.console import Console
-from rich.progress import track
+from omegaconf import OmegaConf
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from powerbert.artifacts import MANIFEST, Artifact
+from powerbert.cli import CONFIG_FOLDER
 from powerbert.data import (
     LengthSortedSampler,
     PaddingCollator,
@@ -24,6 +24,7 @@ from powerbert.data import (
 )
 from powerbert.errors import ConfigError, DataError, ModelError
 from powerbert.predictor import Predictor
+from powerbert.progress import progress
 
 
 class Subject:
@@ -139,8 +140,7 @@ class Subject:
         sampler = LengthSortedSampler(row_lengths(self.encoded))
         collate = PaddingCollator(self.predictor.tokenizer, self.task)
         loader = make_loader(self.encoded, collate, sampler, self.batch_size)
-        console = Console(stderr=True)
-        for batch in track(loader, description, console=console, disable=not console.is_terminal):
+        for batch in progress(loader, description):
             batch.pop("labels", None)
             yield {key: value.flatten(0, -2).to(self.model.device) for key, value in batch.items()}
 
@@ -158,13 +158,25 @@ class Subject:
         manifest = Artifact.load(self.folder).manifest
         return f"{manifest['config']['model']['name']} ({manifest['identity']['stage']})"
 
+    def _check_source(self) -> None:
+        """A manifest may come from anywhere, and instantiating what it names would run it."""
+        target = self.settings["source"].get("_target_")
+        yamls = (CONFIG_FOLDER / "dataset").glob("*.yaml")
+        if target not in {OmegaConf.load(yaml).source._target_ for yaml in yamls}:
+            raise ConfigError(
+                f"dataset: {self.folder / MANIFEST} names {target!r} as its source, which no yaml of "
+                "conf/dataset does; if you trust it, give the dataset yourself, dataset=<name>"
+            )
+
     @property
     def _split(self) -> str:
         return self.split or self.task.evaluation_split
 
     @cached_property
     def _rows(self) -> Dataset:
-        source = instantiate(self.settings["source"])
+        if self.dataset is None:
+            self._check_source()
+        source = instantiate(self.settings["source"], _recursive_=False)
         source.available()
         splits = source.load()
         if self._split not in splits:

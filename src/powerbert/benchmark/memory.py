@@ -20,6 +20,7 @@ from powerbert.benchmark.runtimes import RUNTIMES, Place, Torch
 from powerbert.benchmark.settings import Settings
 from powerbert.errors import ConfigError
 from powerbert.measure.latency import Batch
+from powerbert.progress import progress
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
@@ -53,7 +54,7 @@ def measure_memory(
     rows: list[Memory] = []
     skipped = []
     base = None
-    for contestant, retention in _entrants(settings.runtimes, retentions):
+    for contestant, retention in progress(list(_entrants(settings.runtimes, retentions)), "Peak memory"):
         place = contestant.place(retention, batch, settings.device, Path())
         try:
             forward, total = peak_memory(make_pair, contestant, retention, batch, place)

@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 
 from powerbert.measure.clock import interquartile_range, milliseconds
+from powerbert.progress import progress
 
 Key = TypeVar("Key", bound=Hashable)
 Batch = TypeVar("Batch")
@@ -91,7 +92,7 @@ def time_interleaved(
     """
     passes: dict[Key, list[float]] = {key: [] for key in calls}
     started = time.perf_counter()
-    for number in range(-schedule.warmup, schedule.runs):
+    for number in progress(range(-schedule.warmup, schedule.runs), "Timing"):
         if number == 0:
             started = time.perf_counter()
         if number >= LEAST_RUNS and time.perf_counter() - started > schedule.seconds:

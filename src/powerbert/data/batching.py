@@ -22,33 +22,22 @@ class LengthGroupedSampler(Sampler[int]):
     The rows are shuffled, cut into pools of 50 batches, sorted by length within each pool and cut into
     batches, which are shuffled; the one batch that may be smaller comes last. The order depends on nothing
     but the lengths, `batch_size`, `seed` and the epoch. So an interrupted run goes on as if it had not been,
-    and any number of processes makes the same batches together.
+    and every process of a training has the same batches, of which it takes its share.
     """
 
-    def __init__(
-        self,
-        lengths: Sequence[int] | np.ndarray,
-        batch_size: int,
-        seed: int,
-        *,
-        rank: int = 0,
-        world_size: int = 1,
-    ):
+    def __init__(self, lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int):
         """Takes the rows.
 
         Args:
             lengths: of each row.
-            batch_size: rows of a batch over all processes; each process batches `batch_size // world_size`.
+            batch_size: rows of a batch over all processes.
             seed: of the order.
-            rank: of this process.
-            world_size: number of processes.
         """
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
         self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
         self.epoch = 0
+        self._first = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the epoch's order. Lightning calls it before each epoch.
@@ -58,19 +47,28 @@ class LengthGroupedSampler(Sampler[int]):
         """
         self.epoch = epoch
 
+    def skip(self, rows: int) -> None:
+        """Leaves out the first rows of the next pass, and of no other.
+
+        Args:
+            rows: how many.
+        """
+        self._first = rows
+
     def __iter__(self) -> Iterator[int]:
-        """The rows of this process."""
+        """All rows, or what is left of them after `skip`."""
+        first, self._first = self._first, 0
         random = np.random.default_rng([self.seed, self.epoch])
         rows = random.permutation(len(self.lengths))
         pools = _chunks(rows, POOL * self.batch_size)
         batches = _chunks(np.concatenate([self._sorted(pool) for pool in pools]), self.batch_size)
         last = batches.pop() if len(batches[-1]) < self.batch_size else rows[:0]
         order = np.concatenate([*(batches[index] for index in random.permutation(len(batches))), last])
-        return iter(_share(order, self.rank, self.world_size).tolist())
+        return iter(order[first:].tolist())
 
     def __len__(self) -> int:
-        """Number of rows of this process."""
-        return -(-len(self.lengths) // self.world_size)
+        """Number of rows."""
+        return len(self.lengths)
 
     def _sorted(self, rows: np.ndarray) -> np.ndarray:
         return rows[np.argsort(-self.lengths[rows], kind="stable")]
@@ -79,23 +77,20 @@ class LengthGroupedSampler(Sampler[int]):
 class LengthSortedSampler(Sampler[int]):
     """All rows, the longest first: for evaluation, where the order does not matter."""
 
-    def __init__(self, lengths: Sequence[int] | np.ndarray, *, rank: int = 0, world_size: int = 1):
+    def __init__(self, lengths: Sequence[int] | np.ndarray):
         """Takes the rows.
 
         Args:
             lengths: of each row.
-            rank: of this process.
-            world_size: number of processes.
         """
-        order = np.argsort(-np.asarray(lengths), kind="stable")
-        self.rows: list[int] = _share(order, rank, world_size).tolist()
+        self.rows: list[int] = np.argsort(-np.asarray(lengths), kind="stable").tolist()
 
     def __iter__(self) -> Iterator[int]:
-        """The rows of this process."""
+        """All rows."""
         return iter(self.rows)
 
     def __len__(self) -> int:
-        """Number of rows of this process."""
+        """Number of rows."""
         return len(self.rows)
 
 
@@ -140,6 +135,32 @@ class PaddingCollator:
         return batch
 
 
+class ResumableLoader(DataLoader):
+    """A DataLoader over a `LengthGroupedSampler` whose passes may begin within the epoch.
+
+    Nothing is drawn before the first batch is asked for: Lightning makes its iterator before it tells the
+    sampler the epoch.
+    """
+
+    _skipped = 0
+
+    def skip(self, batches: int) -> None:
+        """Leaves out the first batches of the next pass, and of no other.
+
+        Args:
+            batches: how many.
+        """
+        self._skipped = batches
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
+        """The batches of an epoch, or what is left of it."""
+        assert isinstance(self.sampler, LengthGroupedSampler)
+        assert self.batch_size is not None
+        first, self._skipped = self._skipped, 0
+        self.sampler.skip(first * self.batch_size)
+        yield from super().__iter__()
+
+
 def make_loader(
     rows: Dataset, collate: PaddingCollator, sampler: Sampler[int], batch_size: int, num_workers: int = 0
 ) -> DataLoader:
@@ -149,13 +170,14 @@ def make_loader(
         rows: of `tokenize`.
         collate: pads them.
         sampler: gives the order; `list(loader.sampler)` says which row each output belongs to.
-        batch_size: rows of a batch of this process.
+        batch_size: rows of a batch.
         num_workers: processes that pad; they live as long as the loader.
 
     Returns:
-        The loader.
+        The loader; resumable if the sampler is a `LengthGroupedSampler`.
     """
-    return DataLoader(
+    kind = ResumableLoader if isinstance(sampler, LengthGroupedSampler) else DataLoader
+    return kind(
         rows,  # type: ignore[arg-type]
         batch_size=batch_size,
         sampler=sampler,
@@ -168,13 +190,3 @@ def make_loader(
 
 def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
     return [rows[start : start + size] for start in range(0, max(len(rows), 1), size)]
-
-
-def _share(order: np.ndarray, rank: int, world_size: int) -> np.ndarray:
-    """Every `world_size`-th row, so that each process has rows of each batch, and of like length.
-
-    As with torch's DistributedSampler, the first rows are repeated at the end so that all processes have
-    equally many.
-    """
-    missing = -len(order) % world_size
-    return np.resize(order, len(order) + missing)[rank::world_size]  # repeats in a circle

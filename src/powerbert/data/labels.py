@@ -6,6 +6,8 @@ from typing import Any
 
 from datasets import Value
 
+from powerbert.errors import shorten
+
 
 class LabelParser:
     """Turns a label of a file into what a loss takes.
@@ -50,7 +52,9 @@ class LabelParser:
         if isinstance(value, bool) and text not in self._indices:
             text = str(int(value))
         if value is None or text not in self._indices:
-            shown = "is missing" if value is None or not text else f"'{text}' is not among the classes"
+            shown = (
+                "is missing" if value is None or not text else f"'{shorten(text)}' is not among the classes"
+            )
             raise ValueError(f"{shown} ({', '.join(self.names or ())})")
         return self._indices[text]
 
@@ -61,6 +65,8 @@ class LabelParser:
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
-            shown = "is missing" if value is None or value == "" else f"'{value}' is not a finite number"
+            shown = (
+                "is missing" if value is None or value == "" else f"'{shorten(value)}' is not a finite number"
+            )
             raise ValueError(f"{shown}; a regression needs one in every row")
         return number

@@ -13,7 +13,7 @@ from powerbert.data.length import choose_max_length
 from powerbert.data.source import Source
 from powerbert.data.task import Task
 from powerbert.data.tokenize import count_word_pieces, row_lengths, tokenize
-from powerbert.errors import ConfigError, DataError
+from powerbert.errors import DataError
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class TextDataModule(LightningDataModule):
             batch_size: inputs of a training batch, over all processes.
             seed: of the order of the training batches.
             num_workers: of each DataLoader.
-            eval_batch_size: inputs of an evaluation batch; `batch_size` by default.
+            eval_batch_size: inputs of an evaluation batch, over all processes; `batch_size` by default.
         """
         super().__init__()
         self.source = source
@@ -103,15 +103,10 @@ class TextDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches of like length; the order depends on seed and epoch."""
-        rank, world_size = self._process()
-        if self.batch_size % world_size:
-            raise ConfigError(
-                f"batch_size: {self.batch_size} cannot be shared equally by {world_size} processes"
-            )
         rows = self.dataset["train"]
         lengths = np.minimum(row_lengths(rows), self.max_length)
-        sampler = LengthGroupedSampler(lengths, self.batch_size, self.seed, rank=rank, world_size=world_size)
-        return make_loader(rows, self.collate, sampler, self.batch_size // world_size, self.num_workers)
+        sampler = LengthGroupedSampler(lengths, self.batch_size, self.seed)
+        return make_loader(rows, self.collate, sampler, self.batch_size, self.num_workers)
 
     def val_dataloader(self) -> DataLoader:
         """The dev split, the longest inputs first."""
@@ -122,13 +117,9 @@ class TextDataModule(LightningDataModule):
         return self._evaluation_loader(self.task.evaluation_split)
 
     def _evaluation_loader(self, split: str) -> DataLoader:
-        rank, world_size = self._process()
         rows = self.dataset[split]
-        sampler = LengthSortedSampler(row_lengths(rows), rank=rank, world_size=world_size)
+        sampler = LengthSortedSampler(row_lengths(rows))
         return make_loader(rows, self.collate, sampler, self.eval_batch_size, self.num_workers)
-
-    def _process(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _resolve_max_length(self) -> int:
         if self.task.max_length != "auto":

@@ -11,7 +11,7 @@ from datasets import Dataset, DatasetDict, Features, List, Value
 
 from powerbert.data.hub import HubDataset
 from powerbert.data.table import cached_dataset
-from powerbert.errors import ConfigError, DataError
+from powerbert.errors import ConfigError, DataError, shorten
 from powerbert.jsonio import content_hash
 
 FEATURES = Features({"article": Value("string"), "choices": List(Value("string")), "label": Value("int64")})
@@ -121,8 +121,10 @@ class RaceSource:
                 raise DataError(
                     f"{path}: has no {error}; it needs article, questions, options, answers"
                 ) from None
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise DataError(f"{path}: is not an article of RACE ({error})") from None
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read ({error.strerror})") from None
             for number, (question, options, answer) in enumerate(questions, start=1):
                 yield self._row(f"{path}, question {number}", article, question, options, answer)
 
@@ -137,10 +139,15 @@ class RaceSource:
             or not isinstance(options, list)
             or len(options) != len(self.letters)
         ):
-            raise DataError(f"{where}: needs a question and {len(self.letters)} options, found {options!r}")
+            found = shorten(repr(options))
+            raise DataError(f"{where}: needs a question and {len(self.letters)} options, found {found}")
         if answer not in self.letters:
-            raise DataError(f"{where}: answer '{answer}' is not one of {', '.join(self.letters)}")
+            raise DataError(f"{where}: answer '{shorten(answer)}' is not one of {', '.join(self.letters)}")
         choices = [complete(question, str(option)) for option in options]
+        try:
+            "".join([article, *choices]).encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{where}: holds half of a surrogate pair, which is no character") from None
         return {"article": article, "choices": choices, "label": self.letters.index(answer)}
 
 

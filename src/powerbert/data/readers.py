@@ -9,26 +9,37 @@
 
 Text files are UTF-8, with or without a byte order mark, with LF or CRLF, and may be compressed (`.gz`). Blank
 lines at the end of a TSV or CSV file are skipped; in a file with a single column they are empty texts.
+
+Whatever a file holds, one gets rows or a `DataError`, in memory for `LONGEST_ROW` at most: also of a small
+compressed file that grows without end.
 """
 
 import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from powerbert.errors import DataError
+from powerbert.errors import DataError, shorten
 
 TEXT_SUFFIXES = (".tsv", ".txt", ".csv", ".jsonl", ".json")
 SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".parquet")
-LONGEST_CSV_FIELD = 1 << 24
-"""Characters of one CSV field; an opening quote that is never closed is noticed by then."""
+LONGEST_ROW = 1 << 24
+"""Bytes of a line, and characters of a row of several lines: such as after a quote that nobody closes."""
+
+MOST_NAMES = 20
+"""Of columns in a message."""
+
+UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, OverflowError, TypeError)
+"""What pyarrow raises for a damaged file, such as a name of a column that is not UTF-8."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -155,7 +166,7 @@ def column_names(path: Path, *, header: Sequence[str] | None = None) -> list[str
         DataError: as for `read_rows`.
     """
     if file_format(path) == "parquet":
-        return list(_open_parquet(path).schema_arrow.names)
+        return _open_parquet(path)[1]
     for row in read_rows(path, (), header=header):
         if isinstance(row, MalformedRowError):
             raise row
@@ -207,14 +218,19 @@ def _open_rows(
 def _lines(path: Path) -> Iterator[str]:
     """Decoded lines with their line ends; only a line feed ends a line, unlike `str.splitlines`."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(cast(BinaryIO, file), start=1):
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as opened:
+            file = cast(BinaryIO, opened)
+            for number, line in enumerate(iter(partial(file.readline, LONGEST_ROW + 1), b""), start=1):
+                if len(line) > LONGEST_ROW:
+                    raise DataError(f"{path}, line {number}: is longer than {LONGEST_ROW >> 20} MiB")
                 try:
                     yield (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).decode("utf-8")
                 except UnicodeDecodeError as error:
                     raise _UndecodableLineError(number, error.object[error.start]) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: is not a whole gzip file ({error})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _split_tsv(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
@@ -224,13 +240,22 @@ def _split_tsv(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _split_csv(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(LONGEST_CSV_FIELD)
-    reader = csv.reader(lines, strict=True)
-    start = 1
+    csv.field_size_limit(LONGEST_ROW)
+    start, size = 1, 0
+
+    def measured() -> Iterator[str]:
+        nonlocal size
+        for line in lines:
+            size += len(line)
+            if size > LONGEST_ROW:
+                raise csv.Error(f"it is longer than {LONGEST_ROW >> 20} MiB")
+            yield line
+
+    reader = csv.reader(measured(), strict=True)
     try:
         for fields in reader:
             yield start, fields
-            start = reader.line_num + 1
+            start, size = reader.line_num + 1, 0
     except csv.Error as error:
         raise DataError(f"{path}, the row that begins at line {start}: is not CSV ({error})") from None
 
@@ -242,9 +267,6 @@ def _delimited_rows(
     records = _split_tsv(lines) if kind == "tsv" else _split_csv(path, lines)
     if header is None:
         _, header = next(records, (0, []))
-        repeated = {name for name in header if header.count(name) > 1}.intersection(columns)
-        if repeated:
-            raise DataError(f"{path}: its header names the column '{repeated.pop()}' twice")
     _require(path, columns, header)
     number = 0
     blank: list[int] = []
@@ -281,13 +303,13 @@ def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         row = Row(path, number, line, values)
         for column in columns:
             if column not in values:
-                raise row.error(f"has no column '{column}'; it has {', '.join(values) or 'none'}")
+                raise row.error(f"has no column '{column}'; it has {_listed(values)}")
         yield row
 
 
 def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    file = _open_parquet(path)
-    _require(path, columns, file.schema_arrow.names)
+    file, names = _open_parquet(path)
+    _require(path, columns, names)
     number = 0
     try:
         for batch in file.iter_batches(batch_size=1024, columns=list(columns)):
@@ -297,22 +319,34 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                     values = {name: batch.column(name)[index].as_py() for name in columns}
                 except UnicodeDecodeError as error:
                     raise _error_at(path, number, None, f"is not UTF-8 ({error})") from None
+                except (ValueError, OverflowError) as error:  # such as a time beyond the year 9999
+                    raise _error_at(path, number, None, f"holds what Python cannot ({error})") from None
                 yield Row(path, number, None, values)
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read beyond row {number} ({error})") from None
 
 
-def _open_parquet(path: Path) -> pq.ParquetFile:
+def _open_parquet(path: Path) -> tuple[pq.ParquetFile, list[str]]:
+    """The file and the names of its columns."""
     try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        file = pq.ParquetFile(path)
+        return file, list(file.schema_arrow.names)
+    except UNREADABLE as error:
         raise DataError(f"{path}: is not a Parquet file ({error})") from None
 
 
 def _require(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
     for column in columns:
         if column not in found:
-            raise DataError(f"{path}: has no column '{column}'; its columns are {', '.join(found) or 'none'}")
+            raise DataError(f"{path}: has no column '{column}'; its columns are {_listed(found)}")
+        if found.count(column) > 1:
+            raise DataError(f"{path}: its header names the column '{column}' twice")
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names for a message, which the file of a stranger cannot make as long as it likes."""
+    shown = [shorten(name) for name in islice(names, MOST_NAMES + 1)]
+    return ", ".join([*shown[:MOST_NAMES], *(["..."] if len(shown) > MOST_NAMES else [])]) or "none"
 
 
 def _kind(value: Any) -> str:
@@ -320,7 +354,7 @@ def _kind(value: Any) -> str:
 
 
 def _malformed(path: Path, number: int, line: int, fields: int, header: Sequence[str]) -> MalformedRowError:
-    problem = f"has {fields} fields instead of {len(header)} ({', '.join(header)})"
+    problem = f"has {fields} fields instead of {len(header)} ({_listed(header)})"
     return MalformedRowError(str(_error_at(path, number, line, problem)))
 
 

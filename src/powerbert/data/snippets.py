@@ -20,7 +20,7 @@ from filelock import FileLock
 from powerbert.data.readers import MalformedRowError, read_rows
 from powerbert.data.splits import bucket
 from powerbert.data.table import cached_dataset, file_digest
-from powerbert.errors import ConfigError, DataError
+from powerbert.errors import ConfigError, DataError, shorten
 
 PACKAGE = "vaderSentiment==3.3.2"
 SDIST = "vaderSentiment-3.3.2.tar.gz"
@@ -108,7 +108,10 @@ def _rows(path: Path, buckets: range) -> Iterator[dict[str, Any]]:
     for row in read_rows(path, header, header=header):
         if isinstance(row, MalformedRowError):
             raise row
-        rating = float(row.values["rating"])
+        try:
+            rating = float(row.values["rating"])
+        except ValueError:
+            raise row.error(f"the rating '{shorten(row.values['rating'])}' is no number") from None
         if rating != 0 and bucket(row.values["id"]) in buckets:
             yield {"text": row.values["text"], "label": int(rating > 0)}
 

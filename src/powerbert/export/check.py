@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from powerbert.data import LengthSortedSampler, PaddingCollator, Task, make_loader, row_lengths
 from powerbert.export.graph import SHORTEST
 from powerbert.measure.evaluation import evaluation_mode
+from powerbert.progress import progress
 from powerbert.stages.metrics import build_metrics
 
 TOLERANCE = 1e-4
@@ -114,7 +115,8 @@ def row_logits(model: Any, rows: Dataset, collate: PaddingCollator, batch_size: 
         Logits in the order of the rows, [rows, outputs], in float32.
     """
     sampler = LengthSortedSampler(row_lengths(rows))
-    by_length = batch_logits(model, _unlabelled(make_loader(rows, collate, sampler, batch_size)))
+    loader = progress(make_loader(rows, collate, sampler, batch_size), "Predicting")
+    by_length = batch_logits(model, _unlabelled(loader))
     logits = torch.empty_like(by_length)
     logits[list(sampler)] = by_length
     return logits

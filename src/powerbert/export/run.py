@@ -13,6 +13,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 from rich.console import Console
+from rich.text import Text
 
 from powerbert.analyse.subject import Subject
 from powerbert.errors import ConfigError, ModelError
@@ -60,7 +61,7 @@ def run(cfg: DictConfig) -> list[Record]:
     console = Console()
     console.print(records_table(records))
     path = output / records[-1]["file"]
-    console.print(f"{output} is complete in itself. To use {path.name}:\n", highlight=False, soft_wrap=True)
+    console.print(Text(f"{output} is complete in itself. To use {path.name}:\n"), soft_wrap=True)
     print(format.usage.format(path=str(path), folder=str(output)))
     return records
 

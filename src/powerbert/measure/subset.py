@@ -8,6 +8,7 @@ from torch import nn
 
 from powerbert.data import LengthSortedSampler, TextDataModule, make_loader, row_lengths
 from powerbert.measure.evaluation import evaluation_mode
+from powerbert.progress import progress
 from powerbert.stages.metrics import build_metrics
 
 
@@ -44,7 +45,7 @@ def _metric(model: Any, rows: Any, data: TextDataModule) -> float:
     metrics = build_metrics(task.metric, task.num_labels)
     loader = make_loader(rows, data.collate, LengthSortedSampler(row_lengths(rows)), data.eval_batch_size)
     with evaluation_mode(model):
-        for batch in loader:
+        for batch in progress(loader, "Evaluating long inputs"):
             labels = batch.pop("labels")
             inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
             logits = model(**inputs).logits.float().cpu()

@@ -13,6 +13,7 @@ from powerbert.errors import ConfigError
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
 from powerbert.methods.settings import check_number
 from powerbert.models import load_model, prune_heads
+from powerbert.progress import progress
 from powerbert.stages import Retrain, Stage
 
 
@@ -72,8 +73,11 @@ class HeadPrune(Method):
 
     def _batches(self, context: Context, device: Any) -> Iterator[dict[str, Tensor]]:
         data = context.data
-        count = None if self.inputs is None else -(-self.inputs // data.batch_size)
-        for batch in islice(data.train_dataloader(), count):
+        loader = data.train_dataloader()
+        count = len(loader)
+        if self.inputs is not None:
+            count = min(count, -(-self.inputs // data.batch_size))
+        for batch in progress(islice(loader, count), "Importance of heads", total=count):
             yield {name: tensor.to(device) for name, tensor in batch.items()}
 
 

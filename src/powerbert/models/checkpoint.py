@@ -11,7 +11,8 @@ from pathlib import Path
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from powerbert.errors import ConfigError, ModelError
-from powerbert.models.hub import CHECKPOINT_FILES, PICKLED_WEIGHTS, hub_snapshot
+from powerbert.models.hub import CHECKPOINT_FILES, hub_snapshot
+from powerbert.models.pickled import PICKLED_WEIGHTS
 from powerbert.models.tiny import tiny
 
 __all__ = ["fingerprint", "local_or_hub", "packaged_minilm", "resolve", "tiny"]
@@ -76,7 +77,7 @@ def fingerprint(folder: str | os.PathLike[str]) -> str:
         SHA-256 in hexadecimal.
     """
     digest = hashlib.sha256()
-    patterns = (*CHECKPOINT_FILES, *PICKLED_WEIGHTS)
+    patterns = (*CHECKPOINT_FILES, *PICKLED_WEIGHTS)  # these are not read, but are part of existing addresses
     files = {path for pattern in patterns for path in Path(folder).glob(pattern) if path.is_file()}
     for path in sorted(files):
         with path.open("rb") as file:

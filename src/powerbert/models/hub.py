@@ -9,6 +9,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from powerbert.errors import ModelError
 from powerbert.hub import PATIENCE, first_line, within
+from powerbert.models.pickled import HOW_TO_CONVERT, only_pickled
 
 CHECKPOINT_FILES = (
     "config.json",
@@ -24,9 +25,6 @@ CHECKPOINT_FILES = (
 )
 """What a run needs of a checkpoint; the hub's repositories hold the same weights in other formats too."""
 
-PICKLED_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
-"""The weights of repositories that have no ``safetensors``."""
-
 
 def hub_snapshot(repository: str) -> Path:
     """Folder of a hub checkpoint: the newest if the hub answers, else the one that an earlier run left.
@@ -35,7 +33,8 @@ def hub_snapshot(repository: str) -> Path:
         repository: Such as ``google-bert/bert-base-uncased``.
 
     Raises:
-        ModelError: If there is neither, within seconds where there is no network.
+        ModelError: If there is neither, within seconds where there is no network; or if the weights are
+            pickled.
     """
     try:
         info = within(PATIENCE, lambda: HfApi().model_info(repository, timeout=PATIENCE))
@@ -43,10 +42,13 @@ def hub_snapshot(repository: str) -> Path:
         raise ModelError(f"model.path: the hub has no model '{repository}', nor is it a folder") from error
     except Exception as error:  # the clients raise exceptions of several HTTP libraries
         return _cached_snapshot(repository, error)
-    pickled = not any(file.rfilename.endswith(".safetensors") for file in info.siblings or ())
-    patterns = [*CHECKPOINT_FILES, *(PICKLED_WEIGHTS if pickled else ())]
+    if only_pickled(file.rfilename for file in info.siblings or ()):
+        raise ModelError(
+            f"model '{repository}' has pickled weights and no safetensors: {HOW_TO_CONVERT}, then give "
+            "model.path=<that folder>"
+        )
     try:
-        return Path(snapshot_download(repository, allow_patterns=patterns))
+        return Path(snapshot_download(repository, allow_patterns=list(CHECKPOINT_FILES)))
     except Exception as error:  # as above
         raise ModelError(f"model '{repository}' could not be downloaded ({first_line(error)})") from error
 

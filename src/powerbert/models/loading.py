@@ -10,26 +10,21 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
-from transformers.utils import (
-    SAFE_WEIGHTS_INDEX_NAME,
-    SAFE_WEIGHTS_NAME,
-    WEIGHTS_INDEX_NAME,
-    WEIGHTS_NAME,
-)
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from powerbert.errors import ModelError
 from powerbert.models.auto import BACKBONES, POWER_PREFIX, TASKS
 from powerbert.models.configuration import POWER_FIELDS
+from powerbert.models.pickled import HOW_TO_CONVERT, only_pickled
 from powerbert.models.quiet import quiet_transformers
 
-WEIGHT_FILES = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME)
+WEIGHT_FILES = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
 
 Folder = str | os.PathLike[str]
 
@@ -196,6 +191,8 @@ def _load(folder: Path, task: str, config: PreTrainedConfig, random_head: bool =
             f"model folder {folder}: {task.replace('_', ' ')} is not supported with {host_type} models; "
             f"it is with {able}"
         )
+    if only_pickled(path.name for path in folder.iterdir()):
+        raise ModelError(f"model folder {folder} has pickled weights and no safetensors: {HOW_TO_CONVERT}")
     if not any((folder / name).is_file() for name in WEIGHT_FILES):
         raise ModelError(f"model folder {folder} has no weights: {SAFE_WEIGHTS_NAME} is missing")
     try:
@@ -204,12 +201,13 @@ def _load(folder: Path, task: str, config: PreTrainedConfig, random_head: bool =
                 folder,
                 config=config,
                 dtype=torch.float32,
-                weights_only=True,  # of a pickled file
+                use_safetensors=True,
+                trust_remote_code=False,
                 local_files_only=True,
                 ignore_mismatched_sizes=True,  # they are in the report
                 output_loading_info=True,
             )
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (SafetensorError, RuntimeError, OSError, ValueError) as error:
         raise ModelError(
             f"model folder {folder}: the weights cannot be loaded ({_one_line(error)})"
         ) from error

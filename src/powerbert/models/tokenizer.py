@@ -33,7 +33,7 @@ def load_tokenizer(folder: str | os.PathLike[str]) -> TokenizersBackend:
         )
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises nothing more specific
         raise ModelError(f"model folder {folder}: the tokenizer cannot be read ({error})") from error
     assert isinstance(tokenizer, TokenizersBackend)

@@ -11,6 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from powerbert.markdown import text
+
 Number = float | None
 MARK = "†"
 
@@ -128,5 +130,7 @@ def _markdown(title: str, rows: Sequence[Row], header: Mapping[str, str], lines:
         first = row.section if row.section != section else ""
         section = row.section
         table.append([first, row.label, *(row.cell(column) for column in header)])
-    body = ["| " + " | ".join(cells) + " |" for cells in table]
-    return "\n".join([f"**{title}**", "", *body, "", *(f"- {line}" for line in lines)]) + "\n"
+    head, rule, *others = table
+    cells = [map(text, head), rule, *(map(text, row) for row in others)]
+    body = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([f"**{text(title)}**", "", *body, "", *(f"- {text(line)}" for line in lines)]) + "\n"

@@ -1,7 +1,6 @@
 """The model card of a trained model: README.md, as the Hugging Face hub shows it."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from powerbert.data import Task
 from powerbert.errors import ModelError
+from powerbert.markdown import code, text
 from powerbert.models.configuration import POWER_FIELDS
 from powerbert.output import whole_file
 from powerbert.report.naming import knob_label, method_label
@@ -22,9 +22,6 @@ MODEL_CARD = "README.md"
 
 OPTIONAL = ("chain", "parameters", "trials", "truncated")
 """What older records lack."""
-
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~&$#])")
-"""What Markdown may take for more than text."""
 
 
 def write_model_card(folder: Path | str, record: Mapping[str, Any], manifest: Mapping[str, Any]) -> Path:
@@ -89,19 +86,6 @@ def model_card(record: Mapping[str, Any], manifest: Mapping[str, Any], config: M
         eliminates=config.get("retention_configuration") is not None,
     )
     return str(ModelCard(card))
-
-
-def text(value: object) -> str:
-    """A value as one line of plain Markdown text."""
-    return SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
-
-
-def code(value: object) -> str:
-    """A value as a span of code, which shows it as it is, in one line."""
-    line = " ".join(str(value).split()) or '""'
-    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
-    space = " " if "`" in (line[0], line[-1]) else ""
-    return f"{fence}{space}{line}{space}{fence}"
 
 
 def percent(value: float | None) -> str:

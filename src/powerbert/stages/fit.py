@@ -3,26 +3,36 @@
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 
+from powerbert.stages.checkpoints import BestEpoch, Resumption, WholeFileIO
+from powerbert.stages.faults import BatchSizes, FiniteLoss, explaining_memory
 from powerbert.stages.stage import Stage
 
-log = logging.getLogger(__name__)
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its tips and device lists, once a stage
+for part in ("lightning.pytorch", "lightning.fabric"):  # their tips, devices and ranks, once a stage
+    logging.getLogger(part).setLevel(logging.WARNING)
 for message in (
     ".*treespec, LeafSpec.*",  # between Lightning and torch; nothing to do
     ".*smaller than the logging interval.*",  # small data: the epoch's curve has its last step
+    "You're resuming from a checkpoint that ended before the epoch ended.*",  # `Resumption` sees to that
+    "Checkpoint directory .* exists and is not empty.*",  # an interrupted run left it
     "Experiment logs directory .* exists and is not empty.*",  # the stages of a run share one
+    ".*It is recommended to use .*sync_dist=True.*",  # the metrics are those of all processes already
 ):
     warnings.filterwarnings("ignore", message=message)
 
 Metrics = dict[str, dict[str, float]]
+
+ONE_MACHINE: dict[str, Any] = {"plugins": [LightningEnvironment()]}
+"""Keeps Lightning's Trainer from taking a job of Slurm or torchrun for one training of all its tasks."""
 
 
 def fit(
@@ -31,6 +41,7 @@ def fit(
     settings: Mapping[str, Any],
     loggers: Sequence[Logger],
     checkpoints: Path,
+    interval: timedelta = timedelta(minutes=5),
 ) -> Metrics:
     """Trains `stage`, or goes on from the checkpoint that an interrupted run left.
 
@@ -39,39 +50,37 @@ def fit(
         data: gives the train, dev and evaluation batches.
         settings: arguments of Lightning's Trainer.
         loggers: where the curves go.
-        checkpoints: folder for `last.ckpt` (everything, every epoch) and `best.ckpt` (weights).
+        checkpoints: folder for `last.ckpt` (everything) and `best.ckpt` (weights).
+        interval: time after which `last.ckpt` is written within an epoch.
 
     Returns:
         The kept weights' metrics by split: `dev`, and the evaluation split if that is another.
+
+    Raises:
+        TrainingError: if the loss is not finite, or memory runs out.
+        ModelError: if `last.ckpt` is damaged.
     """
-    best = ModelCheckpoint(
-        checkpoints,
-        filename="best",
-        monitor=stage.monitor,
-        mode="max",
-        save_weights_only=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    last = ModelCheckpoint(
-        checkpoints, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    callbacks: list[Callback] = [best, last] if stage.keeps == "best" else [last]
+    best = BestEpoch(checkpoints / "best.ckpt", stage.monitor)
+    last = Resumption(checkpoints / "last.ckpt", interval)
+    sizes = BatchSizes()
+    callbacks: list[Callback] = [FiniteLoss(checkpoints), sizes, last]
+    if stage.keeps == "best":
+        callbacks.insert(0, best)
     trainer = Trainer(
         **settings,
         logger=list(loggers),
         callbacks=callbacks,
         default_root_dir=checkpoints,
-        use_distributed_sampler=False,  # the data module's sampler splits the batches itself
+        plugins=[WholeFileIO(), *ONE_MACHINE["plugins"]],
+        use_distributed_sampler=False,  # each process takes its share of a batch in the stage
     )
-    interrupted = checkpoints / "last.ckpt"
-    if interrupted.exists():
-        log.info("%s: going on from the last finished epoch", stage.name)
-    trainer.fit(stage, datamodule=data, ckpt_path=str(interrupted) if interrupted.exists() else None)
-    if stage.keeps == "best":
-        kept = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
-        stage.load_state_dict(kept["state_dict"])
-    return evaluate(trainer, stage, data)
+    resumed = str(last.path) if last.path.exists() else None
+    with explaining_memory(lambda: f"{stage.name}: {sizes.advice()}"):
+        trainer.fit(stage, datamodule=data, ckpt_path=resumed, weights_only=True)
+        if stage.keeps == "best":
+            kept = torch.load(checkpoints / "best.ckpt", map_location="cpu", weights_only=True)
+            stage.load_state_dict(kept["state_dict"])
+        return evaluate(trainer, stage, data)
 
 
 def evaluate(trainer: Trainer, stage: Stage, data: Any) -> Metrics:

@@ -79,14 +79,26 @@ class Stage(LightningModule):
         torch.manual_seed(step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step on the objective, logged as `<stage>/train_loss`."""
-        loss = self.loss(batch)
-        self.log(f"{self.name}/train_loss", loss.detach(), prog_bar=True, batch_size=len(batch["labels"]))
-        return loss
+        """One step on the objective, logged as `<stage>/train_loss`.
+
+        Of several processes each takes its share of the batch. DDP then averages their gradients, whatever
+        the shares' sizes, so each process weighs its mean loss by the size of its own.
+        """
+        rank, processes = self.global_rank, self.trainer.world_size
+        share = share_of(batch, rank, processes)
+        inputs = len(share["labels"])
+        weight = inputs * processes / len(batch["labels"])
+        # DDP waits for the gradient of every process: one without inputs takes any, with weight 0.
+        loss = self.loss(share if inputs else share_of(batch, 0, processes))
+        self.log(f"{self.name}/train_loss", loss.detach(), prog_bar=True, batch_size=max(inputs, 1))
+        return loss * weight
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds one batch to the metrics."""
+        """Adds one batch to the metrics, which join what the processes added when they are computed."""
+        batch = share_of(batch, self.global_rank, self.trainer.world_size)
         labels = batch["labels"]
+        if len(labels) == 0:
+            return
         logits = self.model(**{key: value for key, value in batch.items() if key != "labels"}).logits
         predictions = logits.float().squeeze(-1) if self.task.is_regression else logits.argmax(-1)
         self.metrics.update(predictions, labels)
@@ -130,6 +142,23 @@ class Stage(LightningModule):
     def results(self) -> Mapping[str, Any]:
         """What the stage found besides its weights, for the artifact's manifest."""
         return {}
+
+
+def share_of(batch: Batch, rank: int, processes: int) -> Batch:
+    """The inputs of a batch that one of several processes works on: every `processes`-th.
+
+    All processes read the same batches. So they are those of a single process, whose last one may be of any
+    size, and each input counts once.
+
+    Args:
+        batch: tensors of shape [B, ...].
+        rank: of the process.
+        processes: their number.
+
+    Returns:
+        Views of its inputs; none if the batch has no more than `rank`.
+    """
+    return batch if processes == 1 else {name: tensor[rank::processes] for name, tensor in batch.items()}
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], optimization: Optimization) -> list[dict[str, Any]]:

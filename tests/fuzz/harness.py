@@ -1,0 +1,78 @@
+"""What a stranger's file must come to: rows or a `UserError`."""
+
+import json
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from powerbert.data.labels import LabelParser
+from powerbert.data.race import RaceSource
+from powerbert.data.readers import SUFFIXES, MalformedRowError, column_names, read_rows
+from powerbert.data.task import Task
+from powerbert.data.texts import read_texts
+from powerbert.errors import UserError
+
+COLUMNS = ("text", "label")
+TASKS = (
+    Task("reviews", ("text",), ("bad", "good"), "accuracy", 8),
+    Task("exam", ("text", "label"), ("A", "B"), "accuracy", 8, kind="multiple_choice"),
+)
+PARSERS = (LabelParser(("bad", "good")), LabelParser(("1", "2")), LabelParser(None))
+KINDS = (*SUFFIXES, "race")
+"""The readers: by suffix, and that of RACE's articles."""
+
+
+def read(kind: str, content: bytes) -> int:
+    """Reads a file in every way there is.
+
+    Args:
+        kind: one of `KINDS`.
+        content: of the file.
+
+    Returns:
+        How many rows were read. What is neither a row nor a `UserError` goes through.
+    """
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        if kind == "race":
+            return _read_race(Path(folder), content)
+        path = Path(folder) / f"file{kind}"
+        path.write_bytes(content)
+        return _read_rows(path)
+
+
+def _read_rows(path: Path) -> int:
+    rows = 0
+    with suppress(UserError):
+        column_names(path)
+    for header in (None, COLUMNS):
+        with suppress(UserError):
+            for row in read_rows(path, COLUMNS, header=header):
+                if isinstance(row, MalformedRowError):
+                    continue
+                rows += 1
+                with suppress(UserError):
+                    row.text("text").encode()
+                for parse in PARSERS:
+                    with suppress(ValueError):
+                        parse(row.values["label"])
+    for task in TASKS:
+        with suppress(UserError):
+            for texts in read_texts(path, task):
+                rows += 1
+                json.dumps(texts, ensure_ascii=False).encode()
+    return rows
+
+
+def _read_race(folder: Path, content: bytes) -> int:
+    article = folder / "train" / "high" / "1.txt"
+    article.parent.mkdir(parents=True)
+    article.write_bytes(content)
+    source = RaceSource(("A", "B", "C", "D"), folder / "cache", folder, level="high")
+    with suppress(UserError):
+        return sum(1 for row in source._file_rows([article]) if json.dumps(row, ensure_ascii=False).encode())
+    return 0
+
+
+def _memory() -> str | None:
+    """A folder in memory, where there is one."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None

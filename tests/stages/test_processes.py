@@ -1,0 +1,132 @@
+"""Training on several devices: as in one process, one error for all, and what is refused."""
+
+import csv
+import multiprocessing
+import os
+import signal
+
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from powerbert.errors import ConfigError, DataError, UserError
+from powerbert.models import load_host_model, load_power_model
+from powerbert.stages import Optimization, Search
+from powerbert.stages.processes import count_processes, fit_on_devices
+from tests.stages.test_stage import LENGTH, SETTINGS, TASK, batch
+
+DDP = {"strategy": "ddp"}
+TWO = {"devices": 2} | DDP
+
+
+class Uneven(LightningDataModule):
+    """Batches whose last has fewer inputs than there are processes, in training and in evaluation."""
+
+    task = TASK
+
+    def train_dataloader(self):
+        return DataLoader([batch(0), batch(1), batch(2, size=7), batch(3, size=1)], batch_size=None)
+
+    def val_dataloader(self):
+        return DataLoader([batch(10), batch(11, size=1)], batch_size=None)
+
+
+class Failing(Search):
+    """The second process comes upon an input that it cannot take."""
+
+    def loss(self, inputs):
+        if self.global_rank == 1:
+            raise DataError("train.tsv, row 7: what is this?")
+        return super().loss(inputs)
+
+
+class Killed(Search):
+    """The second process is killed in its third step."""
+
+    def loss(self, inputs):
+        if self.global_rank == 1 and self.global_step == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().loss(inputs)
+
+
+@pytest.fixture
+def finetuned(tiny_checkpoint, tmp_path) -> str:
+    """Without dropout, of which every process draws its own."""
+    torch.manual_seed(0)
+    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    load_host_model(tiny_checkpoint, num_labels=2, **dropout).save_pretrained(tmp_path / "finetuned")
+    return str(tmp_path / "finetuned")
+
+
+def searching(finetuned: str, kind: type[Search] = Search) -> Search:
+    model = load_power_model(finetuned, soft_extract_length=LENGTH)
+    return kind(model, TASK, Optimization(1e-3), lambda_=0.02, retention_learning_rate=0.2)
+
+
+@pytest.mark.slow
+def test_two_processes_search_as_one_does(finetuned, tmp_path):
+    settings = SETTINGS | {"gradient_clip_val": 1.0, "log_every_n_steps": 1}
+    alone, together = searching(finetuned), searching(finetuned)
+    metrics = fit_on_devices(alone, Uneven(), settings, [], tmp_path / "alone")
+    logger = CSVLogger(tmp_path, name="metrics", version="")
+    shared = fit_on_devices(together, Uneven(), settings | TWO, [logger], tmp_path / "together")
+    assert shared["dev"] == pytest.approx(metrics["dev"])
+    assert together.results()["mass"] == pytest.approx(alone.results()["mass"], abs=1e-3)
+    r = together.soft_extract.retention_parameters
+    assert r.min() >= 0
+    assert r.min() < 0.5, "the search has moved"
+    for name, weights in alone.model.state_dict().items():
+        assert torch.allclose(together.model.state_dict()[name], weights, atol=1e-4), name
+    logger.finalize("success")
+    with open(tmp_path / "metrics" / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows if row["search/dev_accuracy"]][:2] == ["0", "1"], "one process logs"
+    assert len([row for row in rows if row["search/train_loss"]]) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "error", "message"),
+    [
+        (Failing, DataError, r"^train\.tsv, row 7: what is this\?$"),
+        (
+            Killed,
+            UserError,
+            "^training on 2 devices: process 1 terminated with signal SIGKILL; .* lower batch_size",
+        ),
+    ],
+)
+def test_what_ends_one_process_ends_all_with_one_message(finetuned, tmp_path, kind, error, message):
+    with pytest.raises(error, match=message):
+        fit_on_devices(searching(finetuned, kind), Uneven(), SETTINGS | TWO, [], tmp_path / "checkpoints")
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"devices": 1, "num_nodes": 2},
+            r"^trainer\.num_nodes: 2 must be 1; several machines",
+        ),
+        ({"devices": 2, "strategy": "ddp_spawn"}, r"^trainer\.strategy: 'ddp_spawn' is not supported"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        count_processes({"accelerator": "cpu", **settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "processes"),
+    [
+        ({"devices": 1}, 1),
+        ({"devices": "auto"}, 1),
+        ({"devices": 2}, 2),
+        ({"devices": "3", "strategy": "ddp"}, 3),
+    ],
+)
+def test_a_process_for_each_device(settings, processes):
+    assert count_processes({"accelerator": "cpu", **settings}) == processes
