@@ -32,8 +32,8 @@ test-slow: $(STAMP)  ## Run the slow tests: runs that are killed again and again
 	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(STAMP)  ## Check style (ruff) and types (mypy)
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests experiments
+	$(BIN)/ruff format --check src tests experiments
 	$(BIN)/mypy
 
 audit:  ## Look up known vulnerabilities of the pinned packages; fails where their database cannot be reached
@@ -42,8 +42,8 @@ audit:  ## Look up known vulnerabilities of the pinned packages; fails where the
 	$(VENV)-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 format: $(STAMP)  ## Rewrite the code in the project's style
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests experiments
+	$(BIN)/ruff format src tests experiments
 
 clean:  ## Remove the virtual environment and caches (never runs/)
 	rm -rf $(VENV) $(VENV)-audit .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,4 +1,4 @@
-"""A sweep of 1 to 100 points on a tiny model: seconds a point, all of which is the framework's own but for a few batches.
+"""A sweep of 1 to 100 points on a tiny model: seconds a point, the framework's own but for a few batches.
 
 python experiments/scaling/points.py --points 1 10 100 --output experiments/scaling/points.json
 """

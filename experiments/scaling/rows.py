@@ -24,21 +24,21 @@ from powerbert.models import load_tokenizer
 from powerbert.models.checkpoint import packaged_minilm
 
 DEV_ROWS, TRAIN_BATCHES, MAX_LENGTH = 1000, 200, 32
-WORDS = (
-    "a film the story of and is it that with its an as but this in one for to by not you has be from are than "
-    "comedy drama funny moving dull brilliant tedious clever slow charming performances script director ending "
-    "characters scenes laughs heart predictable fresh sharp warm flat engaging overlong touching awkward"
-).split()
+VOCABULARY = (
+    "a film the story of and is it that with its an as but this in one for to by not you has be from are "
+    "than comedy drama funny moving dull brilliant tedious clever slow charming performances script director "
+    "ending characters scenes laughs heart predictable fresh sharp warm flat engaging overlong awkward"
+)
 
 
 def write_folder(folder: Path, rows: int) -> None:
     """A user's own files: sentences of 3 to 15 words, each with a number of its own."""
-    draw = random.Random(1)
+    draw, vocabulary = random.Random(1), VOCABULARY.split()
     for split, count in (("train", rows), ("dev", DEV_ROWS)):
         with (folder / f"{split}.tsv").open("w", encoding="utf-8") as file:
             file.write("text\tlabel\n")
             for number in range(count):
-                words = draw.choices(WORDS, k=draw.randint(3, 15))
+                words = draw.choices(vocabulary, k=draw.randint(3, 15))
                 file.write(f"{' '.join(words)} {number}\t{number % 2}\n")
 
 
