@@ -4,6 +4,9 @@ import csv
 import multiprocessing
 import os
 import signal
+import time
+from datetime import timedelta
+from itertools import islice
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
 from powerbert.errors import ConfigError, DataError, UserError
+from powerbert.interrupt import Interrupted, interruptible
 from powerbert.models import load_host_model, load_power_model
 from powerbert.stages import Optimization, Search
 from powerbert.stages.processes import count_processes, fit_on_devices
@@ -21,13 +25,26 @@ DDP = {"strategy": "ddp"}
 TWO = {"devices": 2} | DDP
 
 
+class Loader(DataLoader):
+    """Goes on where an interrupted epoch was."""
+
+    first = 0
+
+    def skip(self, batches):
+        self.first = batches
+
+    def __iter__(self):
+        first, self.first = self.first, 0
+        yield from islice(super().__iter__(), first, None)
+
+
 class Uneven(LightningDataModule):
     """Batches whose last has fewer inputs than there are processes, in training and in evaluation."""
 
     task = TASK
 
     def train_dataloader(self):
-        return DataLoader([batch(0), batch(1), batch(2, size=7), batch(3, size=1)], batch_size=None)
+        return Loader([batch(0), batch(1), batch(2, size=7), batch(3, size=1)], batch_size=None)
 
     def val_dataloader(self):
         return DataLoader([batch(10), batch(11, size=1)], batch_size=None)
@@ -48,6 +65,18 @@ class Killed(Search):
     def loss(self, inputs):
         if self.global_rank == 1 and self.global_step == 2:
             os.kill(os.getpid(), signal.SIGKILL)
+        return super().loss(inputs)
+
+
+class AskedToStop(Search):
+    """Its first process lets the test's own be asked to stop, in its third step."""
+
+    test: int
+
+    def loss(self, inputs):
+        if self.global_rank == 0 and self.global_step == 2:
+            os.kill(self.test, signal.SIGTERM)
+            time.sleep(1)
         return super().loss(inputs)
 
 
@@ -102,6 +131,21 @@ def test_what_ends_one_process_ends_all_with_one_message(finetuned, tmp_path, ki
     with pytest.raises(error, match=message):
         fit_on_devices(searching(finetuned, kind), Uneven(), SETTINGS | TWO, [], tmp_path / "checkpoints")
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.slow
+def test_a_signal_waits_until_the_processes_have_saved(finetuned, tmp_path):
+    undisturbed, stopped, cut = (searching(finetuned, kind) for kind in (Search, AskedToStop, Search))
+    stopped.test = os.getpid()
+    fit_on_devices(undisturbed, Uneven(), SETTINGS | TWO, [], tmp_path / "undisturbed")
+    with pytest.raises(Interrupted), interruptible():
+        fit_on_devices(stopped, Uneven(), SETTINGS | TWO, [], tmp_path / "cut", timedelta(days=1))
+    assert not multiprocessing.active_children()
+    saved = torch.load(tmp_path / "cut" / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == 3, "the step was finished and saved"
+    fit_on_devices(cut, Uneven(), SETTINGS | TWO, [], tmp_path / "cut")
+    for name, weights in undisturbed.state_dict().items():
+        assert torch.equal(cut.state_dict()[name], weights), name
 
 
 @pytest.mark.parametrize(

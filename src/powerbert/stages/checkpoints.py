@@ -107,7 +107,8 @@ class Resumption(Checkpoint):
 
     It is written at the end of each epoch, within an epoch after every `interval`, and when the process is
     asked to stop: the signal then waits for the next batch after which the training can go on, or for the
-    validation that is under way. A second signal does not wait.
+    validation that is under way. A second signal does not wait, unless several processes train together: then
+    the one that has started them sees to that.
     """
 
     def __init__(self, path: Path, interval: timedelta):
@@ -122,6 +123,7 @@ class Resumption(Checkpoint):
         self._saved = 0.0
         self._batches = 0
         self._signal: int | None = None
+        self._alone = self._speaks = True
         self._handlers: dict[int, Any] = {}
 
     def state_dict(self) -> dict[str, int]:
@@ -142,6 +144,7 @@ class Resumption(Checkpoint):
             loader: Any = trainer.train_dataloader
             loader.skip(self._batches)
         self._saved = time.monotonic()
+        self._alone, self._speaks = trainer.world_size == 1, trainer.is_global_zero
         self._hold()
 
     def on_train_batch_end(
@@ -193,8 +196,8 @@ class Resumption(Checkpoint):
 
     def _note(self, number: int, _: FrameType | None) -> None:
         again, self._signal = self._signal is not None, number
-        if again:
+        if again and self._alone:
             self._release()
-        else:
+        elif not again and self._speaks:
             name = signal.Signals(number).name
             log.warning("%s: stopping once the training is saved; again to stop at once", name)

@@ -5,7 +5,9 @@ import logging
 import multiprocessing
 import os
 import pickle
+import signal
 import tempfile
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -26,6 +28,9 @@ from powerbert.stages.stage import Stage
 
 GRACE = 5.0
 """Seconds that the other processes have to end by themselves when one has failed."""
+
+SAVING = 25.0
+"""Seconds that they have to save the training when this one is asked to stop: Slurm kills after 30."""
 
 
 def fit_on_devices(
@@ -52,6 +57,8 @@ def fit_on_devices(
 
     Returns:
         As `fit`.
+
+    When this process is asked to stop, the others save the training first, as `fit` does.
 
     Raises:
         ConfigError: for several devices with another strategy than DDP, or on several machines.
@@ -86,6 +93,9 @@ def fit_on_devices(
                 hint = "if that was for lack of memory, lower batch_size"
                 raise UserError(f"training on {processes} devices: {ended}; {hint}") from None
             raise failures.get() from None
+        except SystemExit:  # `Interrupted`, or a launcher's own
+            _ask_to_stop(ranks.processes)
+            raise
         finally:
             for process in ranks.processes:
                 process.kill()  # does nothing to those that have ended
@@ -121,6 +131,15 @@ def count_processes(settings: Mapping[str, Any]) -> int:
     return trainer.num_devices
 
 
+def _ask_to_stop(processes: Sequence[Any]) -> None:
+    """Lets processes come to a batch after which the training can be saved; those that do not are left."""
+    until = time.monotonic() + SAVING
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(max(0.0, until - time.monotonic()))
+
+
 def _train(
     rank: int,
     environment: dict[str, str],
@@ -132,6 +151,7 @@ def _train(
     messages: Any,
 ) -> None:
     """One of the processes; the first leaves metrics and weights in `outcome`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the first passes it on
     root = logging.getLogger()
     root.addHandler(QueueHandler(messages))
     root.setLevel(logging.INFO if rank == 0 else logging.WARNING)
