@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -29,6 +31,21 @@ def test_order_depends_on_seed_and_epoch_alone():
     first.set_epoch(3)
     assert list(first) == third != order
     assert list(LengthGroupedSampler(LENGTHS, 16, seed=2)) != order
+
+
+def test_the_order_of_earlier_records_stays():
+    assert list(LengthGroupedSampler(LENGTHS, 16, seed=1))[:6] == [471, 993, 379, 391, 406, 963]
+
+
+def test_an_epoch_takes_few_bytes_a_row():
+    rows = 200_000
+    sampler = LengthGroupedSampler(np.ones(rows, np.int32), 32, seed=1)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in sampler) == rows
+        assert tracemalloc.get_traced_memory()[1] < 16 * rows
+    finally:
+        tracemalloc.stop()
 
 
 def test_batches_are_of_like_length_and_mixed():

@@ -1,5 +1,5 @@
 import pytest
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from transformers import BertTokenizer, ByT5Tokenizer
 
 from powerbert.data import load_texts, row_lengths, tokenize
@@ -39,6 +39,16 @@ def test_of_a_pair_the_longer_text_is_truncated_first(tokenizer):
     ]
     assert tokenised["token_type_ids"][0] == [0, 0, 0, 0, 0, 1, 1, 1]
     assert row_lengths(tokenised).tolist() == [12, 11]
+
+
+def test_lengths_are_those_of_the_rows_that_are_meant(tokenizer):
+    """Whichever rows of whichever files they are."""
+    texts = [{"one": ["a", "a b c"], "two": ["", "d"]}, {"one": ["a b"], "two": ["c d e"]}]
+    parts = [tokenize(Dataset.from_dict(part), PAIR, tokenizer, max_length=16) for part in texts]
+    both = concatenate_datasets(parts)
+    assert row_lengths(both).tolist() == [4, 7, 8]
+    assert row_lengths(both.select([2, 0])).tolist() == [8, 4]
+    assert row_lengths(both.select([])).tolist() == []
 
 
 def test_each_choice_is_its_own_sequence(tokenizer):

@@ -1,6 +1,7 @@
 """Batches of inputs of like length, so that little of a batch is padding."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -58,17 +59,22 @@ class LengthGroupedSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         """All rows, or what is left of them after `skip`."""
         first, self._first = self._first, 0
-        random = np.random.default_rng([self.seed, self.epoch])
-        rows = random.permutation(len(self.lengths))
-        pools = _chunks(rows, POOL * self.batch_size)
-        batches = _chunks(np.concatenate([self._sorted(pool) for pool in pools]), self.batch_size)
-        last = batches.pop() if len(batches[-1]) < self.batch_size else rows[:0]
-        order = np.concatenate([*(batches[index] for index in random.permutation(len(batches))), last])
-        return iter(order[first:].tolist())
+        return islice(self._order(), first, None)
 
     def __len__(self) -> int:
         """Number of rows."""
         return len(self.lengths)
+
+    def _order(self) -> Iterator[int]:
+        """An epoch, in four bytes a row: lists of millions of numbers would take ten times that."""
+        random = np.random.default_rng([self.seed, self.epoch])
+        rows = random.permutation(np.arange(len(self.lengths), dtype=np.int32))
+        for start in range(0, len(rows), POOL * self.batch_size):
+            pool = rows[start : start + POOL * self.batch_size]
+            pool[:] = self._sorted(pool)
+        full = len(rows) // self.batch_size
+        for batch in np.append(random.permutation(full), full):
+            yield from rows[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
 
     def _sorted(self, rows: np.ndarray) -> np.ndarray:
         return rows[np.argsort(-self.lengths[rows], kind="stable")]
@@ -83,11 +89,11 @@ class LengthSortedSampler(Sampler[int]):
         Args:
             lengths: of each row.
         """
-        self.rows: list[int] = np.argsort(-np.asarray(lengths), kind="stable").tolist()
+        self.rows = np.argsort(-np.asarray(lengths), kind="stable").astype(np.int32)
 
     def __iter__(self) -> Iterator[int]:
         """All rows."""
-        return iter(self.rows)
+        return map(int, self.rows)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -186,7 +192,3 @@ def make_loader(
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
-
-
-def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
-    return [rows[start : start + size] for start in range(0, max(len(rows), 1), size)]
