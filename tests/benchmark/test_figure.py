@@ -38,6 +38,18 @@ def test_a_panel_shows_the_speedups_and_their_quartiles():
     assert flops.get_segments()[0][:, 1].tolist() == [3.3, 3.3]
 
 
+def test_no_point_lies_beyond_an_axis():
+    speedups = {64: 2.0, 512: 20.0}
+    rows = [
+        replace(POWER, length=length, speedup=speedup, speedup_lower=speedup, speedup_upper=1.1 * speedup)
+        for length, speedup in speedups.items()
+    ]
+    for axes in draw(rows, "title").axes:
+        lowest, highest = axes.get_ylim()
+        assert lowest == 0
+        assert highest > 22
+
+
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_every_runtime_has_a_colour_of_its_own(name):
     from powerbert.benchmark.figure import _COLOURS

@@ -61,6 +61,7 @@ def draw(rows: Sequence[Inference], title: str) -> Figure:
                 ]
                 _panel(axes, cell, shown, sizes)
                 axes.set_title(f"{retention}, length {length}\n{_PROTOCOL_TITLES[protocol]}", fontsize=9)
+            line[0].set_ylim(bottom=0)  # after all panels: from then on the shared axis no longer grows
             line[0].set_ylabel("speed-up over host, sdpa")
         for axes in panels[-1]:
             axes.set_xlabel("batch size")
@@ -97,7 +98,6 @@ def _panel(axes: Axes, rows: Sequence[Inference], shown: Sequence[Contestant], s
         axes.hlines(ratio, place - 0.4, place + 0.4, color=_INK, linestyle=":", linewidth=1.3)
     axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
     axes.set_xlim(-0.5, len(sizes) - 0.5)
-    axes.set_ylim(bottom=0)
 
 
 def _look(contestant: Contestant) -> dict[str, Any]:
