@@ -38,6 +38,14 @@ def test_a_panel_shows_the_speedups_and_their_quartiles():
     assert flops.get_segments()[0][:, 1].tolist() == [3.3, 3.3]
 
 
+def test_a_long_title_stays_within_the_figure():
+    figure = draw(ROWS, "snippets-minilm_l6-retrain-35b0ab33fd12b281: wall-clock speed-up on " + "A CPU " * 9)
+    figure.canvas.draw()
+    title = figure._suptitle.get_window_extent()
+    assert title.x1 <= figure.bbox.x1
+    assert title.y0 > max(axes.title.get_window_extent().y1 for axes in figure.axes)
+
+
 def test_no_point_lies_beyond_an_axis():
     speedups = {64: 2.0, 512: 20.0}
     rows = [

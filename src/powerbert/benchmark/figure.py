@@ -1,6 +1,7 @@
 """The speed-ups as a figure: one panel a protocol and length, batch sizes along the axis."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,7 @@ _COLOURS = {
 
 _INK = "#1C1C1C"
 _LEGEND_WIDTH = 2.1  # inches of a column
+_TITLE_CHARACTERS = 9  # an inch
 
 
 def draw(rows: Sequence[Inference], title: str) -> Figure:
@@ -65,6 +67,7 @@ def draw(rows: Sequence[Inference], title: str) -> Figure:
             line[0].set_ylabel("speed-up over host, sdpa")
         for axes in panels[-1]:
             axes.set_xlabel("batch size")
+        title = fill(title, int(width * _TITLE_CHARACTERS))
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold", parse_math=False)
         figure.legend(
             handles=_legend(shown), loc="outside lower left", ncols=int(width / _LEGEND_WIDTH), fontsize=9
