@@ -28,7 +28,7 @@ bench: $(STAMP)  ## Time BERT-base with the paper's retention configurations aga
 test: $(STAMP)  ## Run the tests (10 to 13 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2
 
-test-slow: $(STAMP)  ## Run the slow tests: runs that are killed again and again
+test-slow: $(STAMP)  ## Run the slow tests: runs that are killed again and again, several devices and machines (4 minutes)
 	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(STAMP)  ## Check style (ruff) and types (mypy)

@@ -3,13 +3,9 @@
 python experiments/scaling/points.py --points 1 10 100 --output experiments/scaling/points.json
 """
 
-import argparse
-import json
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
+
+from study import Result, seconds, study
 
 ROWS = 64
 SETTINGS = (
@@ -41,43 +37,22 @@ def sweep(place: Path, values: str) -> float:
     return seconds("powerbert.train", "-m", *SETTINGS, *more)
 
 
-def seconds(*arguments: str) -> float:
-    """Of a whole command."""
-    command = [sys.executable, "-m", *arguments]
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - started
-
-
-def main() -> None:
-    """For each number of points a sweep, and the same one again."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--points", type=int, nargs="+")
-    parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
-    results = []
-    for points in arguments.points:
-        with tempfile.TemporaryDirectory(prefix="points") as folder:
-            place = Path(folder)
-            write_folder(place)
-            values = ",".join(f"{1e-5 * (1 + number):.5f}" for number in range(points))
-            first, again = sweep(place, values), sweep(place, values)
-            status = seconds("powerbert.status", f"records={place / 'runs' / 'records'}")
-            written = len(list((place / "runs" / "records").glob("*.json")))
-        assert written == points, f"{written} records of {points}"
-        results.append(
-            {
-                "points": points,
-                "seconds": round(first, 1),
-                "seconds_a_point": round(first / points, 2),
-                "again_seconds": round(again, 1),
-                "again_seconds_a_point": round(again / points, 3),
-                "status_seconds": round(status, 1),
-            }
-        )
-        print(json.dumps(results[-1]), flush=True)
-        arguments.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+def measure(points: int, place: Path) -> Result:
+    """A sweep, and the same one again."""
+    write_folder(place)
+    values = ",".join(f"{1e-5 * (1 + number):.5f}" for number in range(points))
+    first, again = sweep(place, values), sweep(place, values)
+    status = seconds("powerbert.status", f"records={place / 'runs' / 'records'}")
+    written = len(list((place / "runs" / "records").glob("*.json")))
+    assert written == points, f"{written} records of {points}"
+    return {
+        "seconds": round(first, 1),
+        "seconds_a_point": round(first / points, 2),
+        "again_seconds": round(again, 1),
+        "again_seconds_a_point": round(again / points, 3),
+        "status_seconds": round(status, 1),
+    }
 
 
 if __name__ == "__main__":
-    main()
+    study("points", measure)

@@ -5,14 +5,11 @@ The records are those of a study, again and again with other knobs and metrics.
 python experiments/scaling/records.py --records 10 100 1000 10000 --output experiments/scaling/records.json
 """
 
-import argparse
 import json
 import random
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
+
+from study import Result, seconds, study
 
 from powerbert.records import read_records
 
@@ -41,38 +38,15 @@ def _moved(value: object, again: int) -> object:
     return value * (1 + again / 1000) if isinstance(value, float) else value
 
 
-def seconds(*arguments: str) -> float:
-    """Of a whole command."""
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", *arguments], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
-
-
-def main() -> None:
-    """For each number of records."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--records", type=int, nargs="+")
-    parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
-    results = []
-    for count in arguments.records:
-        with tempfile.TemporaryDirectory(prefix="records") as folder:
-            place = Path(folder) / "records"
-            place.mkdir()
-            write_records(place, count)
-            where = f"records={place}"
-            report = seconds("powerbert.report", "report=pareto", where, f"output={folder}/report")
-            page = sum(path.stat().st_size for path in Path(folder, "report").rglob("*.html"))
-        results.append(
-            {
-                "records": count,
-                "report_seconds": round(report, 1),
-                "page_mb": round(page / 1e6, 2),
-            }
-        )
-        print(json.dumps(results[-1]), flush=True)
-        arguments.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+def measure(count: int, folder: Path) -> Result:
+    """The report over as many records."""
+    place = folder / "records"
+    place.mkdir()
+    write_records(place, count)
+    report = seconds("powerbert.report", "report=pareto", f"records={place}", f"output={folder}/report")
+    page = sum(path.stat().st_size for path in (folder / "report").rglob("*.html"))
+    return {"report_seconds": round(report, 1), "page_mb": round(page / 1e6, 2)}
 
 
 if __name__ == "__main__":
-    main()
+    study("records", measure)

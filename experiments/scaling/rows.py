@@ -3,13 +3,10 @@
 python experiments/scaling/rows.py --rows 100000 1000000 10000000 --output experiments/scaling/rows.json
 """
 
-import argparse
 import json
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -17,12 +14,14 @@ from itertools import islice
 from pathlib import Path
 
 import datasets
+from study import Result, study
 
 from powerbert.data import Task, TextDataModule
 from powerbert.data.folder import FolderSource
 from powerbert.models import load_tokenizer
 from powerbert.models.checkpoint import packaged_minilm
 
+START = "--start"
 DEV_ROWS, TRAIN_BATCHES, MAX_LENGTH = 1000, 200, 32
 VOCABULARY = (
     "a film the story of and is it that with its an as but this in one for to by not you has be from are "
@@ -75,7 +74,7 @@ class Watch:
         return {"seconds": round(self.seconds, 2), "peak_mib": round(self.peak - self.before, 1)}
 
 
-def measure(folder: Path, cache: Path) -> dict[str, object]:
+def start(folder: Path, cache: Path) -> Result:
     """One start: prepares the data and draws the first training batches of an epoch."""
     datasets.disable_progress_bars()
     datasets.config.HF_DATASETS_CACHE = cache
@@ -87,7 +86,7 @@ def measure(folder: Path, cache: Path) -> dict[str, object]:
         "prepare": data.setup,
         "first_batches": lambda: sum(1 for _ in islice(data.train_dataloader(), TRAIN_BATCHES)),
     }
-    found: dict[str, object] = {}
+    found: Result = {}
     for name, step in steps.items():
         with Watch() as watch:
             step()
@@ -95,35 +94,22 @@ def measure(folder: Path, cache: Path) -> dict[str, object]:
     return found
 
 
-def main() -> None:
-    """For each number of rows a first start, and a second that finds everything in the cache."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, nargs="+")
-    parser.add_argument("--output", type=Path)
-    parser.add_argument("--start", type=Path, nargs=2, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.start:
-        print(json.dumps(measure(*arguments.start)))
-        return
-    results = []
-    for rows in arguments.rows:
-        place = Path(tempfile.mkdtemp(prefix="rows"))
-        try:
-            write_folder(place, rows)
-            result: dict[str, object] = {"rows": rows}
-            for name in ("first", "again"):
-                command = [sys.executable, __file__, "--start", str(place), str(place / "cache")]
-                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-                result[name] = json.loads(done.stdout.splitlines()[-1])
-            size = sum(path.stat().st_size for path in (place / "cache").rglob("*") if path.is_file())
-            result["train_mb"] = round((place / "train.tsv").stat().st_size / 1e6, 1)
-            result["cache_mb"] = round(size / 1e6, 1)
-            results.append(result)
-            print(json.dumps(result), flush=True)
-            arguments.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        finally:
-            shutil.rmtree(place)
+def measure(rows: int, place: Path) -> Result:
+    """A first start, and a second that finds everything in the cache, each in a process of its own."""
+    write_folder(place, rows)
+    result: Result = {}
+    for name in ("first", "again"):
+        command = [sys.executable, __file__, START, str(place), str(place / "cache")]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        result[name] = json.loads(done.stdout.splitlines()[-1])
+    size = sum(path.stat().st_size for path in (place / "cache").rglob("*") if path.is_file())
+    result["train_mb"] = round((place / "train.tsv").stat().st_size / 1e6, 1)
+    result["cache_mb"] = round(size / 1e6, 1)
+    return result
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == [START]:
+        print(json.dumps(start(*map(Path, sys.argv[2:]))))
+    else:
+        study("rows", measure)

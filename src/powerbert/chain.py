@@ -8,7 +8,7 @@ from typing import Any
 
 from powerbert.artifacts import MANIFEST, Artifact
 from powerbert.errors import ModelError
-from powerbert.jsonio import file_name, plain
+from powerbert.jsonio import is_file_name, plain
 
 Chain = list[dict[str, Any]]
 """Trainings, the oldest first: `artifact`, `stage`, `method`, `knob` and `epochs` of each."""
@@ -39,7 +39,7 @@ def chain_of(artifact: Artifact | None) -> Chain:
     chain = list(artifact.manifest.get("chain", []))
     for training in chain:
         name = training["artifact"]
-        if not isinstance(name, str) or file_name(name, longest=len(name)) != name:
+        if not is_file_name(name):
             raise ModelError(f"{artifact.path / MANIFEST}: its chain names {name!r}, which is no artifact")
     return chain
 

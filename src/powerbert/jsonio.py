@@ -90,3 +90,8 @@ def file_name(*parts: object, longest: int = 48) -> str:
         "".join(c if c.isascii() and (c.isalnum() or c in "._=+-") else "_" for c in str(p)) for p in parts
     )
     return "-".join(part.lstrip(".-")[:longest] or "_" for part in cleaned)
+
+
+def is_file_name(name: object) -> bool:
+    """Whether something that was read could come from `file_name`: text that never names another folder."""
+    return isinstance(name, str) and file_name(name, longest=len(name)) == name

@@ -1,6 +1,7 @@
 """A trained model that labels texts."""
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,6 @@ class Predictor:
         manifest = Artifact.load(folder).manifest if (folder / MANIFEST).is_file() else None
         model: Any = load_model(folder)
         self.model = model.to(default_device())
-        self._classify = pack_linear_layers(self.model) if can_pack_linear_layers(self.model) else self.model
         self.tokenizer = load_tokenizer(folder)
         self.batch_size = batch_size
         if manifest is not None:
@@ -65,6 +65,11 @@ class Predictor:
         else:
             self.max_length = min(self.tokenizer.model_max_length, longest_input(model.config))
             self.task = _plain_task(folder, model, self.max_length)
+
+    @cached_property
+    def _classify(self) -> Any:
+        """The model as it labels texts fastest; made when first needed, for who only wants the model."""
+        return pack_linear_layers(self.model) if can_pack_linear_layers(self.model) else self.model
 
     def __call__(self, texts: Iterable[Texts]) -> list[dict[str, Any]]:
         """Labels texts.

@@ -63,12 +63,12 @@ def groups(records: Iterable[Record], artifacts: Path) -> list[list[Record]]:
         ModelError: naming the first of the artifacts that are damaged or gone.
     """
     from powerbert.artifacts import Artifact
-    from powerbert.jsonio import file_name
+    from powerbert.jsonio import is_file_name
 
     together: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
         for name in (_final(record), record["baseline"]["artifact"]):
-            if file_name(name, longest=len(name)) != name:
+            if not is_file_name(name):
                 raise ModelError(f"a record names the artifact {name!r}, which is no name of a folder")
             try:
                 Artifact.load(artifacts / name)

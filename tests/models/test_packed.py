@@ -56,6 +56,11 @@ def test_a_packed_model_is_for_evaluation(host):
     assert not pack_linear_layers(host.train()).training
 
 
+def test_a_packed_model_is_not_saved_without_its_weights(host, tmp_path):
+    with pytest.raises(ValueError, match="cannot be saved"):
+        pack_linear_layers(host).save_pretrained(tmp_path)
+
+
 def test_a_layer_without_bias():
     linear = nn.Linear(6, 4, bias=False)
     hidden = torch.randn(2, 3, 6)

@@ -145,12 +145,12 @@ def _draw(traces: Sequence[Trace], encoders: int) -> Figure:
             lasting = [piece.survives for piece in pieces]
             colours = [BLUE if survives == encoders else GREY for survives in lasting]
             axes.barh(range(len(pieces)), lasting, height=0.7, color=colours)
-            axes.set_yticks(range(len(pieces)), [p.text for p in pieces], fontsize=8, parse_math=False)
+            axes.set_yticks(range(len(pieces)), [p.text for p in pieces], fontsize=8)
             axes.set_ylim(max(len(pieces) for _, pieces in columns) - 0.4, -0.6)
             axes.set_xlim(0, encoders)
             axes.set_xticks(range(encoders + 1))
             axes.set_xlabel("last encoder that retains it")
             axes.grid(axis="x")
             axes.grid(axis="y", visible=False)
-            axes.set_title("\n".join(filter(None, (one.heading, one.verdict))), fontsize=9, parse_math=False)
+            axes.set_title("\n".join(filter(None, (one.heading, one.verdict))), fontsize=9)
     return figure

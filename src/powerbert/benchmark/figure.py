@@ -68,7 +68,7 @@ def draw(rows: Sequence[Inference], title: str) -> Figure:
         for axes in panels[-1]:
             axes.set_xlabel("batch size")
         title = fill(title, int(width * _TITLE_CHARACTERS))
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold", parse_math=False)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         figure.legend(
             handles=_legend(shown), loc="outside lower left", ncols=int(width / _LEGEND_WIDTH), fontsize=9
         )

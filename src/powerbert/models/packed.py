@@ -49,6 +49,9 @@ class PackedLinear(nn.Module):
         """
         return torch.ops.mkldnn._linear_pointwise(hidden, self.weight, self.bias, "none", [], "")
 
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        raise ValueError("a model with packed layers cannot be saved; save the one that it was made of")
+
 
 def can_pack_linear_layers(model: nn.Module) -> bool:
     """Whether a model is on the CPU and in float32, and this PyTorch has oneDNN.
@@ -65,7 +68,7 @@ def can_pack_linear_layers(model: nn.Module) -> bool:
 def pack_linear_layers(model: nn.Module) -> Any:
     """A copy of a model with packed linear layers, to label texts on a CPU; its logits differ by rounding.
 
-    All other parameters are shared with the model. The copy can neither be trained nor saved.
+    All other parameters are shared with the model. The copy cannot be trained, and refuses to be saved.
 
     Args:
         model: Host or power, on the CPU, in float32.

@@ -45,7 +45,7 @@ def draw(comparison: Comparison, looks: Mapping[str, Style]) -> Figure:
         for axes, cost in zip(panels, COSTS, strict=True):
             _panel(axes, comparison, cost, front[cost], looks)
         panels[0].set_ylabel(f"{comparison.metric_name}, %")
-        figure.suptitle(comparison.title, x=0.01, ha="left", fontsize=13, fontweight="bold", parse_math=False)
+        figure.suptitle(comparison.title, x=0.01, ha="left", fontsize=13, fontweight="bold")
         handles = _legend(comparison, looks)
         columns = _columns([str(handle.get_label()) for handle in handles])
         legend = figure.legend(
@@ -58,9 +58,7 @@ def draw(comparison: Comparison, looks: Mapping[str, Style]) -> Figure:
             columnspacing=1.6,
             handlelength=2.4,
         )
-        legend.get_title().set(color=_SOFT, parse_math=False)
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+        legend.get_title().set(color=_SOFT)
     return figure
 
 
@@ -108,7 +106,7 @@ def _panel(
         zorder=4,
     )
     axes.set_title(PANELS[cost])
-    axes.set_xlabel(comparison.axis(cost), parse_math=False)
+    axes.set_xlabel(comparison.axis(cost))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     if cost == "flops":
         axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
