@@ -10,11 +10,11 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from powerbert.interrupt import interruptible
+from powerbert.base.interrupt import interruptible
 from tests.tiny_runs import overrides, train
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["powerbert.pipeline", "powerbert.report.table", "tests.tiny_runs"])
+CONTEXT.set_forkserver_preload(["powerbert.run.pipeline", "powerbert.report.table", "tests.tiny_runs"])
 
 CHANGES = frozenset({"os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "shutil.rmtree"})
 """Python's audit events of a file system that changes; `open` is another, if it is for writing."""

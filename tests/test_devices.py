@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from powerbert.models.tiny import tiny
-from powerbert.records import read_records
+from powerbert.store.records import read_records
 from tests.tiny_runs import overrides, train
 
 pytestmark = pytest.mark.slow

@@ -2,9 +2,9 @@
 
 import pytest
 
-from powerbert.config import check
-from powerbert.pipeline import run
-from tests.test_config import composed
+from powerbert.run.pipeline import run
+from powerbert.run.settings import check
+from tests.run.test_settings import composed
 
 
 def test_snippets(tmp_path):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from powerbert.base.errors import DataError
 from powerbert.data.folder import FolderSource
-from powerbert.errors import DataError
-from powerbert.records import read_records
+from powerbert.store.records import read_records
 from tests.forked import Command, command
 from tests.tiny_runs import artifacts, comparable, train
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from powerbert.artifacts import Artifact
-from powerbert.records import read_records
+from powerbert.store.artifacts import Artifact
+from powerbert.store.records import read_records
 from tests.forked import CONTEXT, attempt
 from tests.tiny_runs import comparable
 

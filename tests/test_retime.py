@@ -5,10 +5,10 @@ import shutil
 import pytest
 from hydra import compose, initialize_config_dir
 
-from powerbert.cli import CONFIG_FOLDER
-from powerbert.errors import ConfigError, DataError, ModelError
-from powerbert.records import read_records
+from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.base.errors import ConfigError, DataError, ModelError
 from powerbert.retime import dataset_settings, retime
+from powerbert.store.records import read_records
 from tests.tiny_runs import comparable, train
 
 

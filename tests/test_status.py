@@ -5,9 +5,9 @@ import pytest
 from rich.console import Console
 
 from powerbert import status
-from powerbert.errors import DataError
+from powerbert.base.errors import DataError
+from powerbert.run.sweeps import Point, Sweep
 from powerbert.status import print_status, summary
-from powerbert.sweeps import Point, Sweep
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

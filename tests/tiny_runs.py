@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from powerbert.config import check
-from powerbert.pipeline import run
-from powerbert.predictor import Predictor
-from tests.test_config import composed
+from powerbert.predict.predictor import Predictor
+from powerbert.run.pipeline import run
+from powerbert.run.settings import check
+from tests.run.test_settings import composed
 
 
 def overrides(corpus: Path, runs: Path, *more: str) -> list[str]:

@@ -7,10 +7,10 @@ import torch
 from omegaconf import OmegaConf
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from powerbert.artifacts import ArtifactStore
-from powerbert.cli import CONFIG_FOLDER
+from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.data import Task
 from powerbert.models import load_host_model
+from powerbert.store.artifacts import ArtifactStore
 
 SOME_TEXTS = ["good", "the film was bad", "", "It fell.", "A cat.", "is it a long film, and not good at all?"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from study import Result, seconds, study
 
-from powerbert.records import read_records
+from powerbert.store.records import read_records
 
 STUDY = Path(__file__).parents[1] / "pareto-minilm" / "records"
 

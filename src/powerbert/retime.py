@@ -13,8 +13,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from powerbert.cli import entry_point
-from powerbert.errors import ConfigError, DataError, ModelError
+from powerbert.base.cli import entry_point
+from powerbert.base.errors import ConfigError, DataError, ModelError
 
 Record = dict[str, Any]
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def retime(cfg: DictConfig) -> None:
     """Writes each record anew, with the operations and times of today."""
-    from powerbert.records import find_record, read_records, write_record
+    from powerbert.store.records import find_record, read_records, write_record
 
     folder, output = Path(cfg.records), Path(cfg.output)
     check(cfg)
@@ -62,8 +62,8 @@ def groups(records: Iterable[Record], artifacts: Path) -> list[list[Record]]:
     Raises:
         ModelError: naming the first of the artifacts that are damaged or gone.
     """
-    from powerbert.artifacts import Artifact
-    from powerbert.jsonio import is_file_name
+    from powerbert.base.files import is_file_name
+    from powerbert.store.artifacts import Artifact
 
     together: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
@@ -99,12 +99,12 @@ def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> l
     """
     from hydra.utils import instantiate
 
-    from powerbert.analyse.subject import Subject
-    from powerbert.artifacts import Artifact
+    from powerbert.base.device import default_device
     from powerbert.data import PaddingCollator
-    from powerbert.device import default_device
     from powerbert.measure import LatencySettings, count_flops, describe_environment, measure_latencies
     from powerbert.models import load_model
+    from powerbert.predict.subject import Subject
+    from powerbert.store.artifacts import Artifact
 
     device = default_device()
     settings = {key: value for key, value in records[0]["config"]["measure"].items() if key != "_target_"}
@@ -154,7 +154,7 @@ def dataset_settings(manifest: Mapping[str, Any], cache: Path) -> dict[str, Any]
     Returns:
         The node `dataset`, its places those of `conf/dataset` where a yaml there has its name.
     """
-    from powerbert.config import SOURCE_PLACES, packaged_source
+    from powerbert.run.settings import SOURCE_PLACES, packaged_source
 
     settings: dict[str, Any] = manifest["config"]["dataset"]
     named = {key: value for key, value in settings["source"].items() if key not in SOURCE_PLACES}

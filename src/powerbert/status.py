@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from powerbert.cli import entry_point
-from powerbert.errors import DataError, printable
-from powerbert.sweeps import FOLDER, Point, State, Sweep, read_sweeps
+from powerbert.base.cli import entry_point
+from powerbert.base.errors import DataError, printable
+from powerbert.run.sweeps import FOLDER, Point, State, Sweep, read_sweeps
 
 STYLES: dict[State, str] = {"done": "green", "running": "cyan", "failed": "red", "missing": "dim"}
 

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from powerbert.cli import entry_point
+from powerbert.base.cli import entry_point
 
 
 def train(cfg: DictConfig) -> tuple[float, ...] | None:
     """Runs one point of the trade-off, prints what came out, and returns what a sweeper asks for."""
-    from powerbert.config import check  # heavy imports wait until Hydra has accepted the command line
-    from powerbert.objectives import check_objectives, objective_values
-    from powerbert.pipeline import run
     from powerbert.report.progress import progress_line
     from powerbert.report.table import print_summary
-    from powerbert.sweeps import noted_point
+    from powerbert.run.objectives import check_objectives, objective_values
+    from powerbert.run.pipeline import run
+    from powerbert.run.settings import check  # heavy imports wait until Hydra has accepted the command line
+    from powerbert.run.sweeps import noted_point
 
     started = datetime.now(UTC)
     with noted_point(cfg) as done:
@@ -34,4 +34,6 @@ def train(cfg: DictConfig) -> tuple[float, ...] | None:
 
 
 if __name__ == "__main__":
-    entry_point(train, "train")
+    from powerbert.run.sweeps import failures
+
+    entry_point(train, "train", failures)

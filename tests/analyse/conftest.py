@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from powerbert.analyse.subject import Subject
-from powerbert.artifacts import ArtifactStore
 from powerbert.models import load_host_model, load_power_model
+from powerbert.predict.subject import Subject
+from powerbert.store.artifacts import ArtifactStore
 
 ROWS = 14
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from powerbert.analyse.cosine import mean_pairwise_cosine, run, similarity_by_encoder, summarise
-from powerbert.analyse.subject import Subject
+from powerbert.predict.subject import Subject
 from tests.analyse.conftest import ROWS
 
 

@@ -6,8 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from powerbert.analyse.__main__ import analyse, output_folder, quoted
-from powerbert.cli import CONFIG_FOLDER
-from powerbert.errors import UserError
+from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.base.errors import UserError
 
 ANALYSES = sorted(path.stem for path in (CONFIG_FOLDER / "analysis").glob("*.yaml"))
 

@@ -13,9 +13,9 @@ from powerbert.analyse.mutual_information import (
     tabulate,
 )
 from powerbert.analyse.parts import take_apart
-from powerbert.analyse.subject import Subject
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.models import load_host_model
+from powerbert.predict.subject import Subject
 from tests.analyse.conftest import ROWS
 from tests.models.backbones import BACKBONES, make_host
 

@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 
 from powerbert.analyse.retention import run, run_of_artifact, runs_of_records
-from powerbert.errors import ConfigError, DataError, ModelError
-from powerbert.records import write_record
+from powerbert.base.errors import ConfigError, DataError, ModelError
+from powerbert.store.records import write_record
 from tests.report.test_table import RECORD
 
 

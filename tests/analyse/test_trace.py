@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console
 
 from powerbert.analyse.page import write_page
-from powerbert.analyse.subject import Subject
 from powerbert.analyse.survival import Piece, Trace, trace_inputs, trace_pieces
 from powerbert.analyse.trace import print_traces, run, words_at
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
+from powerbert.predict.subject import Subject
 
 TRACE = Trace(
     "input 1",

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.benchmark.inputs import DrawnInputs
 from powerbert.benchmark.pair import Pair, from_shape
 from powerbert.benchmark.retention import Retention
 from powerbert.benchmark.settings import Settings
-from powerbert.cli import CONFIG_FOLDER
 from powerbert.models.tiny import SIZES
 from tests.analyse.conftest import corpus, dataset, finetuned, make_artifact, retrained  # noqa: F401
 

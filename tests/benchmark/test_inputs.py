@@ -3,10 +3,10 @@ import statistics
 import pytest
 import torch
 
-from powerbert.analyse.subject import Subject
+from powerbert.base.errors import ConfigError
 from powerbert.benchmark.inputs import PROTOCOLS, DrawnInputs, SplitInputs, choose_inputs
-from powerbert.errors import ConfigError
 from powerbert.models.tiny import tiny_config
+from powerbert.predict.subject import Subject
 
 
 def real(batch):

@@ -3,9 +3,9 @@
 import pytest
 from hydra.utils import instantiate
 
+from powerbert.base.cli import CONFIG_FOLDER, list_values
 from powerbert.benchmark.__main__ import LISTS
 from powerbert.benchmark.pair import Pair
-from powerbert.cli import CONFIG_FOLDER, list_values
 from powerbert.models import num_encoders
 from tests.benchmark.conftest import composed
 

@@ -3,12 +3,12 @@ from functools import partial
 import pytest
 import torch
 
+from powerbert.base.errors import ConfigError
 from powerbert.benchmark import memory
 from powerbert.benchmark.contestants import EAGER, HOST, POWER
 from powerbert.benchmark.memory import check_platform, measure_memory
 from powerbert.benchmark.pair import from_shape
 from powerbert.benchmark.retention import Retention
-from powerbert.errors import ConfigError
 from powerbert.models.tiny import SIZES
 from tests.benchmark.conftest import RETENTION, settings
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from powerbert.base.errors import ConfigError, ModelError
 from powerbert.benchmark.pair import from_artifact, from_shape
 from powerbert.benchmark.retention import Retention
-from powerbert.errors import ConfigError, ModelError
 from powerbert.models import load_host_model, load_model, prune_heads
 from powerbert.models.tiny import SIZES
 from tests.benchmark.conftest import RETENTION

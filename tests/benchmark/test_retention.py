@@ -1,7 +1,7 @@
 import pytest
 
+from powerbert.base.errors import ConfigError
 from powerbert.benchmark.retention import Retention, read_retentions
-from powerbert.errors import ConfigError
 from tests.benchmark.conftest import composed
 
 

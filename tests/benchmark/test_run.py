@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from powerbert.base.errors import ConfigError
 from powerbert.benchmark import run as run_module
 from powerbert.benchmark.run import run
-from powerbert.errors import ConfigError
 from tests.benchmark.conftest import composed
 
 QUICK = ("runs=2", "warmup=0", "dynamic_batches=2", "device=cpu")

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from powerbert.base.errors import ConfigError
 from powerbert.benchmark.retention import Retention
 from powerbert.benchmark.settings import USUAL_LENGTH, Settings
-from powerbert.errors import ConfigError
 from tests.benchmark.conftest import composed, settings
 
 SHORT, LONG, FULL = Retention("short", (9,), 64), Retention("long", (99,), 256), Retention("full", None)

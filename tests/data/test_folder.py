@@ -2,8 +2,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from powerbert.base.errors import DataError
 from powerbert.data.folder import FolderSource
-from powerbert.errors import DataError
 
 NAMES = ["bad", "good"]
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from powerbert.base.errors import DataError, UserError
 from powerbert.data import readers
 from powerbert.data.folder import FolderSource
 from powerbert.data.readers import read_rows
-from powerbert.errors import DataError, UserError
 from tests.fuzz.harness import KINDS, read
 
 INPUTS = sorted((Path(__file__).parents[1] / "fuzz" / "inputs").iterdir())

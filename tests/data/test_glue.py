@@ -1,8 +1,8 @@
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Value
 
+from powerbert.base.errors import ConfigError, DataError
 from powerbert.data.glue import GlueSource
-from powerbert.errors import ConfigError, DataError
 from tests.data.glue_files import EXPECTED, FILES, mrpc
 
 NLI = ["entailment", "neutral", "contradiction"]

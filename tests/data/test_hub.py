@@ -6,8 +6,8 @@ from datasets import Dataset, DatasetDict
 from datasets.packaged_modules.generator.generator import Generator
 
 import powerbert.data.hub as hub
+from powerbert.base.errors import DataError
 from powerbert.data.hub import HubDataset
-from powerbert.errors import DataError
 
 
 @pytest.fixture

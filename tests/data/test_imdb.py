@@ -1,9 +1,9 @@
 import pytest
 from datasets import Dataset, DatasetDict
 
+from powerbert.base.errors import DataError
 from powerbert.data.imdb import ImdbSource
 from powerbert.data.splits import bucket
-from powerbert.errors import DataError
 
 NAMES = ["negative", "positive"]
 REVIEWS = [f'review "{number}"<br /><br />with breaks' for number in range(200)]

@@ -5,9 +5,9 @@ import torch
 from datasets import Dataset, DatasetDict
 from lightning.pytorch import LightningModule, Trainer
 
+from powerbert.base.errors import DataError
 from powerbert.data import LengthGroupedSampler, TextDataModule
 from powerbert.data.folder import FolderSource
-from powerbert.errors import DataError
 from tests.data.conftest import WORDS, make_task
 
 

@@ -3,8 +3,8 @@ import json
 import pytest
 from datasets import Dataset, DatasetDict
 
+from powerbert.base.errors import ConfigError, DataError
 from powerbert.data.race import RaceSource, complete
-from powerbert.errors import ConfigError, DataError
 
 LETTERS = ["A", "B", "C", "D"]
 ARTICLE = {

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from powerbert.base.errors import DataError
 from powerbert.data.readers import MalformedRowError, column_names, read_rows
-from powerbert.errors import DataError
 
 
 def values(path, columns, **kwargs):

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import powerbert.data.snippets as snippets
+from powerbert.base.errors import ConfigError, DataError
 from powerbert.data.snippets import SnippetsSource
-from powerbert.errors import ConfigError, DataError
 
 MOVIES = "".join(
     f"{number}\t{(number % 5 - 2) / 2}\tsnippet {number} in a café\r\n" for number in range(1, 501)

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 from datasets import Features, Value
 
+from powerbert.base.errors import DataError
 from powerbert.data.labels import LabelParser
 from powerbert.data.table import Selection, cached_dataset
 from powerbert.data.table import load_table as load_split
-from powerbert.errors import DataError
 
 load_table = partial(load_split, split="train")
 

@@ -1,8 +1,8 @@
 import pytest
 from omegaconf import OmegaConf
 
+from powerbert.base.errors import ConfigError
 from powerbert.data import Task
-from powerbert.errors import ConfigError
 from tests.data.conftest import make_task
 
 CHOICE = {

@@ -2,9 +2,9 @@ import pytest
 from datasets import Dataset, concatenate_datasets
 from transformers import BertTokenizer, ByT5Tokenizer
 
+from powerbert.base.errors import DataError
 from powerbert.data import load_texts, row_lengths, tokenize
 from powerbert.data.tokenize import count_word_pieces
-from powerbert.errors import DataError
 from tests.data.conftest import make_task
 
 PAIR = make_task(text_columns=("one", "two"))

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from powerbert.base.errors import ConfigError
 from powerbert.elimination import derive_retention_configuration, validate_retention_configuration
-from powerbert.errors import ConfigError
 
 
 def test_rounds_up_as_the_paper_or_down_as_its_released_code():

@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from powerbert.base.errors import ConfigError
 from powerbert.elimination import StaticSelection, random_order, validate_selection
-from powerbert.errors import ConfigError
 
 ORDER = [0, 3, 5, 1, 2, 4]
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from powerbert.artifacts import ArtifactStore
 from powerbert.data import Task
 from powerbert.models import load_host_model, load_power_model
+from powerbert.store.artifacts import ArtifactStore
 from tests.untrained import SOME_TEXTS, dataset_settings
 
 MAX_LENGTH = 24

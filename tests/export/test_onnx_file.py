@@ -5,7 +5,7 @@ import onnx
 import pytest
 import torch
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.export import export_onnx, onnx_session, quantize_onnx
 from powerbert.export import onnx_file as module
 from powerbert.export.exported import load_onnx

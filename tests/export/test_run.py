@@ -11,8 +11,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from transformers import AutoConfig, BertConfig
 
-from powerbert.cli import CONFIG_FOLDER
-from powerbert.errors import ConfigError, DataError, ModelError
+from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.base.errors import ConfigError, DataError, ModelError
 from powerbert.export import formats
 from powerbert.export.__main__ import export
 from powerbert.models import load_model, load_tokenizer

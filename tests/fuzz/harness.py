@@ -5,12 +5,12 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from powerbert.base.errors import UserError
 from powerbert.data.labels import LabelParser
 from powerbert.data.race import RaceSource
 from powerbert.data.readers import SUFFIXES, MalformedRowError, column_names, read_rows
 from powerbert.data.task import Task
 from powerbert.data.texts import read_texts
-from powerbert.errors import UserError
 
 COLUMNS = ("text", "label")
 TASKS = (

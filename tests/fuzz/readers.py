@@ -17,7 +17,7 @@ import atheris
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-with atheris.instrument_imports(include=["powerbert.data", "powerbert.errors", "gzip", "csv", "json"]):
+with atheris.instrument_imports(include=["powerbert.data", "powerbert.base.errors", "gzip", "csv", "json"]):
     from tests.fuzz.harness import KINDS, read
 
 

@@ -3,7 +3,7 @@ import torch
 from datasets import Dataset
 from torch import nn
 
-from powerbert.errors import ConfigError, DataError
+from powerbert.base.errors import ConfigError, DataError
 from powerbert.measure import LatencySettings, latency, measure_latency
 from powerbert.models import PowerBertConfig, PowerBertForSequenceClassification
 

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.models import load_model, num_encoders
-from powerbert.records import read_records, validate
-from tests.test_config import files
+from powerbert.store.records import read_records, validate
+from tests.run.test_settings import files
 from tests.tiny_runs import artifacts, comparable, saved_metric, spawn, train
 
 METHODS = files("method")
@@ -140,7 +140,7 @@ def test_heads_are_gone(corpus, runs):
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(corpus, tmp_path, overrides, message):
-    from powerbert.errors import find_user_error
+    from powerbert.base.errors import find_user_error
 
     with pytest.raises(Exception, match=message) as raised:  # Hydra wraps what a constructor raises
         train(corpus, tmp_path, *overrides)

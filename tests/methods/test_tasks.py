@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from powerbert.config import check
 from powerbert.models import load_model
-from powerbert.pipeline import run
-from tests.test_config import composed
+from powerbert.run.pipeline import run
+from powerbert.run.settings import check
+from tests.run.test_settings import composed
 
 SMALL = (
     "model=tiny",

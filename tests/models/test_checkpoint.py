@@ -5,8 +5,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from powerbert.cli import CONFIG_FOLDER
-from powerbert.errors import ConfigError, ModelError
+from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.base.errors import ConfigError, ModelError
 from powerbert.models.checkpoint import fingerprint, local_or_hub, packaged_minilm, resolve
 
 

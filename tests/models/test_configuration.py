@@ -1,7 +1,7 @@
 import pytest
 from huggingface_hub.errors import StrictDataclassError
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.models import (
     PowerAlbertConfig,
     PowerBertConfig,

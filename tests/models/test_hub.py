@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
-from powerbert.errors import ModelError
+from powerbert.base.errors import ModelError
 from powerbert.models import hub
 
 BERT = "google-bert/bert-base-uncased"

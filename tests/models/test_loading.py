@@ -15,7 +15,7 @@ from transformers import (
     BertModel,
 )
 
-from powerbert.errors import ConfigError, ModelError
+from powerbert.base.errors import ConfigError, ModelError
 from powerbert.models import (
     PowerBertForMultipleChoice,
     PowerBertForSequenceClassification,

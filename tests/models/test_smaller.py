@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from powerbert.errors import ConfigError, ModelError
+from powerbert.base.errors import ConfigError, ModelError
 from powerbert.measure import count_flops
 from powerbert.models import (
     host_encoders,

@@ -3,7 +3,7 @@ import shutil
 import pytest
 import torch
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.models import load_host_model, load_tokenizer, longest_input
 from powerbert.models.auto import BACKBONES
 from powerbert.models.checkpoint import fingerprint

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 from transformers import AlbertTokenizer, BertTokenizer
 
-from powerbert.errors import ModelError
+from powerbert.base.errors import ModelError
 from powerbert.models import load_tokenizer
 from powerbert.models.tiny import tiny
 

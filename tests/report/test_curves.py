@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from powerbert.errors import DataError
+from powerbert.base.errors import DataError
 from powerbert.report.curves import COSTS, compare
 from tests.report.records import point, study
 

@@ -10,8 +10,8 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from powerbert.cli import CONFIG_FOLDER
-from powerbert.errors import DataError
+from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.base.errors import DataError
 from powerbert.report.__main__ import report
 from powerbert.report.paper import comparison_table, selection_table, setup
 from tests.report.records import point

@@ -1,6 +1,6 @@
 import pytest
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.report.paper import COMPARISONS, comparison_table, selection_table, setup
 
 

@@ -4,7 +4,7 @@ import io
 import pytest
 from rich.console import Console
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.report.paper import comparison_table
 from powerbert.report.paper_table import paper_table
 from tests.report.records import point

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from powerbert.errors import ConfigError, DataError
+from powerbert.base.errors import ConfigError, DataError
 from powerbert.report.__main__ import report
 from powerbert.report.pareto import pareto
 from tests.report.records import point, study

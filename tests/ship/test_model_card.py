@@ -7,10 +7,10 @@ import pytest
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 
-from powerbert.artifacts import Artifact
-from powerbert.errors import ModelError
+from powerbert.base.errors import ModelError
 from powerbert.models.checkpoint import fingerprint
 from powerbert.ship import model_card, write_model_card
+from powerbert.store.artifacts import Artifact
 from tests.report.records import point
 from tests.untrained import dataset_settings, untrained_artifact
 

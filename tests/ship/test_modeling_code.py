@@ -9,11 +9,11 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 from transformers.dynamic_module_utils import get_imports, get_relative_imports
 
 import powerbert
-from powerbert.errors import ModelError
+from powerbert.base.errors import ModelError
 from powerbert.models import load_host_model, load_model, load_power_model, load_tokenizer, prune_heads
 from powerbert.models.auto import BACKBONES, TASKS
 from powerbert.models.tiny import tiny
-from powerbert.predictor import Predictor
+from powerbert.predict.predictor import Predictor
 from powerbert.ship import modeling_code, save_modeling_code
 from powerbert.ship.modeling_code import auto_map
 from tests.ship import outside

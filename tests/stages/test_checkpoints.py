@@ -8,8 +8,8 @@ import threading
 import pytest
 import torch
 
-from powerbert.errors import ModelError
-from powerbert.interrupt import Interrupted, interruptible
+from powerbert.base.errors import ModelError
+from powerbert.base.interrupt import Interrupted, interruptible
 from powerbert.stages import FineTune
 from powerbert.stages.checkpoints import WholeFileIO
 from tests.tiny_runs import train

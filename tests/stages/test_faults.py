@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from powerbert.errors import TrainingError
+from powerbert.base.errors import TrainingError
 from powerbert.stages import FineTune
 from powerbert.stages.faults import explaining_memory
 from tests.stages.test_checkpoints import at, finetune

@@ -14,8 +14,8 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
-from powerbert.errors import ConfigError, DataError, UserError
-from powerbert.interrupt import Interrupted, interruptible
+from powerbert.base.errors import ConfigError, DataError, UserError
+from powerbert.base.interrupt import Interrupted, interruptible
 from powerbert.models import load_host_model, load_power_model
 from powerbert.stages import Optimization, Search
 from powerbert.stages.processes import count_processes, fit_on_devices

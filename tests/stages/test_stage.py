@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import LightningDataModule, seed_everything
 from torch.utils.data import DataLoader
 
-from powerbert.errors import ModelError
+from powerbert.base.errors import ModelError
 from powerbert.models import load_host_model, load_power_model
 from powerbert.stages import FineTune, Optimization, Retrain, Search
 from powerbert.stages.fit import fit

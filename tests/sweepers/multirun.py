@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from powerbert.cli import CONFIG_FOLDER
+from powerbert.base.cli import CONFIG_FOLDER
 
 SILENT = ("hydra/job_logging=none", "hydra/hydra_logging=none")
 """Leaves the logging of the tests' own process alone."""

@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from hydra.plugins.launcher import Launcher
 from hydra.utils import instantiate
 
-from powerbert.cli import CONFIG_FOLDER
-from powerbert.records import read_records
+from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.store.records import read_records
 from tests.sweepers.multirun import multirun
 from tests.tiny_runs import overrides
 

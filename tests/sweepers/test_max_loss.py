@@ -11,8 +11,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from powerbert.cli import CONFIG_FOLDER
-from powerbert.records import read_records
+from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.store.records import read_records
 from tests.sweepers.multirun import multirun
 
 

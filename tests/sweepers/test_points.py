@@ -11,9 +11,9 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from hydra_plugins.powerbert_sweepers.points import expand
-from powerbert.cli import CONFIG_FOLDER
+from powerbert.base.cli import CONFIG_FOLDER
+from tests.run.test_settings import files
 from tests.sweepers.multirun import multirun
-from tests.test_config import files
 
 DATASETS = [name.removesuffix("_search") for name in files("experiment") if name.endswith("_search")]
 PARETO = ("model=tiny", "+sweep=pareto", "grid={lambda:[0.1,0.2],encoders:[1],pruned:[0.3,0.6]}")

@@ -92,7 +92,7 @@ class MaxLossSweeper(BasicSweeper):
         Returns:
             What the jobs returned, in order.
         """
-        from powerbert.cli import one_message
+        from powerbert.base.cli import one_message
 
         with one_message():
             start, objectives = self._check()
@@ -103,8 +103,8 @@ class MaxLossSweeper(BasicSweeper):
 
     def _check(self) -> tuple[float, list[str]]:
         """The parameter's configured value, and the names of loss and speed-up."""
-        from powerbert.errors import ConfigError
-        from powerbert.objectives import check_objectives
+        from powerbert.base.errors import ConfigError
+        from powerbert.run.objectives import check_objectives
 
         assert self.config is not None
         own = self.settings
@@ -132,7 +132,7 @@ class MaxLossSweeper(BasicSweeper):
 
     def _fixed(self, arguments: Sequence[str]) -> list[str]:
         """The overrides that every trial shares."""
-        from powerbert.errors import ConfigError
+        from powerbert.base.errors import ConfigError
 
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
@@ -188,7 +188,7 @@ class MaxLossSweeper(BasicSweeper):
         Raises:
             UserError: if no trial is within the bound.
         """
-        from powerbert.errors import UserError
+        from powerbert.base.errors import UserError
 
         assert self.config is not None
         best = max(

@@ -47,7 +47,7 @@ class PointSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launches all jobs; ends the process with one message if there is nothing to launch."""
-        from powerbert.cli import one_message
+        from powerbert.base.cli import one_message
 
         with one_message():
             return super().sweep(arguments)
@@ -72,7 +72,7 @@ class PointSweeper(BasicSweeper):
         return list(self.split_overrides_to_chunks(sized, max_batch_size))
 
     def _check(self, given: set[str]) -> None:
-        from powerbert.errors import ConfigError
+        from powerbert.base.errors import ConfigError
 
         for name, entry in self.points.items():
             if not isinstance(entry, Mapping):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from powerbert.cli import entry_point, quote_values
+from powerbert.base.cli import entry_point, quote_values
 
 
 def analyse(cfg: DictConfig) -> None:

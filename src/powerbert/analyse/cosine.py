@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
-from powerbert.analyse.figures import BLUE, new_figure, number_encoders, save
-from powerbert.analyse.subject import Subject
+from powerbert.base.figures import BLUE, new_figure, number_encoders, save
+from powerbert.predict.subject import Subject
 
 
 def run(subject: Subject, output: Path) -> pd.DataFrame:

@@ -21,13 +21,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from powerbert.analyse.figures import GREY, new_figure, save, shades
 from powerbert.analyse.information import entropy, mutual_information
 from powerbert.analyse.parts import Parts, take_apart
-from powerbert.analyse.subject import Subject
+from powerbert.base.errors import ConfigError
+from powerbert.base.figures import GREY, new_figure, save, shades
 from powerbert.elimination import blockwise_significance, extract_mask, extract_rows
-from powerbert.errors import ConfigError
 from powerbert.models.encoder import HostEncoder, encode, encode_and_soft_extract
+from powerbert.predict.subject import Subject
 
 PAPER_ENCODERS = (1, 3, 6, 9)
 """Those that the paper's figures show."""

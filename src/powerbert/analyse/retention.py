@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from transformers import PreTrainedConfig
 
-from powerbert.analyse.figures import BLUE, ORANGE, new_figure, number_encoders, save
-from powerbert.artifacts import Artifact
-from powerbert.errors import ConfigError, DataError, ModelError
-from powerbert.records import read_records
+from powerbert.base.errors import ConfigError, DataError, ModelError
+from powerbert.base.figures import BLUE, ORANGE, new_figure, number_encoders, save
+from powerbert.store.artifacts import Artifact
+from powerbert.store.records import read_records
 
 PANELS_PER_ROW = 3
 

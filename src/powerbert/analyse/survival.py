@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from powerbert.data import Task
-from powerbert.predictor import Predictor, Texts
+from powerbert.predict.predictor import Predictor, Texts
 
 
 @dataclass(frozen=True)

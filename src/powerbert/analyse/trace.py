@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from powerbert.analyse.figures import BLUE, GREY, new_figure, save
 from powerbert.analyse.page import write_page
-from powerbert.analyse.subject import Subject
 from powerbert.analyse.survival import Trace, trace_inputs
-from powerbert.errors import ConfigError
-from powerbert.predictor import Texts
+from powerbert.base.errors import ConfigError
+from powerbert.base.figures import BLUE, GREY, new_figure, save
+from powerbert.predict.predictor import Texts
+from powerbert.predict.subject import Subject
 
 PIECES_PER_COLUMN = 64
 

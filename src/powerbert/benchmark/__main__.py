@@ -8,7 +8,7 @@ import sys
 
 from omegaconf import DictConfig
 
-from powerbert.cli import entry_point, list_values, quote_values
+from powerbert.base.cli import entry_point, list_values, quote_values
 
 LISTS = {"retention", "length", "batch_size", "runtimes", "protocols"}
 """The keys that take several values."""

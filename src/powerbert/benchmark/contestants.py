@@ -7,10 +7,10 @@ from typing import Literal
 
 import torch
 
+from powerbert.base.files import file_name
 from powerbert.benchmark.pair import Pair
 from powerbert.benchmark.retention import Retention
 from powerbert.benchmark.runtimes import BASELINE, RUNTIMES, Make, Place
-from powerbert.jsonio import file_name
 from powerbert.measure.latency import Batch
 
 Role = Literal["host", "power"]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from powerbert.analyse.figures import new_figure
+from powerbert.base.figures import new_figure
 from powerbert.benchmark.contestants import Contestant
 from powerbert.benchmark.inputs import PROTOCOLS
 from powerbert.benchmark.results import Inference

@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 import torch
 
-from powerbert.analyse.figures import save
+from powerbert.base.errors import ConfigError
+from powerbert.base.figures import save
+from powerbert.base.files import write_synced
 from powerbert.benchmark.figure import draw, tabulate
 from powerbert.benchmark.results import Inference, Memory, Skipped, Training
 from powerbert.benchmark.settings import Cell
 from powerbert.benchmark.targets import Verdict
-from powerbert.errors import ConfigError
-from powerbert.jsonio import write_synced
 from powerbert.measure import describe_environment
 
 BENCHMARK_VERSION = 1

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from transformers import PreTrainedConfig
 
-from powerbert.analyse.subject import Subject
+from powerbert.base.errors import UserError
 from powerbert.data import PaddingCollator, tokenize
-from powerbert.errors import UserError
 from powerbert.measure.latency import Batch, Rows, dynamic_batches, fill
 from powerbert.models import load_tokenizer
+from powerbert.predict.subject import Subject
 
 PROTOCOLS: Mapping[str, str] = {
     "padded": "every input padded to the length, as the paper timed",

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from powerbert.base.errors import ConfigError
+from powerbert.base.progress import progress
 from powerbert.benchmark.contestants import HOST, Contestant, contestants
 from powerbert.benchmark.inputs import Inputs
 from powerbert.benchmark.pair import Pair
@@ -18,9 +20,7 @@ from powerbert.benchmark.results import Memory, Skipped, one_line
 from powerbert.benchmark.retention import Retention
 from powerbert.benchmark.runtimes import RUNTIMES, Place, Torch
 from powerbert.benchmark.settings import Settings
-from powerbert.errors import ConfigError
 from powerbert.measure.latency import Batch
-from powerbert.progress import progress
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _M_MMAP_THRESHOLD = -3  # in glibc's malloc.h

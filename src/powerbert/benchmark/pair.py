@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
-from powerbert.artifacts import MANIFEST, Artifact
+from powerbert.base.errors import ConfigError
 from powerbert.benchmark.retention import Retention
-from powerbert.errors import ConfigError
 from powerbert.export.host import host_config
 from powerbert.models import load_host_model, load_model, longest_input, num_encoders
 from powerbert.models.auto import BACKBONES, TASKS
 from powerbert.models.configuration import POWER_FIELDS
+from powerbert.store.artifacts import MANIFEST, Artifact
 
 log = logging.getLogger(__name__)
 

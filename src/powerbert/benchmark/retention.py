@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from powerbert.config import plain
+from powerbert.base.errors import ConfigError
 from powerbert.elimination import validate_retention_configuration
-from powerbert.errors import ConfigError
+from powerbert.run.settings import plain
 
 
 @dataclass(frozen=True)

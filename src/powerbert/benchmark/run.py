@@ -23,7 +23,7 @@ from powerbert.benchmark.retention import read_retentions
 from powerbert.benchmark.settings import USUAL_LENGTH, Settings
 from powerbert.benchmark.targets import Row, judge
 from powerbert.benchmark.training import measure_training
-from powerbert.config import plain
+from powerbert.run.settings import plain
 
 
 def run(cfg: DictConfig, console: Console | None = None) -> Findings:

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from powerbert.base.device import default_device
+from powerbert.base.errors import ConfigError
 from powerbert.benchmark.inputs import PROTOCOLS
 from powerbert.benchmark.retention import Retention
 from powerbert.benchmark.runtimes import RUNTIMES
 from powerbert.benchmark.timing import Schedule
-from powerbert.config import plain
-from powerbert.device import default_device
-from powerbert.errors import ConfigError
+from powerbert.run.settings import plain
 
 USUAL_LENGTH = 128
 """Word pieces of a padded input where neither the user nor a retention configuration says so."""

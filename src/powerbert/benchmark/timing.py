@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import torch
 
+from powerbert.base.progress import progress
 from powerbert.measure.clock import interquartile_range, milliseconds
-from powerbert.progress import progress
 
 Key = TypeVar("Key", bound=Hashable)
 Batch = TypeVar("Batch")

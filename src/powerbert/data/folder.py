@@ -5,11 +5,11 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
+from powerbert.base.errors import DataError
+from powerbert.base.files import content_hash
 from powerbert.data.labels import LabelParser
 from powerbert.data.readers import SUFFIXES, column_names
 from powerbert.data.table import file_digest, load_table
-from powerbert.errors import DataError
-from powerbert.jsonio import content_hash
 
 SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
 """What the file of each split may be called, before its suffix."""

@@ -7,13 +7,13 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 
+from powerbert.base.errors import ConfigError, DataError
+from powerbert.base.files import content_hash
 from powerbert.data.glue_layout import LAYOUTS, MRPC_TRAIN
 from powerbert.data.hub import HubDataset
 from powerbert.data.labels import LabelParser
 from powerbert.data.readers import MalformedRowError, column_names, read_rows
 from powerbert.data.table import Selection, file_digest, load_table
-from powerbert.errors import ConfigError, DataError
-from powerbert.jsonio import content_hash
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from datasets import DatasetDict, load_dataset
 from datasets.packaged_modules.cache.cache import Cache
 from huggingface_hub import HfApi
 
-from powerbert.errors import DataError
-from powerbert.hub import PATIENCE, first_line, within
+from powerbert.base.errors import DataError
+from powerbert.base.hub import PATIENCE, first_line, within
 
 log = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict, Value
 
+from powerbert.base.errors import DataError
+from powerbert.base.files import content_hash
 from powerbert.data.hub import HubDataset
 from powerbert.data.labels import LabelParser
 from powerbert.data.splits import bucket
 from powerbert.data.table import file_digest, load_table
-from powerbert.errors import DataError
-from powerbert.jsonio import content_hash
 
 TRAIN_PERCENT = 80
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import Value
 
-from powerbert.errors import shorten
+from powerbert.base.errors import shorten
 
 
 class LabelParser:

@@ -8,12 +8,12 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 
+from powerbert.base.errors import DataError
 from powerbert.data.batching import LengthGroupedSampler, LengthSortedSampler, PaddingCollator, make_loader
 from powerbert.data.length import choose_max_length
 from powerbert.data.source import Source
 from powerbert.data.task import Task
 from powerbert.data.tokenize import count_word_pieces, row_lengths, tokenize
-from powerbert.errors import DataError
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, Features, List, Value
 
+from powerbert.base.errors import ConfigError, DataError, shorten
+from powerbert.base.files import content_hash
 from powerbert.data.hub import HubDataset
 from powerbert.data.table import cached_dataset
-from powerbert.errors import ConfigError, DataError, shorten
-from powerbert.jsonio import content_hash
 
 FEATURES = Features({"article": Value("string"), "choices": List(Value("string")), "label": Value("int64")})
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}

@@ -28,7 +28,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from powerbert.errors import DataError, shorten
+from powerbert.base.errors import DataError, shorten
 
 TEXT_SUFFIXES = (".tsv", ".txt", ".csv", ".jsonl", ".json")
 SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".parquet")

@@ -17,10 +17,10 @@ from typing import Any
 from datasets import DatasetDict, Features, Value
 from filelock import FileLock
 
+from powerbert.base.errors import ConfigError, DataError, shorten
 from powerbert.data.readers import MalformedRowError, read_rows
 from powerbert.data.splits import bucket
 from powerbert.data.table import cached_dataset, file_digest
-from powerbert.errors import ConfigError, DataError, shorten
 
 PACKAGE = "vaderSentiment==3.3.2"
 SDIST = "vaderSentiment-3.3.2.tar.gz"

@@ -10,10 +10,10 @@ from typing import Any
 from datasets import Dataset, Features, NamedSplit, Value
 from datasets.exceptions import DatasetGenerationError
 
+from powerbert.base.errors import DataError
+from powerbert.base.files import content_hash
 from powerbert.data.labels import LabelParser
 from powerbert.data.readers import MalformedRowError, Row, file_format, read_rows
-from powerbert.errors import DataError
-from powerbert.jsonio import content_hash
 
 log = logging.getLogger(__name__)
 

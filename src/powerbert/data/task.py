@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 
 Kind = Literal["sequence_classification", "multiple_choice"]
 EvaluationSplit = Literal["dev", "test"]

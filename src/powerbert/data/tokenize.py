@@ -9,9 +9,9 @@ from datasets import Dataset
 from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
+from powerbert.base.errors import DataError
+from powerbert.base.files import content_hash
 from powerbert.data.task import Task
-from powerbert.errors import DataError
-from powerbert.jsonio import content_hash
 
 Columns = dict[str, list[Any]]
 Text = str | Sequence[Any]

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 
 Rounding = Literal["ceil", "floor"]
 

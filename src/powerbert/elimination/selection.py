@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import guard_or_false, guard_or_true
 
+from powerbert.base.errors import ConfigError
 from powerbert.elimination.extract import extract_mask
 from powerbert.elimination.ranking import retained_positions
-from powerbert.errors import ConfigError
 
 SELECTIONS = ("attn", "head", "rand")
 """Attn-WS, Head-WS and Rand-WS."""

@@ -4,7 +4,7 @@ import sys
 
 from omegaconf import DictConfig
 
-from powerbert.cli import entry_point, list_values, quote_values
+from powerbert.base.cli import entry_point, list_values, quote_values
 
 
 def export(cfg: DictConfig) -> None:

@@ -11,11 +11,11 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from powerbert.base.progress import progress
 from powerbert.data import LengthSortedSampler, PaddingCollator, Task, make_loader, row_lengths
 from powerbert.export.graph import SHORTEST
 from powerbert.measure.evaluation import evaluation_mode
-from powerbert.progress import progress
-from powerbert.stages.metrics import build_metrics
+from powerbert.measure.metrics import build_metrics
 
 TOLERANCE = 1e-4
 """Between the logits of a file in float32 and those of its model."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from transformers import PreTrainedModel
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.export.exported import Exported, load_onnx, load_torch
 from powerbert.export.graph import export_torch
 from powerbert.export.onnx_file import export_onnx, quantize_onnx, require

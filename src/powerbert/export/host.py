@@ -8,11 +8,11 @@ from typing import Any
 
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
-from powerbert.chain import dense_ancestor, start_of
 from powerbert.export.graph import takes_choices
 from powerbert.models import load_model
 from powerbert.models.auto import POWER_PREFIX, TASKS
 from powerbert.models.configuration import POWER_FIELDS
+from powerbert.store.chain import dense_ancestor, start_of
 
 log = logging.getLogger(__name__)
 

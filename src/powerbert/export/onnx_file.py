@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from transformers import PreTrainedModel
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.export.graph import dimensions, input_names, trace
 
 if TYPE_CHECKING:

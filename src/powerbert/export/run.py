@@ -15,16 +15,16 @@ from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 from rich.text import Text
 
-from powerbert.analyse.subject import Subject
-from powerbert.errors import ConfigError, ModelError
+from powerbert.base.errors import ConfigError, ModelError
+from powerbert.base.files import write_synced
 from powerbert.export.check import agreement, batch_logits, made_up_batches
 from powerbert.export.formats import FORMATS, Format
 from powerbert.export.graph import input_names
 from powerbert.export.host import host_config
 from powerbert.export.record import Record, build_record, records_table
 from powerbert.export.trial import Trial
-from powerbert.jsonio import write_synced
 from powerbert.models import quiet_transformers
+from powerbert.predict.subject import Subject
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from powerbert.analyse.subject import Subject
+from powerbert.base.errors import DataError
 from powerbert.data import PaddingCollator
-from powerbert.errors import DataError
 from powerbert.export.check import Agreement, agreement, metric_of, row_logits
 from powerbert.export.host import find_baseline
 from powerbert.measure import LatencySettings, measure_latency
+from powerbert.predict.subject import Subject
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What a model costs: floating-point operations, word-vectors and time."""
 
-from powerbert.measure.environment import describe_environment
+from powerbert.base.environment import describe_environment
 from powerbert.measure.flops import count_flops, word_vectors
 from powerbert.measure.latency import LatencySettings, measure_latencies, measure_latency
 from powerbert.measure.subset import evaluate_longer

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from powerbert.errors import ConfigError, DataError
+from powerbert.base.errors import ConfigError, DataError
 from powerbert.measure.clock import interquartile_range, milliseconds
 from powerbert.measure.evaluation import evaluation_mode
 

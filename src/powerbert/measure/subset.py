@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from powerbert.base.progress import progress
 from powerbert.data import LengthSortedSampler, TextDataModule, make_loader, row_lengths
 from powerbert.measure.evaluation import evaluation_mode
-from powerbert.progress import progress
-from powerbert.stages.metrics import build_metrics
+from powerbert.measure.metrics import build_metrics
 
 
 def evaluate_longer(

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from powerbert.baselines import patient_loss, skip_map
 from powerbert.elimination import cls_position, extract_rows
 from powerbert.methods.distilled import Distilled
+from powerbert.methods.layer_maps import skip_map
+from powerbert.methods.losses import patient_loss
 from powerbert.methods.method import Context
 from powerbert.methods.settings import check_number
 from powerbert.models import load_host_model, take_encoders

@@ -7,9 +7,10 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from powerbert.baselines import evenly_spread, hidden_cosine_loss
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.methods.distilled import Distilled
+from powerbert.methods.layer_maps import evenly_spread
+from powerbert.methods.losses import hidden_cosine_loss
 from powerbert.methods.method import Context
 from powerbert.methods.settings import check_number
 from powerbert.models import load_config, load_host_model, load_model, num_encoders, take_encoders

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from powerbert.baselines import soft_target_loss
+from powerbert.methods.losses import soft_target_loss
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
 from powerbert.methods.settings import check_encoders, check_number
 from powerbert.models import load_model

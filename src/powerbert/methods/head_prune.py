@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from powerbert.baselines import choose_heads, head_importance
-from powerbert.device import default_device
-from powerbert.errors import ConfigError
+from powerbert.base.device import default_device
+from powerbert.base.errors import ConfigError
+from powerbert.base.progress import progress
+from powerbert.methods.importance import choose_heads, head_importance
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
 from powerbert.methods.settings import check_number
 from powerbert.models import load_model, prune_heads
-from powerbert.progress import progress
 from powerbert.stages import Retrain, Stage
 
 

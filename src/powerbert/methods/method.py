@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from powerbert.artifacts import Artifact
 from powerbert.data import Task, TextDataModule
 from powerbert.models import load_host_model
 from powerbert.stages import FineTune, Optimization, Stage
+from powerbert.store.artifacts import Artifact
 
 Artifacts = Mapping[str, Artifact]
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.models import num_encoders
 
 

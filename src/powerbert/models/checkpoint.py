@@ -10,7 +10,7 @@ from pathlib import Path
 
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
-from powerbert.errors import ConfigError, ModelError
+from powerbert.base.errors import ConfigError, ModelError
 from powerbert.models.hub import CHECKPOINT_FILES, hub_snapshot
 from powerbert.models.pickled import PICKLED_WEIGHTS
 from powerbert.models.tiny import tiny

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+from powerbert.base.errors import ConfigError
 from powerbert.elimination import validate_retention_configuration, validate_selection
-from powerbert.errors import ConfigError
 
 
 def num_encoders(config: Any) -> int:

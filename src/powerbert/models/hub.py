@@ -7,8 +7,8 @@ from pathlib import Path
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from powerbert.errors import ModelError
-from powerbert.hub import PATIENCE, first_line, within
+from powerbert.base.errors import ModelError
+from powerbert.base.hub import PATIENCE, first_line, within
 from powerbert.models.pickled import HOW_TO_CONVERT, only_pickled
 
 CHECKPOINT_FILES = (

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from powerbert.errors import ModelError
+from powerbert.base.errors import ModelError
 from powerbert.models.auto import BACKBONES, POWER_PREFIX, TASKS
 from powerbert.models.configuration import POWER_FIELDS
 from powerbert.models.pickled import HOW_TO_CONVERT, only_pickled

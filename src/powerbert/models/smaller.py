@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
-from powerbert.errors import ModelError
+from powerbert.base.errors import ModelError
 from powerbert.models.auto import power_class
 from powerbert.models.heads import leave_heads
 from powerbert.models.parts import host_encoders, unique_encoders

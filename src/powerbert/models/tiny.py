@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import CONFIG_MAPPING, AutoModel
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 from powerbert.models.quiet import quiet_transformers
 from powerbert.models.tiny_tokenizer import MAX_LENGTH, tiny_tokenizer
 

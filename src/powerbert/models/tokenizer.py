@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import AlbertTokenizer, AutoTokenizer
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
-from powerbert.errors import ModelError
+from powerbert.base.errors import ModelError
 from powerbert.models.quiet import quiet_transformers
 
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from powerbert.cli import entry_point
+from powerbert.base.cli import entry_point
 
 
 def report(cfg: DictConfig) -> None:
     """Reads the records and makes the report that the configuration names."""
     from hydra.utils import instantiate  # heavy imports wait until Hydra has accepted the command line
 
-    from powerbert.records import read_records
+    from powerbert.store.records import read_records
 
     make = instantiate(cfg.report)
     make(read_records(cfg.records), output=None if cfg.output is None else Path(cfg.output))

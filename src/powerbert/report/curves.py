@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
-from powerbert.errors import DataError
+from powerbert.base.errors import DataError
 from powerbert.report.naming import Record, knob_label, method_label
 from powerbert.report.spread import Spread, over_seeds
 from powerbert.report.table import METHOD_NAMES, METRIC_NAMES

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from powerbert.markdown import text
+from powerbert.base.markdown import text
 
 Number = float | None
 MARK = "†"

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from powerbert.errors import ConfigError
+from powerbert.base.errors import ConfigError
 
 COMPARISONS = ("table1", "table2")
 """The tables that compare PoWER-BERT with the model that it accelerates."""

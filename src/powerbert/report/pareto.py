@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from powerbert.errors import ConfigError
-from powerbert.jsonio import file_name
+from powerbert.base.errors import ConfigError
+from powerbert.base.files import file_name
 from powerbert.report import pareto_figure
 from powerbert.report.curves import Comparison, compare
 from powerbert.report.front import summarise

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from powerbert.analyse.figures import STYLE, new_figure
+from powerbert.base.figures import STYLE, new_figure
 from powerbert.report.curves import COSTS, Comparison, Cost, Point
 from powerbert.report.front import fronts
 from powerbert.report.pareto_style import Style

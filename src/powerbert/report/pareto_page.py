@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from powerbert.output import whole_file
+from powerbert.base.output import whole_file
 from powerbert.report import pareto_tables
 from powerbert.report.curves import COSTS, Comparison, Point
 from powerbert.report.front import MethodSummary, fronts

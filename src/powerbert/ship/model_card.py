@@ -8,11 +8,11 @@ from typing import Any
 from huggingface_hub import ModelCard
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from powerbert.base.errors import ModelError
+from powerbert.base.markdown import code, text
+from powerbert.base.output import whole_file
 from powerbert.data import Task
-from powerbert.errors import ModelError
-from powerbert.markdown import code, text
 from powerbert.models.configuration import POWER_FIELDS
-from powerbert.output import whole_file
 from powerbert.report.naming import knob_label, method_label
 from powerbert.report.record_facts import facts
 from powerbert.report.table import METRIC_NAMES

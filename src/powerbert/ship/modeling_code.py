@@ -12,9 +12,9 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 import powerbert
-from powerbert.errors import ModelError
+from powerbert.base.errors import ModelError
+from powerbert.base.output import whole_file
 from powerbert.models.auto import BACKBONES, TASKS, Backbone
-from powerbert.output import whole_file
 from powerbert.ship.flatten import flatten
 
 HEADER = """\

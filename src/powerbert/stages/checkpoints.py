@@ -15,9 +15,9 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from powerbert.errors import ModelError
-from powerbert.interrupt import STOPPING, in_main_thread
-from powerbert.jsonio import sync
+from powerbert.base.errors import ModelError
+from powerbert.base.files import sync
+from powerbert.base.interrupt import STOPPING, in_main_thread
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities.memory import is_oom_error
 from safetensors.torch import save_file
 from torch import Tensor
 
-from powerbert.errors import TrainingError
+from powerbert.base.errors import TrainingError
 
 Batch = Mapping[str, Tensor]
 Shape = tuple[int, ...]

@@ -22,7 +22,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.strategies import DDPStrategy
 from torch.multiprocessing.spawn import ProcessException, ProcessExitedException, start_processes
 
-from powerbert.errors import ConfigError, UserError, find_user_error
+from powerbert.base.errors import ConfigError, UserError, find_user_error
 from powerbert.stages.fit import ONE_MACHINE, Metrics, fit
 from powerbert.stages.stage import Stage
 
@@ -69,7 +69,7 @@ def fit_on_devices(
     if processes == 1:
         return fit(stage, data, settings, loggers, checkpoints, interval)
     context = multiprocessing.get_context("forkserver")  # which imports once, and holds no CUDA
-    context.set_forkserver_preload(["powerbert.pipeline"])
+    context.set_forkserver_preload(["powerbert.run.pipeline"])
     failures, messages = context.SimpleQueue(), context.Queue()
     listener = QueueListener(messages, *logging.getLogger().handlers, respect_handler_level=True)
     with tempfile.TemporaryDirectory(dir=checkpoints.parent, prefix="outcome-") as folder:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
 from powerbert.data import Task
-from powerbert.stages.metrics import build_metrics
+from powerbert.measure.metrics import build_metrics
 
 Batch = dict[str, Tensor]
 

@@ -1,0 +1,1 @@
+"""What every other package uses; it uses none of them."""

@@ -1,0 +1,161 @@
+"""What every entry point shares: Hydra's key=value command line, and errors for people."""
+
+import logging
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from powerbert.base.errors import UserError, find_storage_error, find_user_error, printable
+from powerbert.base.interrupt import Interrupted, interruptible
+
+log = logging.getLogger(__name__)
+warnings.filterwarnings(  # the files of these names are whole, but Hydra takes the plugins' for their schemas
+    "ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema"
+)
+
+_PACKAGED = Path(__file__).parents[1] / "conf"
+CONFIG_FOLDER = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] / "conf"
+"""The yaml tree: inside an installed package, or at the top of a checkout."""
+
+_QUOTED = re.compile(r"""(["'])(\\.|(?!\1)[^\\])*\1""", re.DOTALL)
+
+
+def entry_point(
+    task: Callable[[DictConfig], object],
+    config_name: str,
+    failed_elsewhere: Callable[[], list[str]] = lambda: [],
+) -> None:
+    """Runs `task` on the configuration that the command line composes; exits non-zero when it failed.
+
+    A `UserError` is printed as one message without a traceback, and so is a disk that is full or read-only;
+    another error with it. The run's log file has all of them. In a multirun the other points still run; those
+    that failed are listed at the end, in whichever process they ran. SIGINT and SIGTERM end the process with
+    one message and exit status 130 and 143.
+
+    Args:
+        task: takes the composed configuration.
+        config_name: the primary yaml under `conf/`.
+        failed_elsewhere: lists a sweep's failed points that ran in other processes, one line each.
+    """
+    failures: list[str] = []
+    sweeping = False
+
+    def guarded(cfg: DictConfig) -> object:
+        nonlocal sweeping
+        sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+        logging.captureWarnings(True)  # into the log file too
+        try:
+            with interruptible():  # no signal counts as a failed point
+                return task(cfg)
+        except Exception as raised:
+            place = OmegaConf.select(cfg, "paths.runs") or "the working directory"
+            error = find_user_error(raised) or find_storage_error(raised, place) or raised
+            if not sweeping and not isinstance(error, UserError):
+                _report(error, *_log_files())
+                raise
+            _report(error, logging.StreamHandler(), *_log_files())
+            failures.append(f"{' '.join(HydraConfig.get().overrides.task)}: {error}")
+            return None
+
+    logging.raiseExceptions = False  # a log file on a full disk must not drown the message that says so
+    try:
+        with interruptible():
+            hydra.main(version_base="1.3", config_path=str(CONFIG_FOLDER), config_name=config_name)(guarded)()
+    except Interrupted as interrupted:
+        _report(interrupted, logging.StreamHandler(), *_log_files())
+        raise
+    finally:
+        elsewhere = [] if failures else failed_elsewhere()
+        if elsewhere or (failures and sweeping):
+            lines = map(printable, failures or elsewhere)
+            number = len(failures or elsewhere)
+            print(f"{number} point(s) of the sweep failed:", *lines, sep="\n  ", file=sys.stderr)
+    if failures or elsewhere:
+        sys.exit(1)
+
+
+@contextmanager
+def one_message() -> Iterator[None]:
+    """For sweepers: a `UserError` is printed as one message, and the process ends with status 1.
+
+    Hydra would print a traceback, as it does for anything that a sweeper raises.
+    """
+    try:
+        yield
+    except UserError as error:
+        _report(error, logging.StreamHandler(), *_log_files())
+        sys.exit(1)
+
+
+def quote_values(names: set[str], argv: list[str], or_grammar: Set[str] = frozenset()) -> list[str]:
+    """Quotes the values of free-text arguments, so that Hydra's grammar takes any character in them.
+
+    `text=It's great, really!` becomes `text="It's great, really!"`; a value that is already quoted
+    is left alone.
+
+    Args:
+        names: the keys whose values are plain text.
+        argv: the command line's arguments.
+        or_grammar: the keys whose values are plain text, or in Hydra's grammar a list `[a,b]` or `null`.
+
+    Returns:
+        The arguments with those values quoted.
+    """
+    quoted = []
+    for argument in argv:
+        key, equals, value = argument.partition("=")
+        text = key in names or (key in or_grammar and value != "null" and not value.startswith("["))
+        if equals and text and value and not _QUOTED.fullmatch(value):
+            argument = f"{key}={_quote(value)}"
+        quoted.append(argument)
+    return quoted
+
+
+def list_values(names: Set[str], argv: list[str]) -> list[str]:
+    """Turns `key=a,b` into `key=[a,b]`: Hydra would take the former for a sweep.
+
+    Args:
+        names: the keys that take several values.
+        argv: the command line's arguments.
+
+    Returns:
+        The arguments with those values as lists; a value that is a list already, or but one, stays.
+    """
+    listed = []
+    for argument in argv:
+        key, equals, value = argument.partition("=")
+        several = key in names and "," in value and not value.startswith("[")
+        listed.append(f"{key}{equals}[{value}]" if several else argument)
+    return listed
+
+
+def _quote(text: str) -> str:
+    # OmegaConf would take "${" for an interpolation; backslashes before it are escapes too
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return QuotedString(literal, Quote.double).with_quotes()
+
+
+def _log_files() -> list[logging.Handler]:
+    """The run's log file, where there is one."""
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]
+
+
+def _report(error: Exception | Interrupted, *handlers: logging.Handler) -> None:
+    """Writes an error to the handlers alone, with its traceback unless it is the user's."""
+    lines = [str(error) if isinstance(error, Interrupted) else f"error: {error}"]
+    if not isinstance(error, UserError | Interrupted):
+        lines += "".join(traceback.format_exception(error)).splitlines()
+    message = printable("\n".join(lines))
+    record = log.makeRecord(log.name, logging.ERROR, __file__, 0, "%s", (message,), None)
+    for handler in handlers:
+        handler.handle(record)

@@ -1,0 +1,85 @@
+"""On what a result was obtained: versions, machine, commit."""
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide what is computed."""
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "transformers": transformers.__version__,
+        "powerbert": version("powerbert"),
+    }
+
+
+@cache
+def git_commit() -> str | None:
+    """Names the commit of the checkout that powerbert runs from.
+
+    Returns:
+        The full hash, with `-dirty` appended when tracked files differ from it; `None` when powerbert
+        is installed elsewhere, or git or a commit is missing.
+    """
+    here = Path(__file__)
+    # An installation may lie within another project's checkout, whose commit would say nothing.
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return None
+    return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def describe_environment(device: torch.device | str | None = None) -> dict[str, Any]:
+    """Describes the machine and the software; never fails.
+
+    Args:
+        device: where the models run; by default the accelerator if there is one, else the CPU.
+
+    Returns:
+        The versions, `platform`, `cpu`, `cores` (logical), `threads` (that torch uses), `device` and
+        `git_commit`.
+    """
+    return {
+        **versions(),
+        "platform": platform.platform(),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": _device_name(torch.device(device) if device is not None else None),
+        "git_commit": git_commit(),
+    }
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, None) or platform.processor() or platform.machine()
+
+
+def _device_name(device: torch.device | None) -> str:
+    if device is None:
+        device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if device is None or device.type == "cpu":
+        return "cpu"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,78 @@
+"""The metrics by which the tasks of the paper are judged (Table 1), as torchmetrics collections.
+
+Where a metric is not defined, the value is scikit-learn's (0 for Matthews correlation and F1) or scipy's
+(NaN for the correlations of a constant), which torchmetrics does not follow of itself.
+"""
+
+import torch
+from torch import Tensor
+from torchmetrics import F1Score, Metric, MetricCollection, PearsonCorrCoef, SpearmanCorrCoef
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics.utilities import dim_zero_cat
+
+from powerbert.base.errors import ConfigError
+
+REPORTED = {
+    "accuracy": ("accuracy",),
+    "matthews_correlation": ("matthews_correlation", "accuracy"),
+    "f1": ("f1", "accuracy"),
+    "pearson": ("pearson", "spearman"),
+    "spearman": ("spearman", "pearson"),
+}
+"""What is reported with each metric that a task may be judged by."""
+
+
+class MatthewsCorrelation(MulticlassConfusionMatrix):
+    """Matthews correlation of any number of classes; 0 if one class only is predicted or true."""
+
+    def compute(self) -> Tensor:
+        """The correlation of the confusion matrix, a scalar."""
+        matrix = super().compute().double()
+        total, predicted, true = matrix.sum(), matrix.sum(0), matrix.sum(1)
+        covariance = matrix.trace() * total - predicted @ true
+        variance = (total**2 - predicted @ predicted) * (total**2 - true @ true)
+        return torch.where(variance > 0, covariance / variance.clamp_min(1).sqrt(), 0.0).float()
+
+
+class SpearmanCorrelation(SpearmanCorrCoef):
+    """Spearman correlation; NaN if predictions or labels are constant."""
+
+    def compute(self) -> Tensor:
+        """The correlation of the ranks, a scalar."""
+        for values in (dim_zero_cat(self.preds), dim_zero_cat(self.target)):
+            if bool((values == values[0]).all()):
+                return torch.tensor(torch.nan)
+        return super().compute()
+
+
+def build_metrics(name: str, num_labels: int) -> MetricCollection:
+    """The metric that a task is judged by, and those that are reported with it.
+
+    Args:
+        name: a key of `REPORTED`.
+        num_labels: number of classes; 1 for regression.
+
+    Returns:
+        A collection by name. It takes class indices and class indices, or predicted values and values, each
+        of shape [inputs].
+
+    Raises:
+        ConfigError: if the name is unknown.
+    """
+    if name not in REPORTED:
+        raise ConfigError(f"dataset.metric: '{name}' is unknown; choose one of {', '.join(sorted(REPORTED))}")
+    return MetricCollection({entry: _build(entry, num_labels) for entry in REPORTED[name]})
+
+
+def _build(name: str, num_labels: int) -> Metric:
+    if name == "pearson":
+        return PearsonCorrCoef()
+    if name == "spearman":
+        return SpearmanCorrelation()
+    if name == "accuracy":
+        return MulticlassAccuracy(num_classes=num_labels, average="micro")
+    if name == "matthews_correlation":
+        return MatthewsCorrelation(num_classes=num_labels)
+    if num_labels == 2:
+        return F1Score(task="binary")
+    return F1Score(task="multiclass", num_classes=num_labels, average="macro")

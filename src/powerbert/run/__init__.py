@@ -1,0 +1,1 @@
+"""One run: settings, stages in order, the record, sweeps."""

@@ -1,0 +1,114 @@
+"""Measures a finished model against the fine-tuned one it came from, and states the result as a record."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from powerbert.base.device import default_device
+from powerbert.data import TextDataModule
+from powerbert.measure import (
+    count_flops,
+    describe_environment,
+    evaluate_longer,
+    measure_latency,
+    word_vectors,
+)
+from powerbert.methods import Method
+from powerbert.models import load_model, num_encoders
+from powerbert.run.settings import described_anywhere
+from powerbert.store.artifacts import Artifact, ArtifactStore
+from powerbert.store.chain import Chain
+
+
+def build_record(
+    cfg: DictConfig,
+    method: Method,
+    artifacts: Mapping[str, Artifact],
+    reference: Artifact,
+    chain: Chain,
+    data: TextDataModule,
+    identity: Mapping[str, Any],
+) -> dict[str, Any]:
+    """One point of the trade-off between metric and time, as DESIGN's record has it.
+
+    Args:
+        cfg: the composed configuration.
+        method: says which knob was set.
+        artifacts: the finished stages by name, the final model last.
+        reference: the fine-tuned model that it is compared with.
+        chain: the trainings behind the final model; those of `artifacts` are the last.
+        data: its evaluation split is what the models are timed on.
+        identity: what the record's address is made of.
+
+    Returns:
+        The record, not yet written.
+    """
+    final = list(artifacts.values())[-1]
+    device = default_device()
+    model: Any = load_model(final.path)
+    baseline: Any = load_model(reference.path)
+    for loaded in (model, baseline):
+        loaded.to(device)
+    length, task = data.max_length, data.task
+    configuration = getattr(model.config, "retention_configuration", None)
+    flops = {
+        name: count_flops(m, length, num_choices=data.num_choices)
+        for name, m in (("model", model), ("baseline", baseline))
+    }
+    split = task.evaluation_split
+    record = {
+        "record_version": 1,
+        "identity": ArtifactStore.hash(identity),
+        "method": method.name,
+        "dataset": cfg.dataset.name,
+        "model": cfg.model.name,
+        "knob": dict(method.knob),
+        "seed": cfg.seed,
+        "metric": _metric(final, task.metric, split),
+        "baseline": {**_metric(reference, task.metric, split), "artifact": reference.id},
+        "retention_configuration": configuration,
+        "max_length": length,
+        "truncated": data.truncated,
+        "word_vectors": word_vectors(
+            configuration,
+            num_encoders(model.config),
+            length,
+            baseline_encoders=num_encoders(baseline.config),
+        ),
+        "flops": {**flops, "ratio": flops["baseline"] / flops["model"]},
+        "latency": measure_latency(
+            model,
+            baseline,
+            data.dataset[split],
+            max_length=length,
+            collate=data.collate,
+            settings=instantiate(cfg.measure),
+        ),
+        "parameters": {"model": model.num_parameters(), "baseline": baseline.num_parameters()},
+        "epochs": {training["stage"]: training["epochs"] for training in chain[-len(artifacts) :]},
+        "trials": cfg.trials,
+        "chain": chain,
+        "artifacts": {stage: artifact.path.name for stage, artifact in artifacts.items()},
+        "environment": describe_environment(device),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": described_anywhere(cfg),
+    }
+    if cfg.longer_than is not None:
+        record["longer_than"] = evaluate_longer(model, baseline, data, cfg.longer_than)
+    return record
+
+
+def _metric(artifact: Artifact, name: str, split: str) -> dict[str, Any]:
+    """The artifact's metric on the evaluation split, with its value on dev and what goes with it."""
+    metrics = artifact.manifest["metrics"]
+    others = {key: value for key, value in metrics[split].items() if key != name}
+    return {
+        "name": name,
+        "value": metrics[split][name],
+        "split": split,
+        "dev": metrics["dev"][name],
+        **others,
+    }

@@ -1,0 +1,268 @@
+"""What has become of the points of a sweep: notes beside the records, which `powerbert.status` reads.
+
+In `<records>/.sweep/` lies a file for each sweep, which lists its points, and one for each point that has
+begun. A point goes by its overrides, so a sweep that is started again finds what the first start noted. The
+process that works on a point holds a lock, which the system releases when the process ends, however it ends.
+Any launcher may run the points, on any machine that sees the folder.
+"""
+
+import json
+import logging
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from filelock import FileLock, Timeout
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from powerbert.base.errors import UserError, find_user_error
+from powerbert.base.files import content_hash, write_synced
+from powerbert.store.records import recorded
+
+FOLDER = ".sweep"
+SWEEP, POINT, LOCK = ".sweep", ".point", ".lock"
+"""Suffixes of the files, none of which a record has."""
+
+WAIT = 0.2
+"""Seconds to wait for a point's lock, which `read_sweeps` holds for a moment."""
+
+State = Literal["done", "running", "failed", "missing"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a sweep.
+
+    Attributes:
+        overrides: of the configuration.
+        state: `missing` if it has not begun, was interrupted, or its record is gone.
+        detail: the message of a failure, or why it is missing; else empty.
+        seconds: that it took, or has been running; None if it has not begun or was interrupted.
+    """
+
+    overrides: tuple[str, ...]
+    state: State
+    detail: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One sweep.
+
+    Attributes:
+        command: the overrides of its command line.
+        started: the last time.
+        points: in their order. Those of a search are the ones that have begun.
+        is_search: whether it finds its points on the way.
+    """
+
+    command: tuple[str, ...]
+    started: datetime
+    points: tuple[Point, ...]
+    is_search: bool
+
+
+class SweepNotes(Callback):
+    """Notes, when a sweep starts, which points it has; named by `conf/train.yaml` under `hydra.callbacks`."""
+
+    started: ClassVar[tuple[Path, str] | None] = None
+    """Folder of the records and log folder of the sweep that this process has started."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Writes the list of the points, before the first is launched."""
+        try:
+            points = planned(config)
+        except (HydraException, UserError):
+            return  # the sweeper is about to say so
+        overrides = config.hydra.overrides
+        folder = str(config.hydra.sweep.dir)
+        SweepNotes.started = (Path(config.records), folder)
+        sweep = {
+            "command": [*overrides.task, *(one for one in overrides.hydra if "hydra.mode" not in one)],
+            "points": points,
+        }
+        path = Path(config.records) / FOLDER / f"{content_hash(sweep)}{SWEEP}"
+        _write(path, {**sweep, "folder": folder, "started": _now()})
+
+
+def planned(config: DictConfig) -> list[list[str]] | None:
+    """The points of a sweep.
+
+    Args:
+        config: the multirun's, with Hydra's own node.
+
+    Returns:
+        The overrides of each; None for a search, which finds its points on the way.
+    """
+    settings: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+    kind: Any = Plugins.instance().class_name_to_class[settings["_target_"]]
+    if not hasattr(kind, "split_arguments") or getattr(kind, "is_search", False):
+        return None
+    sweeper = kind(**{key: value for key, value in settings.items() if not key.startswith("_")})
+    sweeper.config = config
+    params = [f"{key}={value}" for key, value in sweeper.params.items()]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    overrides = parser.parse_overrides([*params, *config.hydra.overrides.task])
+    return [list(job) for batch in sweeper.split_arguments(overrides, None) for job in batch]
+
+
+@contextmanager
+def noted_point(cfg: DictConfig) -> Iterator[Callable[[Mapping[str, Any] | None], None]]:
+    """Notes what becomes of a sweep's point; outside a sweep it does nothing.
+
+    Args:
+        cfg: the point's configuration.
+
+    Yields:
+        What is to be told the point's record when it is done, or None if it stops before its last stage. An
+        error that leaves the block is noted as the point's failure.
+    """
+    job = HydraConfig.get()
+    if job.mode != RunMode.MULTIRUN:
+        yield lambda record: None
+        return
+    overrides = list(job.overrides.task)
+    path = _note(Path(cfg.records), overrides)
+    note = {"overrides": overrides, "folder": str(job.sweep.dir), "started": _now()}
+
+    def done(record: Mapping[str, Any] | None) -> None:
+        identity = None if record is None else record["identity"]
+        _write(path, {**note, "state": "done", "record": identity, "ended": _now()})
+
+    with _held(path):
+        _write(path, {**note, "state": "running"})
+        try:
+            yield done
+        except Exception as raised:
+            error = find_user_error(raised) or raised
+            message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            _write(path, {**note, "state": "failed", "error": message, "ended": _now()})
+            raise
+
+
+def read_sweeps(records: Path) -> list[Sweep]:
+    """Reads the notes.
+
+    Args:
+        records: folder of the records.
+
+    Returns:
+        The sweeps that were started there, the last one last; none if there are no notes.
+    """
+    found = sorted(_read_all(records, SWEEP), key=lambda note: note["started"])
+    has_record = recorded(records)
+    begun = _read_all(records, POINT)
+    sweeps = []
+    for sweep in found:
+        jobs = sweep["points"]
+        if jobs is None:
+            own = (note for note in begun if note["folder"] == sweep["folder"])
+            jobs = [note["overrides"] for note in sorted(own, key=lambda note: note["started"])]
+        points = [_point(_note(records, job), job, has_record) for job in jobs]
+        started = datetime.fromisoformat(sweep["started"])
+        sweeps.append(Sweep(tuple(sweep["command"]), started, tuple(points), sweep["points"] is None))
+    return sweeps
+
+
+def failures() -> list[str]:
+    """The failed points of the sweep that this process has started, wherever they ran; one line each."""
+    if SweepNotes.started is None:
+        return []
+    records, folder = SweepNotes.started
+    notes = [note for note in _read_all(records, POINT) if note["folder"] == folder]
+    return [f"{' '.join(note['overrides'])}: {note['error']}" for note in notes if note["state"] == "failed"]
+
+
+def _point(path: Path, overrides: Sequence[str], has_record: Callable[[str], bool]) -> Point:
+    note = _read(path)
+    if note is not None and note["state"] == "running":
+        if _is_held(path):
+            since = datetime.fromisoformat(note["started"])
+            return Point(tuple(overrides), "running", seconds=(datetime.now(UTC) - since).total_seconds())
+        note = _read(path)  # it may have come to its end just now
+    if note is None:
+        return Point(tuple(overrides), "missing")
+    if note["state"] == "running":
+        return Point(tuple(overrides), "missing", "interrupted; it goes on when the sweep is started again")
+    if note["state"] == "done" and note["record"] is not None and not has_record(note["record"]):
+        return Point(tuple(overrides), "missing", "its record is gone")
+    ended, started = (datetime.fromisoformat(note[key]) for key in ("ended", "started"))
+    return Point(tuple(overrides), note["state"], note.get("error", ""), (ended - started).total_seconds())
+
+
+def _note(records: Path, overrides: Sequence[str]) -> Path:
+    """The file of a point; where results go does not make another point."""
+    from powerbert.run.settings import PLACES  # heavy
+
+    kept = [one for one in overrides if one.lstrip("+~").partition("=")[0].partition(".")[0] not in PLACES]
+    return records / FOLDER / f"{content_hash({'overrides': sorted(kept)})}{POINT}"
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Holds the lock of a point, unless another process has it: two sweeps may share a point."""
+    lock = FileLock(path.with_suffix(LOCK))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=WAIT)
+    except (Timeout, OSError) as error:
+        log.debug("no lock for %s: %s", path, error)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _is_held(path: Path) -> bool:
+    lock = FileLock(path.with_suffix(LOCK))
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except (Timeout, OSError):  # where it cannot be tried, the note is believed
+        return True
+
+
+def _read_all(records: Path, suffix: str) -> list[dict[str, Any]]:
+    notes = (_read(path) for path in sorted((records / FOLDER).glob(f"*{suffix}")))
+    return [note for note in notes if note is not None]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A note; None if there is none that can be read."""
+    try:
+        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return note
+
+
+def _write(path: Path, note: Mapping[str, Any]) -> None:
+    """Writes a note whole. A note that cannot be written is no reason to stop the sweep."""
+    part = path.with_name(f"{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_synced(part, note)
+        os.replace(part, path)
+    except OSError as error:
+        log.warning("the state of the sweep could not be noted in %s: %s", path, error)
+        with suppress(OSError):
+            part.unlink()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,1 @@
+"""What lies on disk: artifacts, the chain of trainings behind one, and records."""

@@ -1,0 +1,332 @@
+"""The artifact store: finished models on disk, addressed by a hash of exactly what influenced them."""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
+
+from powerbert.base.environment import git_commit, versions
+from powerbert.base.errors import ModelError
+from powerbert.base.files import content_hash, file_name, plain, sync, write_synced
+
+MANIFEST = "manifest.json"
+MANIFEST_VERSION = 1
+
+LEASE = 60.0
+"""Seconds without a sign of life after which the lock of another machine counts as left behind."""
+
+log = logging.getLogger(__name__)
+
+_NO_FLOCK = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished artifact: a Hugging Face model folder with a manifest.
+
+    Attributes:
+        path: the folder, to be given to `from_pretrained`.
+        manifest: what `manifest.json` holds: `manifest_version`, `id`, `identity`, `parents`,
+            `metrics`, `versions`, `git_commit`, `created`, `weights` (size and SHA-256 by file), and the
+            details that the run added.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The readable name and the hash of the identity, which other artifacts name as their parent."""
+        return self.manifest["id"]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The results that the run reported."""
+        return self.manifest["metrics"]
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Artifact":
+        """Opens an artifact folder, checking its manifest and the sizes of its weight files.
+
+        Args:
+            path: the folder.
+
+        Raises:
+            ModelError: naming the folder or file, if the manifest is missing, corrupt or of a newer
+                powerbert, or a weight file is missing or truncated.
+        """
+        path = Path(path)
+        artifact = cls(path, _read_manifest(path / MANIFEST))
+        for name, expected in artifact.manifest["weights"].items():
+            file = path / name
+            size = file.stat().st_size if file.is_file() else None
+            if size != expected["size"]:
+                found = "is missing" if size is None else f"has {size} bytes instead of {expected['size']}"
+                raise ModelError(
+                    f"{file}: the weight file {found}; delete the folder {path} to train it again"
+                )
+        return artifact
+
+    def verify(self) -> None:
+        """Reads the weight files whole and compares their SHA-256 with the manifest's.
+
+        Raises:
+            ModelError: naming the file that has changed.
+        """
+        for name, expected in self.manifest["weights"].items():
+            if _sha256(self.path / name) != expected["sha256"]:
+                raise ModelError(
+                    f"{self.path / name}: the weights are not those that were written (SHA-256 differs); "
+                    f"delete the folder {self.path} to train it again"
+                )
+
+
+@dataclass
+class Workspace:
+    """Where one process, holding the lock, makes an artifact.
+
+    Attributes:
+        path: where the artifact will stand.
+        identity: what influences it.
+        artifact: the finished artifact: set from the start if there is nothing left to do, else by `finish`.
+    """
+
+    path: Path
+    identity: dict[str, Any]
+    artifact: Artifact | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Kept when the run fails or is killed, and found again by the next attempt."""
+        return self.path.with_name(f"{self.path.name}.partial")
+
+    @property
+    def artifact_folder(self) -> Path:
+        """Where to save the model: empty at the start of each attempt."""
+        return self.folder / "artifact"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where to keep checkpoints from which a later attempt goes on."""
+        return self.folder / "checkpoints"
+
+    def finish(self, metrics: Mapping[str, Any], **details: Any) -> Artifact:
+        """Turns what lies in `artifact_folder` into the finished artifact, whole or not at all.
+
+        Args:
+            metrics: results for the manifest.
+            **details: further fields of the manifest.
+
+        Returns:
+            The artifact at its final place.
+
+        Raises:
+            ModelError: if no weight file was saved.
+        """
+        weights = {
+            file.relative_to(self.artifact_folder).as_posix(): {
+                "size": file.stat().st_size,
+                "sha256": _sha256(file),
+            }
+            for file in sorted(self.artifact_folder.rglob("*.safetensors"))
+        }
+        if not weights:
+            raise ModelError(
+                f"{self.artifact_folder}: no weights were saved, so there is no artifact to finish"
+            )
+        manifest = {
+            **details,
+            "manifest_version": MANIFEST_VERSION,
+            "id": self.path.name,
+            "identity": self.identity,
+            "parents": self.identity.get("parents", []),
+            "metrics": metrics,
+            "versions": versions(),
+            "git_commit": git_commit(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "weights": weights,
+        }
+        write_synced(self.artifact_folder / MANIFEST, manifest)
+        for path in (*self.artifact_folder.rglob("*"), self.artifact_folder):
+            sync(path)
+        os.rename(self.artifact_folder, self.path)
+        sync(self.path.parent)
+        self.artifact = Artifact.load(self.path)
+        return self.artifact
+
+
+class ArtifactStore:
+    """A folder of artifacts, shared by any number of processes and by machines that mount it.
+
+    Beside the folder of an artifact lie, while it is made, its workspace `<folder>.partial`, and the
+    lock file `<folder>.lock`, which stays. The lock is flock(2): the system releases it when its holder is
+    killed, and a server of NFS (mounted without `nolock`) when it no longer hears from the holder's machine.
+    Where the file system has no flock, the lock is a lease in `<folder>.lease`: its holder refreshes it, and
+    after `LEASE` seconds without that another process takes it.
+    """
+
+    def __init__(self, root: Path | str):
+        """Takes the folder.
+
+        Args:
+            root: made when the first artifact is written.
+        """
+        self.root = Path(root)
+
+    @staticmethod
+    def hash(identity: Mapping[str, Any]) -> str:
+        """Addresses a run by what influences its result.
+
+        Args:
+            identity: the resolved configuration that influences the result, and no more; nested
+                mappings, lists and scalars. The order of keys does not matter.
+
+        Returns:
+            The first 16 hexadecimal digits of the SHA-256 of its canonical JSON.
+        """
+        return content_hash(identity)
+
+    def folder(self, name: str, identity: Mapping[str, Any]) -> Path:
+        """Gives the place of an artifact, whether it exists or not.
+
+        Args:
+            name: for people, such as `rte-bert_base-retrain`.
+            identity: what influences the artifact. Its entry `parents`, if it has one, lists the ids of the
+                artifacts that this one is made from.
+        """
+        return self.root / file_name(name, self.hash(identity), longest=80)
+
+    def get(self, name: str, identity: Mapping[str, Any]) -> Artifact | None:
+        """Looks up a finished artifact.
+
+        Args:
+            name: as for `folder`.
+            identity: what influences the artifact.
+
+        Returns:
+            The artifact, or `None` if it has not been finished.
+
+        Raises:
+            ModelError: if something stands in its place that is damaged or was made otherwise.
+        """
+        folder = self.folder(name, identity)
+        if not folder.exists():
+            return None
+        artifact = Artifact.load(folder)
+        if artifact.manifest["identity"] != plain(identity):
+            raise ModelError(
+                f"{folder / MANIFEST}: its identity is not that of this run, so it was edited or moved; "
+                f"delete the folder {folder} to train it again"
+            )
+        return artifact
+
+    @contextmanager
+    def writing(self, name: str, identity: Mapping[str, Any]) -> Iterator[Workspace]:
+        """Makes an artifact once, however many processes want it and however often one is killed.
+
+            with store.writing(name, identity) as work:
+                if work.artifact is None:
+                    ...  # train, with checkpoints in work.checkpoints
+                    model.save_pretrained(work.artifact_folder)
+                    work.finish(metrics)
+            artifact = work.artifact
+
+        While another process makes the same artifact this one waits, and then finds it finished. If the
+        block ends without `finish`, the workspace stays for the next attempt.
+
+        Args:
+            name: as for `folder`.
+            identity: what influences the artifact.
+
+        Yields:
+            The workspace.
+
+        Raises:
+            ModelError: as for `get`.
+        """
+        path = self.folder(name, identity)
+        self.root.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            os.scandir(self.root).close()  # a client of NFS asks anew what is in a folder when it is opened
+            work = Workspace(path, plain(identity), self.get(name, identity))
+            if work.artifact is None:
+                shutil.rmtree(work.artifact_folder, ignore_errors=True)
+                work.artifact_folder.mkdir(parents=True)
+                work.checkpoints.mkdir(exist_ok=True)
+            yield work
+            if work.artifact is not None:
+                shutil.rmtree(work.folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the lock of an artifact's path, which ends with its holder."""
+    lock: BaseFileLock = FileLock(path.with_name(f"{path.name}.lock"), fallback_to_soft=False)
+    try:
+        _acquire(lock, path)
+    except OSError as error:
+        if error.errno not in _NO_FLOCK:
+            raise
+        lock = SoftFileLease(path.with_name(f"{path.name}.lease"), lease_duration=LEASE)
+        _acquire(lock, path)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: BaseFileLock, path: Path) -> None:
+    """Takes the lock, saying so if that means to wait."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("another process is making %s; waiting for it", path)
+        lock.acquire(poll_interval=0.2)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    remedy = f"delete the folder {path.parent} to train it again"
+    if not path.is_file():
+        raise ModelError(f"{path.parent}: no {MANIFEST} there, so it is not a finished artifact; {remedy}")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: the manifest is corrupt ({error}); {remedy}") from error
+    version = manifest.get("manifest_version") if isinstance(manifest, dict) else None
+    if isinstance(version, int) and version > MANIFEST_VERSION:
+        raise ModelError(
+            f"{path}: manifest_version {version} was written by a newer powerbert; this one reads up to "
+            f"{MANIFEST_VERSION}. Update powerbert, or {remedy}"
+        )
+    expected = {
+        "manifest_version": int,
+        "id": str,
+        "identity": dict,
+        "parents": list,
+        "metrics": dict,
+        "weights": dict,
+    }
+    for name, kind in expected.items():
+        if not isinstance(manifest, dict) or not isinstance(manifest.get(name), kind):
+            raise ModelError(f"{path}: the manifest is corrupt ('{name}' is missing or ill-typed); {remedy}")
+    for name, entry in manifest["weights"].items():
+        if not isinstance(entry, dict) or not {"size", "sha256"} <= entry.keys():
+            raise ModelError(f"{path}: the manifest is corrupt ('weights.{name}' is ill-typed); {remedy}")
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ModelError(f"{path}: the manifest is corrupt ('weights.{name}' lies elsewhere); {remedy}")
+    return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

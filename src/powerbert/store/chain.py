@@ -1,0 +1,77 @@
+"""Where a model comes from: the trainings behind it, also those of the artifact that it started from."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from powerbert.base.errors import ModelError
+from powerbert.base.files import is_file_name, plain
+from powerbert.store.artifacts import MANIFEST, Artifact
+
+Chain = list[dict[str, Any]]
+"""Trainings, the oldest first: `artifact`, `stage`, `method`, `knob` and `epochs` of each."""
+
+log = logging.getLogger(__name__)
+
+
+def start_of(checkpoint: Path) -> Artifact | None:
+    """The artifact that a run starts from, if its checkpoint is one.
+
+    Args:
+        checkpoint: the folder of the pretrained model.
+
+    Raises:
+        ModelError: if it is one but is damaged.
+    """
+    return Artifact.load(checkpoint) if (checkpoint / MANIFEST).is_file() else None
+
+
+def chain_of(artifact: Artifact | None) -> Chain:
+    """The trainings behind an artifact, its own the last; none behind a pretrained model.
+
+    Raises:
+        ModelError: if the manifest names an artifact by anything but the name of a folder.
+    """
+    if artifact is None:
+        return []
+    chain = list(artifact.manifest.get("chain", []))
+    for training in chain:
+        name = training["artifact"]
+        if not is_file_name(name):
+            raise ModelError(f"{artifact.path / MANIFEST}: its chain names {name!r}, which is no artifact")
+    return chain
+
+
+def dense_ancestor(
+    artifact: Artifact | None, folders: Sequence[Path], dataset: Mapping[str, Any] | None = None
+) -> Artifact | None:
+    """The fine-tuned model that the methods of a chain began with, which all of them are compared with.
+
+    Args:
+        artifact: the last of the chain.
+        folders: where artifacts lie.
+        dataset: what identifies the data, by default the artifact's; models of other data do not compare.
+
+    Returns:
+        The first artifact of the chain that was fine-tuned on the data, before any method changed the model;
+        None without an artifact, if it belongs to other data, or if that model is gone, which is logged.
+    """
+    if artifact is None:
+        return None
+    own = artifact.manifest["identity"].get("dataset")
+    if dataset is not None and own != plain(dataset):
+        return None
+    chain = chain_of(artifact)
+    for training in takewhile(lambda training: training["stage"] == "finetune", chain):
+        for folder in folders:
+            try:
+                ancestor = Artifact.load(folder / training["artifact"])
+            except ModelError:
+                continue
+            if ancestor.manifest["identity"].get("dataset") == own:
+                return ancestor
+    if chain:
+        log.warning("%s was made from %s, which is gone", artifact.path, chain[0]["artifact"])
+    return None

@@ -1,0 +1,205 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from powerbert.base.cli import CONFIG_FOLDER, one_message, quote_values
+from powerbert.base.errors import ConfigError
+
+
+def test_config_folder_holds_the_entry_points():
+    assert (CONFIG_FOLDER / "train.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("argument", "quoted"),
+    [
+        ("text=It's great, really!", 'text="It\'s great, really!"'),
+        ('text=She said "no"', 'text="She said \\"no\\""'),
+        ("text='already quoted'", "text='already quoted'"),
+        ("lambda=0.1,0.2", "lambda=0.1,0.2"),
+        ("text=", "text="),
+    ],
+)
+def test_quotes_free_text_only(argument, quoted):
+    assert quote_values({"text"}, [argument]) == [quoted]
+
+
+@pytest.mark.parametrize(
+    ("argument", "quoted"),
+    [
+        ("artifact=[a,b]", "artifact=[a,b]"),
+        ("artifact=my runs/a=b", 'artifact="my runs/a=b"'),
+        ("artifact=null", "artifact=null"),
+        ("text=[CLS]", 'text="[CLS]"'),
+        ("text=null", 'text="null"'),
+    ],
+)
+def test_lists_and_null_are_left_to_hydra_where_they_may_be(argument, quoted):
+    assert quote_values({"text"}, [argument], or_grammar={"artifact"}) == [quoted]
+
+
+@example("100% (really?) {yes}: a=b, [c] 'd' \"e\" $f ~ é 😀")
+@example('"Great" he said, "really"')
+@example("'tis the season")
+@example("\\${HOME} \\\\${x\\")
+@given(
+    st.text(
+        st.sampled_from("ab \\${}\"',=:[]()~\n\té") | st.characters(exclude_categories=["Cs"]), min_size=1
+    )
+)
+def test_hydra_reads_back_any_text(text):
+    (argument,) = quote_values({"text"}, [f"text={text}"])
+    assume(argument != f"text={text}")  # it is quoted already
+    value = OverridesParser.create().parse_override(argument).value()
+    assert OmegaConf.create({"text": value}).text == text
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "powerbert.train", *arguments], capture_output=True, text=True, env=env
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("lambda=-0.1", "lambda: -0.1"),
+        ("lambda=nan", "lambda: nan"),
+        ("stage=polish", "stage: 'polish'"),
+        ("dataset.max_length=1000", "dataset.max_length: 1000"),
+        ("elimination.retention_configuration=[8,9,4]", "elimination.retention_configuration"),
+        ("elimination.retention_configuration=[9,8]", "elimination.retention_configuration"),
+    ],
+)
+def test_a_bad_value_ends_in_one_message_that_names_it(override, named, tmp_path):
+    done = run("model=tiny", f"paths.runs={tmp_path}", override)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {named}")
+    assert done.stderr.count("\n") == 1
+    assert "error" not in done.stdout
+    assert f"error: {named}" in next(tmp_path.glob("logs/*/*.log")).read_text()
+    assert not (tmp_path / "artifacts").exists()
+
+
+def test_a_failed_point_does_not_stop_the_sweep(tmp_path):
+    done = run("-m", "model=tiny", f"paths.runs={tmp_path}", "lambda=-1,-2")
+    assert done.returncode == 1
+    assert "2 point(s) of the sweep failed" in done.stderr
+    assert "lambda: -1 " in done.stderr
+    assert "lambda: -2 " in done.stderr
+
+
+FORKING = """
+import os
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher, BasicLauncherConf
+
+class ForkingLauncher(BasicLauncher):
+    'Each job in a process of its own, of which nothing comes back.'
+
+    def launch(self, job_overrides, initial_job_idx):
+        for number, overrides in enumerate(job_overrides, initial_job_idx):
+            child = os.fork()
+            if child == 0:
+                super().launch([overrides], number)
+                os._exit(0)
+            os.waitpid(child, 0)
+        return [JobReturn(status=JobStatus.COMPLETED) for _ in job_overrides]
+
+ConfigStore.instance().store(
+    "forking", {"_target_": "hydra_plugins.forking.ForkingLauncher"}, group="hydra/launcher", provider="test"
+)
+"""
+
+
+def test_a_sweep_fails_if_a_point_did_in_whichever_process_it_ran(tmp_path):
+    (tmp_path / "hydra_plugins").mkdir()
+    (tmp_path / "hydra_plugins" / "forking.py").write_text(FORKING)
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    sweep = ("-m", "hydra/launcher=forking", "model=tiny", f"paths.runs={tmp_path}", "lambda=-1,-2")
+    done = run(*sweep, env=os.environ | {"PYTHONPATH": path})
+    assert done.returncode == 1
+    listed = done.stderr.split("2 point(s) of the sweep failed:\n")[1]
+    assert ["lambda: -1 " in line or "lambda: -2 " in line for line in listed.splitlines()] == [True, True]
+
+
+PROGRAM = """
+import logging
+import warnings
+from powerbert.base.cli import entry_point
+
+def task(cfg):
+    logging.getLogger("somewhere").warning("look out")
+    warnings.warn(f"deprecated: {cfg['lambda']}")
+    raise ZeroDivisionError("a bug with \\x1b[2J in it")
+
+entry_point(task, "train")
+"""
+
+
+@pytest.mark.parametrize(("arguments", "logs"), [(["lambda=1"], 1), (["-m", "lambda=1,2"], 2)])
+def test_every_run_and_point_has_a_log_file_with_warnings_and_tracebacks(arguments, logs, tmp_path):
+    command = [sys.executable, "-c", PROGRAM, *arguments, f"paths.runs={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    files = sorted(tmp_path.glob("logs/**/*.log"))
+    assert len(files) == logs
+    for file in files:
+        text = file.read_text()
+        assert "WARNING somewhere: look out" in text
+        assert "deprecated: " in text
+        assert r"ERROR powerbert.base.cli: error: a bug with \x1b[2J in it" in text
+        assert "Traceback (most recent call last)" in text
+        assert "\x1b" not in text
+        assert "in task" in text
+
+
+def test_a_sweep_that_cannot_be_meant_ends_in_one_message(tmp_path):
+    done = run("+sweep=pareto", "method=dense", f"paths.runs={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: method: the points of this sweep set it")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_sweep_that_gives_up_still_lists_the_points_that_failed(tmp_path):
+    done = run("+sweep=max_loss", "model=tiny", f"paths.runs={tmp_path}", "seed=-1", "hydra.sweeper.trials=2")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    errors, listed = done.stderr.split("2 point(s) of the sweep failed:\n")
+    assert errors.count("error: seed: -1 ") == 2
+    assert errors.endswith("error: max_loss: no trial came to a loss; see the errors above\n")
+    assert "lambda=0.0003 " in listed
+    assert "lambda=0.0001 " in listed
+
+
+def test_one_message_ends_the_process_for_errors_of_users_only(capsys):
+    with pytest.raises(SystemExit) as ended, one_message():
+        raise ConfigError("seed: what?")
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: seed: what?\n"
+    with pytest.raises(ValueError, match="a bug"), one_message():
+        raise ValueError("a bug")
+
+
+def test_without_hub_and_files_one_message_says_what_was_missing_and_what_runs_offline(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != "GLUE_DIR"}
+    environment |= {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
+    done = run("+experiment=rte_search", "lambda=0.001", f"paths.runs={tmp_path}", env=environment)
+    assert done.returncode == 1
+    message = done.stdout + done.stderr
+    for named in (
+        "google-bert/bert-base-uncased",
+        "GLUE_DIR",
+        "model.path=",
+        "model=minilm_l6",
+        "dataset=snippets",
+    ):
+        assert named in message
+    assert "Traceback" not in message

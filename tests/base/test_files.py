@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from powerbert.base.files import content_hash, file_name, plain, write_synced
+
+
+def test_writes_strict_json(tmp_path):
+    path = tmp_path / "a.json"
+    value = {
+        "nan": float("nan"),
+        "inf": [float("inf")],
+        "path": Path("a/b"),
+        3: (1, np.int64(2), torch.tensor(0.5)),
+    }
+    write_synced(path, value)
+    assert "NaN" not in path.read_text()
+    assert json.loads(path.read_text()) == {"nan": None, "inf": [None], "path": "a/b", "3": [1, 2, 0.5]}
+
+
+def test_takes_configuration_nodes():
+    assert plain(OmegaConf.create({"a": [1, {"b": 2.5}]})) == {"a": [1, {"b": 2.5}]}
+
+
+@pytest.mark.parametrize("value", [torch.zeros(2), {1, 2}, b"bytes", object()])
+def test_refuses_what_json_cannot_hold(value):
+    with pytest.raises(TypeError, match=f"a {type(value).__name__} cannot"):
+        plain({"a": [value]})
+
+
+def test_hash_depends_on_content_alone():
+    value = {"a": 1, "b": {"c": [1, 2], "d": None}}
+    assert content_hash(value) == content_hash({"b": {"d": None, "c": (1, 2)}, "a": 1})
+    others = [{"a": 2, "b": value["b"]}, {"a": 1}, {"a": 1, "b": {"c": [2, 1], "d": None}}, {**value, "e": 0}]
+    assert len({content_hash(other) for other in [value, *others]}) == 1 + len(others)
+    assert content_hash({}) == "44136fa355b3678a"  # the first half of 8 bytes of sha256 of "{}"
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("rte", "bert_base"), "rte-bert_base"),
+        (("../../etc/passwd",), "_.._etc_passwd"),
+        (("a/b", "c\\d", "lambda=0.001"), "a_b-c_d-lambda=0.001"),
+        (("rte-tiny", "--force", "1e-05"), "rte-tiny-force-1e-05"),
+        ((".hidden", "", "\0\n"), "hidden-_-__"),
+        (("x" * 99,), "x" * 48),
+    ],
+)
+def test_file_names_never_become_paths(parts, expected):
+    assert file_name(*parts) == expected

@@ -1,0 +1,219 @@
+"""The files for GLUE's server, from untrained models on small test sets in GLUE's own layout."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.base.errors import ConfigError, DataError
+from powerbert.data import Task
+from powerbert.predict import __main__ as predict
+from powerbert.predict.glue_submission import TEST_SETS, format_predictions, write_submission
+from powerbert.predict.predictor import Predictor
+from tests.data.glue_files import EXPECTED, FILES
+from tests.untrained import dataset_settings, untrained_artifact
+
+WORDS = {
+    "AX.tsv": {"entailment", "neutral", "contradiction"},
+    "CoLA.tsv": {"0", "1"},
+    "MNLI-m.tsv": {"entailment", "neutral", "contradiction"},
+    "MNLI-mm.tsv": {"entailment", "neutral", "contradiction"},
+    "MRPC.tsv": {"0", "1"},
+    "QNLI.tsv": {"entailment", "not_entailment"},
+    "QQP.tsv": {"0", "1"},
+    "RTE.tsv": {"entailment", "not_entailment"},
+    "SST-2.tsv": {"0", "1"},
+    "STS-B.tsv": None,
+    "WNLI.tsv": {"0", "1"},
+}
+ROWS = 7
+
+
+def no_hub(*args, **kwargs):
+    raise OSError("no network")
+
+
+@pytest.fixture
+def glue(tmp_path, monkeypatch):
+    """GLUE_DIR with every task, and no hub; the rows of the test sets are of uneven length."""
+    for task, files in FILES.items():
+        test = EXPECTED[task]["test"]
+        text = next(iter(test.values()))[0]
+        for name, content in files.items():
+            if "test" in name or task == "ax":
+                header, row = content.splitlines()
+                rows = [
+                    row.replace(text, f"{text} it is a film" * (number * 3 % ROWS)) for number in range(ROWS)
+                ]
+                content = "\n".join([header, *rows]) + "\n"
+            path = tmp_path / "glue" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+    monkeypatch.setenv("GLUE_DIR", str(tmp_path / "glue"))
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", no_hub)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "hub-cache")
+    return tmp_path / "glue"
+
+
+@pytest.fixture(scope="module")
+def artifact(tiny_checkpoint, tokenizer, tmp_path_factory):
+    """Makes the artifact of a dataset; its manifest names a GLUE_DIR that is gone."""
+    root = tmp_path_factory.mktemp("artifacts")
+
+    def make(name):
+        settings = dataset_settings(name, root / "cache")
+        if "folder" in settings["source"]:
+            settings["source"]["folder"] = "/gone"
+        return untrained_artifact(root, tiny_checkpoint, tokenizer, settings)
+
+    return make
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a submission; the lines of each file."""
+
+    def write(*artifacts):
+        write_submission(artifacts, tmp_path / "out", tmp_path / "cache", batch_size=2)
+        return {path.name: path.read_text().splitlines() for path in (tmp_path / "out").iterdir()}
+
+    return write
+
+
+def test_the_files_of_the_server():
+    assert {test_set.file for test_set in TEST_SETS.values()} == set(WORDS)
+    assert set(TEST_SETS) == set(FILES)
+
+
+def test_all_eleven_files(glue, artifact, written, caplog):
+    tasks = [task for task in TEST_SETS if task not in ("mnli_mm", "ax")]
+    with caplog.at_level(logging.INFO):
+        files = written(*(artifact(task) for task in tasks))
+    assert set(files) == set(WORDS)
+    for name, (header, *lines) in files.items():
+        assert header == "index\tprediction"
+        assert [line.split("\t")[0] for line in lines] == [str(number) for number in range(ROWS)]
+        predictions = [line.split("\t")[1] for line in lines]
+        if name == "STS-B.tsv":
+            assert all(0 <= float(value) <= 5 and len(value) == len("0.000") for value in predictions)
+        else:
+            assert set(predictions) <= WORDS[name]
+    assert "all 11 files are there" in caplog.text
+    assert "the test set of 'qqp' has 7 rows instead of GLUE's 390965" in caplog.text
+
+
+def test_predictions_are_in_the_order_of_the_test_set(glue, artifact, written):
+    folder = artifact("stsb")
+    _, *lines = written(folder)["STS-B.tsv"]
+    predictor = Predictor(folder)
+    _, *rows = (glue / "STS-B" / "test.tsv").read_text().splitlines()
+    alone = [predictor([tuple(row.split("\t")[-2:])])[0]["value"] for row in rows]
+    assert len(set(alone)) > ROWS / 2
+    assert [float(line.split("\t")[1]) for line in lines] == pytest.approx(np.clip(alone, 0, 5), abs=2e-3)
+
+
+@pytest.mark.parametrize("task", ["mnli_m", "mnli_mm"])
+def test_one_model_of_mnli_predicts_three_test_sets(glue, artifact, written, task):
+    files = written(artifact(task))
+    assert set(files) == {"MNLI-m.tsv", "MNLI-mm.tsv", "AX.tsv"}
+    assert files["MNLI-m.tsv"] != files["MNLI-mm.tsv"]
+
+
+def test_each_model_of_mnli_predicts_its_own(glue, artifact, written, caplog):
+    with caplog.at_level(logging.INFO):
+        files = written(artifact("mnli_m"), artifact("mnli_mm"))
+    assert set(files) == {"MNLI-m.tsv", "MNLI-mm.tsv", "AX.tsv"}
+    assert caplog.text.count(" predictions") == 3
+
+
+def test_what_cannot_be_had_is_left_out_and_named(glue, artifact, written, caplog):
+    (glue / "AX" / "AX.tsv").unlink()
+    with caplog.at_level(logging.INFO):
+        assert set(written(artifact("mnli_m"), artifact("rte"))) == {"MNLI-m.tsv", "MNLI-mm.tsv", "RTE.tsv"}
+    assert "AX.tsv is left out: dataset 'ax'" in caplog.text
+    missing = caplog.text.partition("missing: ")[2]
+    assert (
+        missing.split("\n")[0]
+        == "CoLA.tsv, SST-2.tsv, MRPC.tsv, STS-B.tsv, QQP.tsv, QNLI.tsv, WNLI.tsv, AX.tsv"
+    )
+
+
+def test_a_task_without_a_test_set_is_noticed_before_any_is_predicted(glue, artifact, written, tmp_path):
+    (glue / "RTE" / "test.tsv").unlink()
+    with pytest.raises(DataError, match="dataset 'rte' has no test set in GLUE_DIR="):
+        written(artifact("cola"), artifact("rte"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_labelled_test_set_of_sst2_is_in_another_order(glue, artifact, written):
+    (glue / "SST-2" / "test.tsv").unlink()
+    (glue / "SST-2" / "test_labelled.tsv").write_text("sentence\tlabel\na film\t1\n")
+    with pytest.raises(DataError, match=r"test_labelled\.tsv is not in the order of GLUE's test set"):
+        written(artifact("sst2"))
+
+
+def test_a_dataset_that_is_not_of_glue(artifact, written):
+    with pytest.raises(ConfigError, match=r"^artifact: .* was trained on 'snippets', not on a task of GLUE"):
+        written(artifact("snippets"))
+
+
+def test_two_artifacts_of_one_task(artifact, written):
+    with pytest.raises(ConfigError, match=r"^artifact: both .* were trained on 'rte'"):
+        written(artifact("rte"), artifact("rte"))
+
+
+def test_output_that_is_a_file(artifact, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(ConfigError, match=r"^output: .* is a file; give a folder"):
+        write_submission([artifact("rte")], tmp_path / "out", tmp_path / "cache")
+
+
+def model_task(name, tmp_path):
+    return Task.from_config(dataset_settings(name, tmp_path))
+
+
+def test_similarity_stays_within_its_scale(tmp_path):
+    values = torch.tensor([[-0.2], [-0.0001], [3.14159], [5.2]])
+    lines = format_predictions(TEST_SETS["stsb"], model_task("stsb", tmp_path), values)
+    assert list(lines) == ["0.000", "0.000", "3.142", "5.000"]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "expected"),
+    [
+        ("rte", "rte", ["not_entailment", "entailment"]),
+        ("qnli", "qnli", ["not_entailment", "entailment"]),
+        ("wnli", "wnli", ["1", "0"]),
+        ("mrpc", "mrpc", ["1", "0"]),
+        ("ax", "mnli_m", ["contradiction", "entailment"]),
+    ],
+)
+def test_labels_are_the_servers(name, model, expected, tmp_path):
+    logits = torch.tensor([[0.1, 0.2, 0.3], [0.3, 0.2, 0.1]])[:, : 3 if name == "ax" else 2]
+    assert list(format_predictions(TEST_SETS[name], model_task(model, tmp_path), logits)) == expected
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_from_the_command_line(glue, artifact, tmp_path, several):
+    folders = f"[{artifact('rte')},{artifact('wnli')}]" if several else str(artifact("rte"))
+    overrides = [
+        f"artifact={folders}",
+        "+format=glue",
+        f"output={tmp_path}/out",
+        f"paths.runs={tmp_path}/runs",
+    ]
+    with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+        predict(compose("predict", overrides=overrides))
+    expected = {"RTE.tsv", "WNLI.tsv"} if several else {"RTE.tsv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == expected
+
+
+def test_real_test_set(glue_dir, monkeypatch, artifact, written):
+    monkeypatch.setenv("GLUE_DIR", str(glue_dir))
+    header, *lines = written(artifact("cola"))["CoLA.tsv"]
+    assert header == "index\tprediction"
+    assert [line.split("\t")[0] for line in lines] == [str(number) for number in range(1063)]
+    assert {line.split("\t")[1] for line in lines} == {"0", "1"}

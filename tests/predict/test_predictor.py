@@ -1,0 +1,121 @@
+import pytest
+import torch
+
+from powerbert.base.errors import DataError, ModelError
+from powerbert.data import Task
+from powerbert.predict.predictor import Predictor
+from tests.untrained import dataset_settings, untrained_artifact, untrained_model
+
+TEXTS = ["good", "a film that is far too long " * 9, "", "the film was bad", 'x "y", {z}\t!']
+
+
+@pytest.fixture(scope="module")
+def make_artifact(tiny_checkpoint, tokenizer, tmp_path_factory):
+    root, cache = tmp_path_factory.mktemp("artifacts"), tmp_path_factory.mktemp("cache")
+
+    def make(name, **changes):
+        return untrained_artifact(root, tiny_checkpoint, tokenizer, dataset_settings(name, cache, **changes))
+
+    return make
+
+
+@pytest.fixture
+def plain_folder(tiny_checkpoint, tokenizer, tmp_path):
+    """Saves a Hugging Face model without a manifest."""
+
+    def save(**task):
+        fields = {"name": "plain", "text_columns": ("text",), "metric": "accuracy", "max_length": 16}
+        folder = tmp_path / "plain"
+        untrained_model(tiny_checkpoint, tokenizer, Task(**(fields | task))).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return save
+
+
+def test_the_labels_do_not_hang_on_the_library_of_products(make_artifact, monkeypatch):
+    folder, texts = make_artifact("sst2"), [("a good film",), ("dull",), ("",)]
+    packed = Predictor(folder)(texts)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    for one, other in zip(packed, Predictor(folder)(texts), strict=True):
+        assert one["label"] == other["label"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_predictions_are_in_the_order_of_the_texts(make_artifact, batch_size):
+    predictor = Predictor(make_artifact("sst2"), batch_size)
+    predictions = predictor([(text,) for text in TEXTS])
+    assert len({prediction["label"] for prediction in predictions}) == 2
+    for text, prediction in zip(TEXTS, predictions, strict=True):
+        encoded = predictor.tokenizer(text, truncation=True, max_length=64, return_tensors="pt")
+        with torch.inference_mode():
+            scores = predictor.model(**encoded).logits.softmax(-1)[0].tolist()
+        assert prediction["scores"] == pytest.approx({"negative": scores[0], "positive": scores[1]}, abs=1e-4)
+        assert prediction["score"] == max(prediction["scores"].values())
+        assert prediction["scores"][prediction["label"]] == prediction["score"]
+
+
+def test_pairs(make_artifact):
+    predictor = Predictor(make_artifact("rte"))
+    pairs = [("the film", "a good film"), ("a good film", "the film")]
+    one, other = predictor(pairs)
+    assert set(one["scores"]) == {"entailment", "not_entailment"}
+    assert one["scores"] != other["scores"]
+    with pytest.raises(DataError, match=r"text 2: has 1 part.* 'rte' takes 2 \(sentence1, sentence2\)"):
+        predictor([pairs[0], ("the film",)])
+
+
+def test_regression_gives_a_value(make_artifact):
+    predictor = Predictor(make_artifact("stsb"))
+    values = [prediction["value"] for prediction in predictor([("a film", text) for text in TEXTS])]
+    assert len(set(values)) == len(TEXTS)
+
+
+def test_multiple_choice_gives_a_letter(make_artifact):
+    predictor = Predictor(make_artifact("race"))
+    choices = ["the film was bad", "good", "it is a film", "no"]
+    straight, turned = predictor([("A story.", choices), ("A story.", choices[::-1])])
+    assert list(straight["scores"].values()) == pytest.approx(list(turned["scores"].values())[::-1], abs=1e-5)
+    assert {straight["label"], turned["label"]} in ({"A", "D"}, {"B", "C"})
+
+
+def test_no_texts_no_predictions(make_artifact):
+    assert Predictor(make_artifact("sst2"))([]) == []
+
+
+def test_a_plain_hugging_face_folder(plain_folder):
+    predictor = Predictor(plain_folder(label_names=("bad", "fair", "good")))
+    assert predictor.task.text_columns == ("text",)
+    (prediction,) = predictor([("a film " * 600,)])
+    assert set(prediction["scores"]) == {"bad", "fair", "good"}
+
+
+def test_a_plain_hugging_face_regression(plain_folder):
+    predictor = Predictor(plain_folder(label_names=None, metric="spearman"))
+    assert set(predictor([("a film",)])[0]) == {"value"}
+
+
+def test_a_plain_multiple_choice_folder_is_refused(plain_folder):
+    folder = plain_folder(label_names=("A", "B"), kind="multiple_choice", text_columns=("text", "choices"))
+    with pytest.raises(ModelError, match="does not say how many choices"):
+        Predictor(folder)
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_truncated_weights_are_one_message(make_artifact, tmp_path, manifest):
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for file in make_artifact("sst2").iterdir():
+        if manifest or file.name != "manifest.json":
+            (folder / file.name).write_bytes(file.read_bytes())
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match=str(folder)) as caught:
+        Predictor(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(ModelError, match="nowhere does not exist"):
+        Predictor(tmp_path / "nowhere")

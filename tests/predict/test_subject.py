@@ -1,0 +1,97 @@
+import json
+import shutil
+
+import pytest
+import torch
+
+from powerbert.base.errors import ConfigError, DataError, ModelError
+from powerbert.predict.subject import Subject
+from tests.analyse.conftest import ROWS
+
+
+def test_takes_the_dataset_that_the_artifact_was_trained_on(subject):
+    batches = list(subject.batches("Test"))
+    assert [len(batch["input_ids"]) for batch in batches] == [4, 4, 4, 2]
+    assert all("labels" not in batch for batch in batches)
+    assert subject.longest == 16
+    assert batches[0]["attention_mask"].sum(dim=1).max() == 16
+    assert subject.title == f"tiny (finetune): folder, {ROWS} inputs of dev"
+
+
+def test_draws_inputs_at_random_and_keeps_their_order(finetuned):
+    def drawn(**settings):
+        return Subject(str(finetuned), **settings).sample()["text"][:]
+
+    whole, some = drawn(), drawn(limit=5)
+    assert len(some) == 5
+    assert some == [text for text in whole if text in some]
+    assert some != whole[:5]
+    assert drawn(limit=5) == some
+    assert drawn(limit=5, seed=1) != some
+    assert drawn(limit=99) == whole
+
+
+def test_another_dataset_and_split(finetuned, dataset, subject):
+    given = {**dataset, "name": "other", "evaluation_split": "dev"}
+    other = Subject(str(finetuned), dataset=given, split="train")
+    assert other.title == "tiny (finetune): other, 3 inputs of train"
+    with pytest.raises(DataError, match="dataset 'folder' has no split 'test'; it has train, dev"):
+        Subject(str(finetuned), split="test").sample()
+
+
+def test_a_plain_classifier_needs_a_dataset(finetuned, dataset, tmp_path):
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for path in finetuned.iterdir():
+        if path.name != "manifest.json":
+            (plain / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(ConfigError, match=r"dataset: .*give dataset=<name>"):
+        Subject(str(plain)).sample()
+    assert Subject(str(plain), dataset=dataset).title == f"plain: folder, {ROWS} inputs of dev"
+
+
+def test_choices_become_sequences(finetuned, dataset, tmp_path):
+    subject = Subject(str(finetuned), batch_size=2)
+    subject.task = type(subject.task).from_config(
+        {
+            **dataset,
+            "kind": "multiple_choice",
+            "text_columns": ["text", "choices"],
+            "label_names": ["A", "B", "C"],
+        }
+    )
+    rows = subject.sample().map(lambda row: {"choices": ["good", "bad film", row["text"]]})
+    subject.__dict__["_rows"] = rows
+    batch = next(subject.batches("Test"))
+    assert batch["input_ids"].shape[0] == 6
+    first = subject.predictor.tokenizer(rows[-1]["text"], "good")["input_ids"][:16]
+    assert torch.equal(batch["input_ids"][0, :3], torch.tensor(first[:3]))
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True, "ten"])
+def test_refuses_a_limit(finetuned, limit):
+    with pytest.raises(ConfigError, match=r"^limit: "):
+        Subject(str(finetuned), limit=limit).sample()
+
+
+@pytest.mark.parametrize("artifact", [None, ["a", "b"]])
+def test_needs_one_artifact(artifact):
+    with pytest.raises(ConfigError, match=r"^artifact: this analysis takes the folder of one trained model"):
+        _ = Subject(artifact).model
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    for attribute in ("model", "task"):
+        with pytest.raises(ModelError, match=r"^artifact: there is no folder .*nowhere"):
+            getattr(Subject(str(tmp_path / "nowhere")), attribute)
+
+
+def test_a_source_that_only_the_manifest_names_is_not_run(finetuned, tmp_path):
+    folder, ran = shutil.copytree(finetuned, tmp_path / "model"), tmp_path / "ran"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for target in ("pathlib.Path.touch", "powerbert.data.snippets.shutil.rmtree"):
+        manifest["config"]["dataset"]["source"] = {"_target_": target, "_args_": [str(ran)]}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(ConfigError, match=f"names '{target}' as its source.* give the dataset yourself"):
+            Subject(str(folder)).sample()
+    assert not ran.exists()
