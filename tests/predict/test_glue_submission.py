@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.data import Task
-from powerbert.predict import __main__ as predict
+from powerbert.predict.__main__ import predict
 from powerbert.predict.glue_submission import TEST_SETS, format_predictions, write_submission
 from powerbert.predict.predictor import Predictor
 from tests.data.glue_files import EXPECTED, FILES

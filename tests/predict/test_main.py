@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, DataError, UserError
-from powerbert.predict import __main__ as predict
+from powerbert.predict.__main__ import predict
 from tests.untrained import dataset_settings, untrained_artifact
 
 TRICKY = ['It\'s great, really! (not bad) {a: [1, 2]} = "quoted" ${x} \\ 100%', "", "the film", "grün 😀"]
