@@ -54,7 +54,7 @@ class DistilBert(Method):
         return {"encoders": self.distillation.encoders}
 
     def check(self, model_config: Any) -> None:
-        """Raise ConfigError unless the student is smaller than and, for a cosine loss, as wide as its teacher."""
+        """Raise ConfigError unless the student is smaller and, for a cosine loss, as wide as its teacher."""
         self.distillation.check(model_config)
         if self.distilled is None:
             return
