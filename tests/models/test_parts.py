@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from powerbert.models import classify, embed, host_encoders
-from powerbert.models.auto import power_class
+from powerbert.models.backbone import power_class
 from powerbert.models.encoder import encode
 
 from .backbones import make_host, make_power

@@ -14,7 +14,7 @@ from powerbert.base.errors import ConfigError
 from powerbert.benchmark.retention import Retention
 from powerbert.export.host import host_config
 from powerbert.models import load_host_model, load_model, longest_input, num_encoders
-from powerbert.models.auto import BACKBONES, TASKS
+from powerbert.models.backbone import BACKBONES, TASKS
 from powerbert.models.configuration import POWER_FIELDS
 from powerbert.store.artifacts import MANIFEST, Artifact
 

@@ -1,20 +1,19 @@
 """PoWER-BERT: BERT with word-vector elimination. Parameters and state-dict keys are BERT's own."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import BertConfig, BertForMultipleChoice, BertForSequenceClassification, BertModel
 
+from powerbert.models.backbone import Backbone, register_backbone
 from powerbert.models.configuration import PowerFields
 from powerbert.models.encoder import HostEncoder
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
 
 def bert_encoder(layer: Any) -> HostEncoder:
-    """An encoder of BERT (a ``BertLayer``), or of a model whose layers name their parts as BERT's do."""
+    """Describe a ``BertLayer``, or a layer of another host that names its parts as BERT does."""
     attention = layer.attention.self
     return HostEncoder(
         query=attention.query,
@@ -28,11 +27,6 @@ def bert_encoder(layer: Any) -> HostEncoder:
     )
 
 
-def bert_logits(model: Any, cls: Tensor) -> Tensor:
-    """The head of BERT's models for classification and for multiple choice."""
-    return model.classifier(model.dropout(model.bert.pooler(cls)))
-
-
 @strict
 class PowerBertConfig(PowerFields, BertConfig):
     """``BertConfig`` with the elimination fields."""
@@ -41,36 +35,27 @@ class PowerBertConfig(PowerFields, BertConfig):
 
 
 class PowerBertModel(PowerModelMixin, BertModel):
-    """``BertModel``, with extract or soft-extract layers where its config asks for them.
+    """``BertModel`` with elimination.
 
     Where it eliminates, it pools [CLS], the first real word of an input; BERT pools position 0, which is
     padding in a left-padded batch.
     """
 
-    config: PowerBertConfig
     config_class = PowerBertConfig
+    host_encoder = staticmethod(bert_encoder)
 
-    def __init__(self, config: PowerBertConfig, add_pooling_layer: bool = True) -> None:
-        super().__init__(config, add_pooling_layer)
-        self.init_elimination()
-
-    def hosts(self) -> list[HostEncoder]:
-        """BERT's layers, in order."""
-        return [bert_encoder(layer) for layer in self.encoder.layer]
-
-    def embed(self, **inputs: Tensor) -> Tensor:
-        """The sum of word, position and token type embeddings, normalised."""
-        return self.embeddings(**inputs)
+    def layers(self) -> nn.ModuleList:
+        """Return BERT's layers."""
+        return self.encoder.layer
 
     def pool(self, cls: Tensor) -> Tensor | None:
-        """A dense layer with tanh."""
+        """Apply the dense layer with tanh."""
         return None if self.pooler is None else self.pooler(cls)
 
 
 class PowerBertForSequenceClassification(PowerTaskMixin, BertForSequenceClassification):
-    """``BertForSequenceClassification`` on a ``PowerBertModel``; losses and outputs are the host's."""
+    """``BertForSequenceClassification`` with elimination."""
 
-    config: PowerBertConfig
     config_class = PowerBertConfig
 
     def __init__(self, config: PowerBertConfig) -> None:
@@ -79,14 +64,13 @@ class PowerBertForSequenceClassification(PowerTaskMixin, BertForSequenceClassifi
         self.post_init()
 
     def classify(self, cls: Tensor) -> Tensor:
-        """The pooler's output through a linear layer."""
-        return bert_logits(self, cls)
+        """Apply the pooler, dropout and a linear layer."""
+        return self.classifier(self.dropout(self.bert.pooler(cls)))
 
 
 class PowerBertForMultipleChoice(PowerTaskMixin, BertForMultipleChoice):
-    """``BertForMultipleChoice`` on a ``PowerBertModel``; each choice is an input of its own."""
+    """``BertForMultipleChoice`` with elimination; each choice is an input by itself."""
 
-    config: PowerBertConfig
     config_class = PowerBertConfig
 
     def __init__(self, config: PowerBertConfig) -> None:
@@ -95,5 +79,17 @@ class PowerBertForMultipleChoice(PowerTaskMixin, BertForMultipleChoice):
         self.post_init()
 
     def classify(self, cls: Tensor) -> Tensor:
-        """The pooler's output through a linear layer."""
-        return bert_logits(self, cls)
+        """Apply the pooler, dropout and a linear layer."""
+        return self.classifier(self.dropout(self.bert.pooler(cls)))
+
+
+register_backbone(
+    Backbone(
+        config=PowerBertConfig,
+        model=PowerBertModel,
+        tasks={
+            "sequence_classification": PowerBertForSequenceClassification,
+            "multiple_choice": PowerBertForMultipleChoice,
+        },
+    )
+)

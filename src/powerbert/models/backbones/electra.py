@@ -1,14 +1,12 @@
-"""PoWER-ELECTRA: ELECTRA with word-vector elimination; BERT's encoders behind narrower embeddings."""
-
-from __future__ import annotations
+"""PoWER-ELECTRA: ELECTRA with word-vector elimination; BERT's encoders after narrower embeddings."""
 
 from huggingface_hub.dataclasses import strict
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import ElectraConfig, ElectraForSequenceClassification, ElectraModel
 
-from powerbert.models.bert import bert_encoder
+from powerbert.models.backbone import Backbone, register_backbone
+from powerbert.models.backbones.bert import bert_encoder
 from powerbert.models.configuration import PowerFields
-from powerbert.models.encoder import HostEncoder
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
 
@@ -20,29 +18,24 @@ class PowerElectraConfig(PowerFields, ElectraConfig):
 
 
 class PowerElectraModel(PowerModelMixin, ElectraModel):
-    """``ElectraModel``, with extract or soft-extract layers where its config asks for them."""
+    """``ElectraModel`` with elimination."""
 
-    config: PowerElectraConfig
     config_class = PowerElectraConfig
+    host_encoder = staticmethod(bert_encoder)
 
-    def __init__(self, config: PowerElectraConfig) -> None:
-        super().__init__(config)
-        self.init_elimination()
-
-    def hosts(self) -> list[HostEncoder]:
-        """ELECTRA's layers, in order."""
-        return [bert_encoder(layer) for layer in self.encoder.layer]
+    def layers(self) -> nn.ModuleList:
+        """Return ELECTRA's layers."""
+        return self.encoder.layer
 
     def embed(self, **inputs: Tensor) -> Tensor:
-        """As BERT's, projected to the hidden size if that is another."""
+        """Embed words as BERT does, then project to the hidden size if that differs."""
         embeddings = self.embeddings(**inputs)
         return self.embeddings_project(embeddings) if hasattr(self, "embeddings_project") else embeddings
 
 
 class PowerElectraForSequenceClassification(PowerTaskMixin, ElectraForSequenceClassification):
-    """``ElectraForSequenceClassification`` on a ``PowerElectraModel``; losses and outputs are the host's."""
+    """``ElectraForSequenceClassification`` with elimination."""
 
-    config: PowerElectraConfig
     config_class = PowerElectraConfig
 
     def __init__(self, config: PowerElectraConfig) -> None:
@@ -52,5 +45,15 @@ class PowerElectraForSequenceClassification(PowerTaskMixin, ElectraForSequenceCl
         self.post_init()
 
     def classify(self, cls: Tensor) -> Tensor:
-        """A dense layer with gelu and a linear layer."""
+        """Apply a dense layer with gelu and a linear layer."""
         return self.classifier(cls)
+
+
+register_backbone(
+    Backbone(
+        config=PowerElectraConfig,
+        model=PowerElectraModel,
+        tasks={"sequence_classification": PowerElectraForSequenceClassification},
+        tiny={"embedding_size": 16},
+    )
+)

@@ -1,14 +1,12 @@
 """PoWER-RoBERTa: RoBERTa with word-vector elimination; its encoders are BERT's, its head is not."""
 
-from __future__ import annotations
-
 from huggingface_hub.dataclasses import strict
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaModel
 
-from powerbert.models.bert import bert_encoder
+from powerbert.models.backbone import Backbone, register_backbone
+from powerbert.models.backbones.bert import bert_encoder
 from powerbert.models.configuration import PowerFields
-from powerbert.models.encoder import HostEncoder
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
 
@@ -18,34 +16,29 @@ class PowerRobertaConfig(PowerFields, RobertaConfig):
 
     model_type = "power_roberta"
 
+    def longest_input(self) -> int:
+        """Return the positions after the padding index, where RoBERTa starts to count."""
+        return self.max_position_embeddings - (self.pad_token_id + 1)
+
 
 class PowerRobertaModel(PowerModelMixin, RobertaModel):
-    """``RobertaModel``, with extract or soft-extract layers where its config asks for them."""
+    """``RobertaModel`` with elimination."""
 
-    config: PowerRobertaConfig
     config_class = PowerRobertaConfig
+    host_encoder = staticmethod(bert_encoder)
 
-    def __init__(self, config: PowerRobertaConfig, add_pooling_layer: bool = True) -> None:
-        super().__init__(config, add_pooling_layer)
-        self.init_elimination()
-
-    def hosts(self) -> list[HostEncoder]:
-        """RoBERTa's layers, in order."""
-        return [bert_encoder(layer) for layer in self.encoder.layer]
-
-    def embed(self, **inputs: Tensor) -> Tensor:
-        """As BERT's; positions count from the padding index on, over what is not padding."""
-        return self.embeddings(**inputs)
+    def layers(self) -> nn.ModuleList:
+        """Return RoBERTa's layers."""
+        return self.encoder.layer
 
     def pool(self, cls: Tensor) -> Tensor | None:
-        """A dense layer with tanh."""
+        """Apply the dense layer with tanh."""
         return None if self.pooler is None else self.pooler(cls)
 
 
 class PowerRobertaForSequenceClassification(PowerTaskMixin, RobertaForSequenceClassification):
-    """``RobertaForSequenceClassification`` on a ``PowerRobertaModel``; losses and outputs are the host's."""
+    """``RobertaForSequenceClassification`` with elimination."""
 
-    config: PowerRobertaConfig
     config_class = PowerRobertaConfig
 
     def __init__(self, config: PowerRobertaConfig) -> None:
@@ -55,5 +48,15 @@ class PowerRobertaForSequenceClassification(PowerTaskMixin, RobertaForSequenceCl
         self.post_init()
 
     def classify(self, cls: Tensor) -> Tensor:
-        """A dense layer with tanh and a linear layer."""
+        """Apply a dense layer with tanh and a linear layer."""
         return self.classifier(cls)
+
+
+register_backbone(
+    Backbone(
+        config=PowerRobertaConfig,
+        model=PowerRobertaModel,
+        tasks={"sequence_classification": PowerRobertaForSequenceClassification},
+        tiny={"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
+    )
+)

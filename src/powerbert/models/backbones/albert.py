@@ -1,24 +1,23 @@
 """PoWER-ALBERT: ALBERT with word-vector elimination.
 
-Encoders that share their weights run several times, and each time count as an encoder of their own: with
-retention parameters and with a number of retained word-vectors of their own.
+ALBERT's encoders share their weights: one layer runs several times. Each run counts as an encoder, with its
+own retention parameters and its own number of retained word-vectors.
 """
-
-from __future__ import annotations
 
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AlbertConfig, AlbertForMultipleChoice, AlbertForSequenceClassification, AlbertModel
 
+from powerbert.models.backbone import Backbone, register_backbone
 from powerbert.models.configuration import PowerFields
 from powerbert.models.encoder import HostEncoder
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
 
 def albert_encoder(layer: Any) -> HostEncoder:
-    """An encoder of ALBERT (an ``AlbertLayer``)."""
+    """Describe an ``AlbertLayer``."""
     attention = layer.attention
 
     def attention_output(context: Tensor, hidden: Tensor) -> Tensor:
@@ -40,13 +39,8 @@ def albert_encoder(layer: Any) -> HostEncoder:
 
 
 def albert_pool(albert: Any, cls: Tensor) -> Tensor:
-    """ALBERT's pooler, which is no module of its own."""
+    """Apply ALBERT's pooler, a dense layer with tanh."""
     return albert.pooler_activation(albert.pooler(cls[:, 0]))
-
-
-def albert_logits(model: Any, cls: Tensor) -> Tensor:
-    """The head of ALBERT's models for classification and for multiple choice."""
-    return model.classifier(model.dropout(albert_pool(model.albert, cls)))
 
 
 @strict
@@ -55,37 +49,37 @@ class PowerAlbertConfig(PowerFields, AlbertConfig):
 
     model_type = "power_albert"
 
+    def num_encoders(self) -> int:
+        """Return the number of runs times the layers of a run."""
+        return self.num_hidden_layers * self.inner_group_num
+
 
 class PowerAlbertModel(PowerModelMixin, AlbertModel):
-    """``AlbertModel``, with extract or soft-extract layers where its config asks for them."""
+    """``AlbertModel`` with elimination."""
 
-    config: PowerAlbertConfig
     config_class = PowerAlbertConfig
+    host_encoder = staticmethod(albert_encoder)
 
-    def __init__(self, config: PowerAlbertConfig, add_pooling_layer: bool = True) -> None:
-        super().__init__(config, add_pooling_layer)
-        self.init_elimination()
-
-    def hosts(self) -> list[HostEncoder]:
-        """The layers of each group in order, as often as the group runs."""
-        groups: Any = self.encoder.albert_layer_groups
+    def layers(self) -> list[nn.Module]:
+        """Return the layers of each group in the order in which they run."""
+        groups = self.encoder.albert_layer_groups
         runs = self.config.num_hidden_layers
-        encoders = [[albert_encoder(layer) for layer in group.albert_layers] for group in groups]
-        return [encoder for run in range(runs) for encoder in encoders[int(run / (runs / len(groups)))]]
+        return [
+            layer for run in range(runs) for layer in groups[int(run / (runs / len(groups)))].albert_layers
+        ]
 
     def embed(self, **inputs: Tensor) -> Tensor:
-        """As BERT's, projected to the hidden size."""
+        """Embed words as BERT does, then project to the hidden size."""
         return self.encoder.embedding_hidden_mapping_in(self.embeddings(**inputs))
 
     def pool(self, cls: Tensor) -> Tensor | None:
-        """A dense layer with tanh."""
+        """Apply the dense layer with tanh."""
         return None if self.pooler is None else albert_pool(self, cls)
 
 
 class PowerAlbertForSequenceClassification(PowerTaskMixin, AlbertForSequenceClassification):
-    """``AlbertForSequenceClassification`` on a ``PowerAlbertModel``; losses and outputs are the host's."""
+    """``AlbertForSequenceClassification`` with elimination."""
 
-    config: PowerAlbertConfig
     config_class = PowerAlbertConfig
 
     def __init__(self, config: PowerAlbertConfig) -> None:
@@ -94,14 +88,13 @@ class PowerAlbertForSequenceClassification(PowerTaskMixin, AlbertForSequenceClas
         self.post_init()
 
     def classify(self, cls: Tensor) -> Tensor:
-        """The pooler's output through a linear layer."""
-        return albert_logits(self, cls)
+        """Apply the pooler, dropout and a linear layer."""
+        return self.classifier(self.dropout(albert_pool(self.albert, cls)))
 
 
 class PowerAlbertForMultipleChoice(PowerTaskMixin, AlbertForMultipleChoice):
-    """``AlbertForMultipleChoice`` on a ``PowerAlbertModel``; each choice is an input of its own."""
+    """``AlbertForMultipleChoice`` with elimination; each choice is an input by itself."""
 
-    config: PowerAlbertConfig
     config_class = PowerAlbertConfig
 
     def __init__(self, config: PowerAlbertConfig) -> None:
@@ -110,5 +103,18 @@ class PowerAlbertForMultipleChoice(PowerTaskMixin, AlbertForMultipleChoice):
         self.post_init()
 
     def classify(self, cls: Tensor) -> Tensor:
-        """The pooler's output through a linear layer."""
-        return albert_logits(self, cls)
+        """Apply the pooler, dropout and a linear layer."""
+        return self.classifier(self.dropout(albert_pool(self.albert, cls)))
+
+
+register_backbone(
+    Backbone(
+        config=PowerAlbertConfig,
+        model=PowerAlbertModel,
+        tasks={
+            "sequence_classification": PowerAlbertForSequenceClassification,
+            "multiple_choice": PowerAlbertForMultipleChoice,
+        },
+        tiny={"embedding_size": 16},
+    )
+)
