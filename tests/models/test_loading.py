@@ -327,7 +327,10 @@ def truncated(folder):
         (with_content("config.json", b"{"), "config.json cannot be read"),
         (with_content("config.json", b"\xff\xfe"), "config.json cannot be read"),
         (with_content("config.json", b"[1]"), "config.json cannot be read"),
-        (lambda f: edited(f, model_type="gpt2"), "model type 'gpt2' is not supported; supported are albert, bert"),
+        (
+            lambda f: edited(f, model_type="gpt2"),
+            "model type 'gpt2' is not supported; supported are albert",
+        ),
         (lambda f: edited(f, hidden_size="x"), "config.json does not fit .*hidden_size"),
         (lambda f: edited(f, hidden_size=33), "cannot be loaded .*multiple"),
         (

@@ -133,12 +133,7 @@ def _power_config_class(config: PreTrainedConfig) -> Any:
 
 
 def embed(model: PreTrainedModel, **inputs: Tensor) -> Tensor:
-    """Embed a batch as the first encoder takes it, [B, N, D].
-
-    Args:
-        model: A base model or a model for a task.
-        **inputs: ``input_ids`` and what else the model takes for each word, but no mask, [B, N].
-    """
+    """Embed a batch for the first encoder, [B, N, D], from a model's inputs, [B, N], without the mask."""
     base = model.base_model
     return power_class(base).embed(base, **inputs)
 
@@ -156,15 +151,8 @@ def unique_encoders(model: PreTrainedModel) -> list[HostEncoder]:
 
 
 def classify(model: PreTrainedModel, hidden: Tensor, mask: Tensor) -> Tensor:
-    """Compute logits from the output of the last encoder.
+    """Compute logits, [B, outputs], from the output of the last encoder, [B, N, D], and its mask, [B, N].
 
-    Args:
-        model: A model for a task.
-        hidden: Word-vectors, [B, N, D].
-        mask: True where a word is real, [B, N]; the first of them is [CLS].
-
-    Returns:
-        Logits, [B, outputs]; one output for regression, and for multiple choice, where each choice is an
-        input.
+    There is one output for regression, and for multiple choice, where each choice is an input.
     """
     return power_class(model).classify(model, extract_rows(hidden, cls_position(mask)))

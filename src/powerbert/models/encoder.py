@@ -56,13 +56,9 @@ class HostEncoder:
 
 
 def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None, positions: Tensor | None = None) -> Tensor:
-    """Run an encoder that retains all word-vectors, or those at given positions.
+    """Run an encoder on word-vectors, [B, N, D], and retain all of them or those at ``positions``, [B, K].
 
-    Args:
-        host: The encoder.
-        hidden: Word-vectors, [B, N, D].
-        mask: [B, N] or None.
-        positions: Which to retain, [B, K]; None for all. The others are attended to, but have no output.
+    The others are attended to, but have no output.
 
     Returns:
         The encoder's output, [B, K, D]; [B, N, D] without ``positions``.
@@ -77,14 +73,7 @@ def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None, positions: Te
 def encode_and_extract(
     host: HostEncoder, hidden: Tensor, mask: Tensor | None, k: int, score: Score
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Run an encoder that retains its k most significant word-vectors, in their order, [CLS] among them.
-
-    Args:
-        host: The encoder.
-        hidden: Word-vectors, [B, N, D].
-        mask: [B, N] or None.
-        k: How many to retain, K; less than N.
-        score: Significance of word-vectors.
+    """Run an encoder that retains the k most significant word-vectors, k < N, in order, [CLS] among them.
 
     Returns:
         The encoder's output, [B, K, D]; its mask, [B, K], None if ``mask`` is; the retained positions, [B,
@@ -109,17 +98,8 @@ def encode_and_soft_extract(
 ) -> Tensor:
     """Run an encoder that multiplies each word-vector by the retention parameter of its ordered position.
 
-    Args:
-        host: The encoder.
-        hidden: Word-vectors, [B, N, D].
-        mask: [B, N] or None.
-        scale: This encoder's soft-extract layer: from word-vectors, [B, N, D], and their ordered positions,
-            [B, N], to scaled word-vectors.
-        score: Significance of word-vectors.
-        protect_cls: Whether [CLS] takes the first ordered position whatever its significance.
-
-    Returns:
-        The encoder's output, [B, N, D].
+    ``scale`` is its soft-extract layer: from word-vectors, [B, N, D], and ordered positions, [B, N], to
+    scaled word-vectors. With ``protect_cls``, [CLS] takes the first position whatever its significance.
     """
     query, key, value = host.query(hidden), host.key(hidden), host.value(hidden)
     significance = score(_split_heads(host, query), _split_heads(host, key), mask)
@@ -147,13 +127,10 @@ def _split_heads(host: HostEncoder, projected: Tensor) -> Tensor:
 
 
 def keep_heads(encoders: Iterable[HostEncoder], heads: Iterable[Sequence[int]]) -> None:
-    """Shrink the projections of encoders to some of their heads, in place.
+    """Shrink the projections of each encoder to some of its heads, increasing, from 0; in place.
 
-    The model then computes what it did with the output of the other heads set to zero.
-
-    Args:
-        encoders: In the order in which they run; one that comes several times is shrunk once.
-        heads: For each encoder the heads to keep, increasing, from 0.
+    The model then computes what it did with the output of the other heads set to zero. An encoder that comes
+    several times is shrunk once.
     """
     shrunk = set()
     for encoder, kept in zip(encoders, heads, strict=True):

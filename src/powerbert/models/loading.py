@@ -63,8 +63,7 @@ def load_host_model(
         folder: A bare backbone, a pretraining checkpoint or a model for any task. Weights of the task's head,
             and of the pooler before it, are drawn at random if they are missing or of another size.
         task: A key of ``TASKS``.
-        **config_fields: Fields of the config to set, such as ``num_labels``, ``problem_type`` and
-            ``id2label``.
+        **config_fields: Fields of the config to set, such as ``num_labels`` and ``id2label``.
 
     Returns:
         The model in float32, in evaluation mode.
@@ -96,8 +95,7 @@ def load_power_model(
     Args:
         folder: A checkpoint of the task, head included.
         task: A key of ``TASKS``.
-        **power_fields: Elimination fields of the config to set (``retention_configuration``,
-            ``soft_extract_length``, ...); the others stay as the checkpoint has them.
+        **power_fields: Elimination fields to set; the others stay as the checkpoint has them.
 
     Returns:
         The model in float32, in evaluation mode.

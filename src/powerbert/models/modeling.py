@@ -146,13 +146,8 @@ class PowerModelMixin:
     ) -> PowerModelOutput:
         """Run the encoders with extract layers (retention configuration), soft-extract layers, or neither.
 
-        Args:
-            embeddings: The words as embedded by the host, [B, N, D].
-            attention_mask: Non-zero where a word is real, [B, N]; None if every word is real.
-            output_hidden_states: Whether to keep the embeddings and each encoder's output; the config's by
-                default.
-            output_attentions: Must not be True: encoders that eliminate nothing have no attention matrix.
-            output_retained: Whether to return which word-vectors left each encoder.
+        Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real. Attention matrices are
+        refused, since encoders that eliminate nothing have none.
 
         Raises:
             ValueError: If the mask is not [B, N], or attention matrices are asked for.
@@ -197,9 +192,7 @@ class PowerModelMixin:
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Run one encoder on word-vectors, [B, N, D], and their mask, [B, N].
 
-        Args:
-            schedule: For each encoder the positions that a static selection retains and their mask, both [B,
-                K], or None where it retains all; None without static selection.
+        ``schedule`` is that of ``StaticSelection``; None without static selection.
 
         Returns:
             Word-vectors, [B, K, D]; their mask, [B, K], None if all are real; and their positions among the
@@ -237,9 +230,24 @@ class PowerModelMixin:
 
 
 class PowerTaskMixin:
-    """Comes before the host class among the bases of a backbone's model for a task."""
+    """Comes before the host class among the bases of a backbone's model for a task.
+
+    Attributes:
+        base_class: Makes the base model, which replaces the host's, from the config.
+        reads_first_row: Whether the host's head reads row 0 of ``last_hidden_state``; else it reads
+            ``pooler_output``.
+    """
 
     base_model: Any
+    base_model_prefix: str
+    base_class: Callable[[Any], nn.Module]
+    reads_first_row = False
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        setattr(self, self.base_model_prefix, self.base_class(config))
+        self.base_model.only_cls = self.reads_first_row
+        self.post_init()  # type: ignore[attr-defined]
 
     @abstractmethod
     def classify(self, cls: Tensor) -> Tensor:
@@ -255,11 +263,9 @@ class PowerTaskMixin:
 
     @torch.no_grad()
     def retained_word_vectors(self, **inputs: Tensor) -> tuple[Retained, ...]:
-        """Return which word-vectors leave each encoder.
+        """Return which word-vectors leave each encoder, for the inputs of ``forward``.
 
-        Args:
-            **inputs: ``input_ids`` and what else ``forward`` takes for each word, [B, N]; [B, choices, N] for
-                multiple choice, where each choice counts as an input.
+        In multiple choice, [B, choices, N], each choice counts as an input.
 
         Raises:
             ValueError: If the model has neither a retention configuration nor soft-extract layers.

@@ -81,11 +81,7 @@ class PowerAlbertForSequenceClassification(PowerTaskMixin, AlbertForSequenceClas
     """``AlbertForSequenceClassification`` with elimination."""
 
     config_class = PowerAlbertConfig
-
-    def __init__(self, config: PowerAlbertConfig) -> None:
-        super().__init__(config)
-        self.albert = PowerAlbertModel(config)
-        self.post_init()
+    base_class = PowerAlbertModel
 
     def classify(self, cls: Tensor) -> Tensor:
         """Apply the pooler, dropout and a linear layer."""
@@ -96,15 +92,8 @@ class PowerAlbertForMultipleChoice(PowerTaskMixin, AlbertForMultipleChoice):
     """``AlbertForMultipleChoice`` with elimination; each choice is an input by itself."""
 
     config_class = PowerAlbertConfig
-
-    def __init__(self, config: PowerAlbertConfig) -> None:
-        super().__init__(config)
-        self.albert = PowerAlbertModel(config)
-        self.post_init()
-
-    def classify(self, cls: Tensor) -> Tensor:
-        """Apply the pooler, dropout and a linear layer."""
-        return self.classifier(self.dropout(albert_pool(self.albert, cls)))
+    base_class = PowerAlbertModel
+    classify = PowerAlbertForSequenceClassification.classify
 
 
 register_backbone(

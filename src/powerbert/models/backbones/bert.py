@@ -57,11 +57,7 @@ class PowerBertForSequenceClassification(PowerTaskMixin, BertForSequenceClassifi
     """``BertForSequenceClassification`` with elimination."""
 
     config_class = PowerBertConfig
-
-    def __init__(self, config: PowerBertConfig) -> None:
-        super().__init__(config)
-        self.bert = PowerBertModel(config)
-        self.post_init()
+    base_class = PowerBertModel
 
     def classify(self, cls: Tensor) -> Tensor:
         """Apply the pooler, dropout and a linear layer."""
@@ -72,15 +68,8 @@ class PowerBertForMultipleChoice(PowerTaskMixin, BertForMultipleChoice):
     """``BertForMultipleChoice`` with elimination; each choice is an input by itself."""
 
     config_class = PowerBertConfig
-
-    def __init__(self, config: PowerBertConfig) -> None:
-        super().__init__(config)
-        self.bert = PowerBertModel(config)
-        self.post_init()
-
-    def classify(self, cls: Tensor) -> Tensor:
-        """Apply the pooler, dropout and a linear layer."""
-        return self.classifier(self.dropout(self.bert.pooler(cls)))
+    base_class = PowerBertModel
+    classify = PowerBertForSequenceClassification.classify
 
 
 register_backbone(

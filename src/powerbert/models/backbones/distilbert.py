@@ -61,12 +61,8 @@ class PowerDistilBertForSequenceClassification(PowerTaskMixin, DistilBertForSequ
     """``DistilBertForSequenceClassification`` with elimination."""
 
     config_class = PowerDistilBertConfig
-
-    def __init__(self, config: PowerDistilBertConfig) -> None:
-        super().__init__(config)
-        self.distilbert = PowerDistilBertModel(config)
-        self.distilbert.only_cls = True
-        self.post_init()
+    base_class = PowerDistilBertModel
+    reads_first_row = True
 
     def classify(self, cls: Tensor) -> Tensor:
         """Apply a dense layer with relu, dropout and a linear layer."""

@@ -37,12 +37,8 @@ class PowerElectraForSequenceClassification(PowerTaskMixin, ElectraForSequenceCl
     """``ElectraForSequenceClassification`` with elimination."""
 
     config_class = PowerElectraConfig
-
-    def __init__(self, config: PowerElectraConfig) -> None:
-        super().__init__(config)
-        self.electra = PowerElectraModel(config)
-        self.electra.only_cls = True
-        self.post_init()
+    base_class = PowerElectraModel
+    reads_first_row = True
 
     def classify(self, cls: Tensor) -> Tensor:
         """Apply a dense layer with gelu and a linear layer."""

@@ -1,5 +1,7 @@
 """PoWER-RoBERTa: RoBERTa with word-vector elimination; its encoders are BERT's, its head is not."""
 
+from functools import partial
+
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaModel
@@ -40,12 +42,8 @@ class PowerRobertaForSequenceClassification(PowerTaskMixin, RobertaForSequenceCl
     """``RobertaForSequenceClassification`` with elimination."""
 
     config_class = PowerRobertaConfig
-
-    def __init__(self, config: PowerRobertaConfig) -> None:
-        super().__init__(config)
-        self.roberta = PowerRobertaModel(config, add_pooling_layer=False)
-        self.roberta.only_cls = True
-        self.post_init()
+    base_class = staticmethod(partial(PowerRobertaModel, add_pooling_layer=False))
+    reads_first_row = True
 
     def classify(self, cls: Tensor) -> Tensor:
         """Apply a dense layer with tanh and a linear layer."""
