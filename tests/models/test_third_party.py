@@ -63,9 +63,6 @@ class PowerToyModel(PowerModelMixin, ToyModel):
     def layers(self):
         return self.encoder.layer
 
-    def pool(self, cls):
-        return self.pooler(cls)
-
 class PowerToyForSequenceClassification(PowerTaskMixin, ToyForSequenceClassification):
     config_class = PowerToyConfig
     base_class = PowerToyModel

@@ -4,7 +4,7 @@ Shapes: B inputs, N words of an input, K retained word-vectors, D hidden size.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -76,7 +76,7 @@ class PowerModelMixin:
     _keys_to_ignore_on_load_unexpected: set[str] | list[str] | None = [r"soft_extract\."]  # noqa: RUF012
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(config, *args, **kwargs)
+        super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
         config.validate_power_fields()
         if config.encoder_heads is not None:
             keep_heads(self.hosts(), [range(heads) for heads in config.encoder_heads])
@@ -87,16 +87,16 @@ class PowerModelMixin:
         self.static_selection = None if order is None else StaticSelection(order)
 
     @abstractmethod
-    def layers(self) -> Sequence[nn.Module]:
+    def layers(self) -> nn.ModuleList | list[nn.Module]:
         """Return the host's layers in the order in which they run; a shared one comes several times."""
 
     def embed(self: Any, **inputs: Tensor) -> Tensor:
         """Embed words as the host does, [B, N, D], from ``input_ids`` and what else each word has."""
         return self.embeddings(**inputs)
 
-    def pool(self, cls: Tensor) -> Tensor | None:
-        """Compute the host's pooler output, [B, D], from the last word-vector of [CLS], [B, 1, D]."""
-        return None
+    def pool(self: Any, cls: Tensor) -> Tensor | None:
+        """Apply the host's pooler, if any, to the last word-vector of [CLS], [B, 1, D]; [B, D]."""
+        return self.pooler(cls) if getattr(self, "pooler", None) is not None else None
 
     def hosts(self) -> list[HostEncoder]:
         """Describe the host's encoders in the order in which they run."""
@@ -244,7 +244,7 @@ class PowerTaskMixin:
     reads_first_row = False
 
     def __init__(self, config: Any) -> None:
-        super().__init__(config)
+        super().__init__(config)  # type: ignore[call-arg]
         setattr(self, self.base_model_prefix, self.base_class(config))
         self.base_model.only_cls = self.reads_first_row
         self.post_init()  # type: ignore[attr-defined]

@@ -98,7 +98,7 @@ def tiny_tokenizer(backbone: str = "bert") -> TokenizersBackend:
     RoBERTa's byte-level BPE distinguishes lower case from upper; ALBERT's Unigram model and BERT's WordPiece,
     which serves all others, do not.
     """
-    kind = TOKENIZER_MAPPING[CONFIG_MAPPING[backbone]]
+    kind: Any = TOKENIZER_MAPPING[CONFIG_MAPPING[backbone]]
     if issubclass(kind, AlbertTokenizer):
         special = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
         scores = dict.fromkeys(special, 0.0) | dict.fromkeys(["▁", *CHARACTERS], -9.0)

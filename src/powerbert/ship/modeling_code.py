@@ -112,7 +112,7 @@ class _Code:
         statement, text = _top_level(module).get(name, (None, ""))
         if statement is None:  # a local name or a builtin
             return
-        if isinstance(statement, ast.ImportFrom) and _is_own(statement.module):
+        if isinstance(statement, ast.ImportFrom) and statement.module and _is_own(statement.module):
             self.add(_defining_module(statement.module, name), name)
             return
         is_import = isinstance(statement, ast.Import | ast.ImportFrom)
@@ -153,7 +153,8 @@ def _top_level(module: str) -> dict[str, tuple[ast.stmt, str]]:
         source = inspect.getsource(import_module(module))
     except (OSError, TypeError) as error:
         raise ValueError(f"{module}: its source cannot be read ({error})") from error
-    lines, names = source.splitlines(), {}
+    lines = source.splitlines()
+    names: dict[str, tuple[ast.stmt, str]] = {}
     for statement in ast.parse(source).body:
         bound: dict[str, tuple[ast.stmt, str]] = {}
         match statement:

@@ -60,7 +60,7 @@ class PowerAlbertModel(PowerModelMixin, AlbertModel):
     config_class = PowerAlbertConfig
     host_encoder = staticmethod(albert_encoder)
 
-    def layers(self) -> list[nn.Module]:
+    def layers(self: Any) -> list[nn.Module]:
         """Return the layers of each group in the order in which they run."""
         groups = self.encoder.albert_layer_groups
         runs = self.config.num_hidden_layers
@@ -83,7 +83,7 @@ class PowerAlbertForSequenceClassification(PowerTaskMixin, AlbertForSequenceClas
     config_class = PowerAlbertConfig
     base_class = PowerAlbertModel
 
-    def classify(self, cls: Tensor) -> Tensor:
+    def classify(self: Any, cls: Tensor) -> Tensor:
         """Apply the pooler, dropout and a linear layer."""
         return self.classifier(self.dropout(albert_pool(self.albert, cls)))
 

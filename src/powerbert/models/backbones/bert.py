@@ -44,13 +44,9 @@ class PowerBertModel(PowerModelMixin, BertModel):
     config_class = PowerBertConfig
     host_encoder = staticmethod(bert_encoder)
 
-    def layers(self) -> nn.ModuleList:
+    def layers(self: Any) -> nn.ModuleList:
         """Return BERT's layers."""
         return self.encoder.layer
-
-    def pool(self, cls: Tensor) -> Tensor | None:
-        """Apply the dense layer with tanh."""
-        return None if self.pooler is None else self.pooler(cls)
 
 
 class PowerBertForSequenceClassification(PowerTaskMixin, BertForSequenceClassification):
@@ -59,7 +55,7 @@ class PowerBertForSequenceClassification(PowerTaskMixin, BertForSequenceClassifi
     config_class = PowerBertConfig
     base_class = PowerBertModel
 
-    def classify(self, cls: Tensor) -> Tensor:
+    def classify(self: Any, cls: Tensor) -> Tensor:
         """Apply the pooler, dropout and a linear layer."""
         return self.classifier(self.dropout(self.bert.pooler(cls)))
 

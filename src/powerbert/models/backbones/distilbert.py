@@ -47,7 +47,7 @@ class PowerDistilBertModel(PowerModelMixin, DistilBertModel):
     config_class = PowerDistilBertConfig
     host_encoder = staticmethod(distilbert_encoder)
 
-    def layers(self) -> nn.ModuleList:
+    def layers(self: Any) -> nn.ModuleList:
         """Return DistilBERT's blocks."""
         return self.transformer.layer
 

@@ -1,5 +1,7 @@
 """PoWER-ELECTRA: ELECTRA with word-vector elimination; BERT's encoders after narrower embeddings."""
 
+from typing import Any
+
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import ElectraConfig, ElectraForSequenceClassification, ElectraModel
@@ -23,7 +25,7 @@ class PowerElectraModel(PowerModelMixin, ElectraModel):
     config_class = PowerElectraConfig
     host_encoder = staticmethod(bert_encoder)
 
-    def layers(self) -> nn.ModuleList:
+    def layers(self: Any) -> nn.ModuleList:
         """Return ELECTRA's layers."""
         return self.encoder.layer
 

@@ -1,6 +1,7 @@
 """PoWER-RoBERTa: RoBERTa with word-vector elimination; its encoders are BERT's, its head is not."""
 
 from functools import partial
+from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ class PowerRobertaConfig(PowerFields, RobertaConfig):
 
     model_type = "power_roberta"
 
-    def longest_input(self) -> int:
+    def longest_input(self: Any) -> int:
         """Return the positions after the padding index, where RoBERTa starts to count."""
         return self.max_position_embeddings - (self.pad_token_id + 1)
 
@@ -29,13 +30,9 @@ class PowerRobertaModel(PowerModelMixin, RobertaModel):
     config_class = PowerRobertaConfig
     host_encoder = staticmethod(bert_encoder)
 
-    def layers(self) -> nn.ModuleList:
+    def layers(self: Any) -> nn.ModuleList:
         """Return RoBERTa's layers."""
         return self.encoder.layer
-
-    def pool(self, cls: Tensor) -> Tensor | None:
-        """Apply the dense layer with tanh."""
-        return None if self.pooler is None else self.pooler(cls)
 
 
 class PowerRobertaForSequenceClassification(PowerTaskMixin, RobertaForSequenceClassification):
