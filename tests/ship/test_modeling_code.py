@@ -236,23 +236,20 @@ def test_definitions_come_after_what_they_use_and_nothing_else_comes(made_up):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("from powerbert.models import PowerFields\ndef fields(): pass\n", "fields means two things"),
-        ("from powerbert.models import PowerFields as Fields\n", "line 1"),
-        ("if True:\n    FIELDS = 1\n", "the statement in line 1 would be lost"),
-        ("def more(): pass\ndef more(): return 1\n", "the statement in line 2 would be lost"),
+        (
+            "from powerbert.models import PowerFields\ndef fields(): pass\n"
+            "class Main(PowerFields):\n    uses = fields\n",
+            "fields means two things",
+        ),
+        ("from powerbert.models import PowerFields as Fields\nclass Main(Fields): pass", "line 1"),
+        ("if True:\n    FIELDS = 1\nclass Main: pass", "the statement in line 1 would be lost"),
+        ("def more(): pass\ndef more(): return 1\nclass Main: pass", "in line 2 would be lost"),
+        ("class Main:\n    def f(self):\n        from powerbert.models import embed", "at the top"),
     ],
 )
 def test_what_would_be_lost_is_refused(made_up, text, message):
-    uses = "    uses = (PowerFields, fields)\n" if "def fields" in text else "    pass\n"
     with pytest.raises(ValueError, match=message):
-        modeling_code(made_up(f"{text}class Main:\n{uses}"))
-
-
-def test_an_import_of_the_package_within_a_function_is_refused(made_up):
-    with pytest.raises(ValueError, match="import it at the top"):
-        modeling_code(
-            made_up("class Main:\n    def more(self):\n        from powerbert.models import embed\n")
-        )
+        modeling_code(made_up(text))
 
 
 def test_where_no_code_can_be_written_a_run_is_told_so_and_not_stopped(folder, made_up, monkeypatch, caplog):

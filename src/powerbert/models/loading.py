@@ -28,7 +28,7 @@ from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from powerbert.base.errors import ModelError
-from powerbert.models.backbone import BACKBONES, TASKS, Backbone, find_backbone
+from powerbert.models.backbone import BACKBONES, ENTRY_POINTS, TASKS, Backbone, find_backbone
 from powerbert.models.configuration import POWER_FIELDS
 
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
@@ -175,7 +175,8 @@ class _Checkpoint:
         if backbone is None:
             raise ModelError(
                 f"model folder {folder}: the model type '{model_type}' is not supported; "
-                f"supported are {', '.join(BACKBONES)}"
+                f"supported are {', '.join(BACKBONES)}; other packages add backbones as entry points "
+                f"{ENTRY_POINTS}"
             )
         architectures = fields.pop("architectures", None) or [""]
         fields.pop("auto_map", None)  # powerbert's own classes are used, not the code beside the weights
