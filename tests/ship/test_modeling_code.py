@@ -241,7 +241,7 @@ def test_definitions_come_after_what_they_use_and_nothing_else_comes(made_up):
             "class Main(PowerFields):\n    uses = fields\n",
             "fields means two things",
         ),
-        ("from powerbert.models import PowerFields as Fields\nclass Main(Fields): pass", "line 1"),
+        ("from powerbert.models import PowerFields as Fields\nclass Main(Fields): pass", "original name"),
         ("if True:\n    FIELDS = 1\nclass Main: pass", "the statement in line 1 would be lost"),
         ("def more(): pass\ndef more(): return 1\nclass Main: pass", "in line 2 would be lost"),
         ("class Main:\n    def f(self):\n        from powerbert.models import embed", "at the top"),

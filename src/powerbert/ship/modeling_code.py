@@ -13,6 +13,7 @@ import logging
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import TypeGuard
 
 from transformers import PreTrainedModel
 
@@ -72,14 +73,12 @@ def modeling_code(backbone: Backbone) -> str:
     Raises:
         ValueError: If the backbone's module cannot be part of one file; the message names the module.
     """
-    code = _Code()
+    code = _Code({powerbert.__name__, backbone.model.__module__.partition(".")[0]})
     for one in (backbone.config, backbone.model, *backbone.tasks.values()):
         code.add(one.__module__, one.__name__)
     imports = "\n".join(sorted(code.imports))
-    return (
-        "\n\n\n".join([f"{HEADER.format(version=powerbert.__version__)}\n{imports}", *code.definitions])
-        + "\n"
-    )
+    header = HEADER.format(version=powerbert.__version__)
+    return "\n\n\n".join([f"{header}\n{imports}", *code.definitions]) + "\n"
 
 
 def auto_map(backbone: Backbone) -> dict[str, str]:
@@ -95,14 +94,15 @@ def module_name(backbone: Backbone) -> str:
 
 
 class _Code:
-    """The definitions for one file.
+    """The definitions for one file; those of other packages than ``packages`` stay imports.
 
     Attributes:
         imports: Import statements, one for each name.
         definitions: Texts, each after those that it uses.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, packages: set[str]) -> None:
+        self._packages = packages
         self.imports: list[str] = []
         self.definitions: list[str] = []
         self._meanings: dict[str, str] = {}
@@ -112,8 +112,12 @@ class _Code:
         statement, text = _top_level(module).get(name, (None, ""))
         if statement is None:  # a local name or a builtin
             return
-        if isinstance(statement, ast.ImportFrom) and statement.module and _is_own(statement.module):
-            self.add(_defining_module(statement.module, name), name)
+        if isinstance(statement, ast.ImportFrom) and self._is_own(statement.module):
+            if statement.names[0].asname:
+                raise ValueError(f"{module}: {name} must be imported under its original name")
+            # A package may only import what another module defines.
+            defined_in = getattr(getattr(import_module(statement.module), name), "__module__", None)
+            self.add(defined_in if self._is_own(defined_in) else statement.module, name)
             return
         is_import = isinstance(statement, ast.Import | ast.ImportFrom)
         meaning = text if is_import else module
@@ -126,21 +130,14 @@ class _Code:
             self.imports.append(text)
             return
         for node in ast.walk(statement):
-            if isinstance(node, ast.ImportFrom) and _is_own(node.module):
+            if isinstance(node, ast.ImportFrom) and self._is_own(node.module):
                 raise ValueError(f"{module}: {node.module} is imported in {name}; import it at the top")
             if isinstance(node, ast.Name):
                 self.add(module, node.id)
         self.definitions.append(f"# {module}\n{text}")
 
-
-def _is_own(module: str | None) -> bool:
-    return module is not None and module.partition(".")[0] == powerbert.__name__
-
-
-def _defining_module(module: str, name: str) -> str:
-    """Look through packages that only import a class or function from the module that defines it."""
-    defined_in: str | None = getattr(getattr(import_module(module), name), "__module__", None)
-    return defined_in if defined_in is not None and _is_own(defined_in) else module
+    def _is_own(self, module: str | None) -> TypeGuard[str]:
+        return module is not None and module.partition(".")[0] in self._packages
 
 
 @cache
@@ -164,8 +161,8 @@ def _top_level(module: str) -> dict[str, tuple[ast.stmt, str]]:
                 for alias in aliases:
                     bound[alias.asname or alias.name.partition(".")[0]] = _single(ast.Import([alias]))
             case ast.ImportFrom(module=origin, names=aliases, level=level):
-                if level or (_is_own(origin) and any(alias.asname for alias in aliases)):
-                    raise ValueError(f"{module}, line {statement.lineno}: import by full and original names")
+                if level:
+                    raise ValueError(f"{module}: the import in line {statement.lineno} must not be relative")
                 for alias in aliases:
                     bound[alias.asname or alias.name] = _single(ast.ImportFrom(origin, [alias], 0))
             case (
