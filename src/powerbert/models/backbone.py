@@ -112,7 +112,7 @@ def power_class(model: nn.Module) -> Any:
     for candidate in (backbone.model, *backbone.tasks.values()) if backbone else ():
         if issubclass(candidate, type(model)):
             return candidate
-    raise TypeError(f"{type(model).__name__} is no model that word-vectors can be eliminated from")
+    raise TypeError(f"no registered backbone eliminates word-vectors from a {type(model).__name__}")
 
 
 def num_encoders(config: PreTrainedConfig) -> int:
@@ -128,7 +128,7 @@ def longest_input(config: PreTrainedConfig) -> int:
 def _power_config_class(config: PreTrainedConfig) -> Any:
     backbone = find_backbone(config.model_type)
     if backbone is None:
-        raise TypeError(f"'{config.model_type}' is no model type that word-vectors can be eliminated from")
+        raise TypeError(f"no registered backbone has the model type '{config.model_type}'")
     return backbone.config
 
 

@@ -69,7 +69,7 @@ def load_host_model(
         The model in float32, in evaluation mode.
 
     Raises:
-        ModelError: If the folder is no such checkpoint, or lacks weights of the backbone.
+        ModelError: If the folder holds no such checkpoint, or lacks weights of the backbone.
     """
     checkpoint = _Checkpoint.read(Path(folder))
     pruned = checkpoint.fields.get("encoder_heads") is not None
@@ -101,7 +101,7 @@ def load_power_model(
         The model in float32, in evaluation mode.
 
     Raises:
-        ModelError: If the folder is no such checkpoint, or lacks weights.
+        ModelError: If the folder holds no such checkpoint, or lacks weights.
         ConfigError: If the elimination fields do not fit the model.
         TypeError: If a field is not an elimination field.
     """
@@ -120,7 +120,7 @@ def load_config(folder: Folder) -> PreTrainedConfig:
     """Read the config of a checkpoint, without its weights.
 
     Raises:
-        ModelError: If the folder is no checkpoint of a supported backbone.
+        ModelError: If the folder holds no checkpoint of a supported backbone.
     """
     checkpoint = _Checkpoint.read(Path(folder))
     return checkpoint.config(CONFIG_MAPPING[checkpoint.model_type], checkpoint.fields)
@@ -133,7 +133,7 @@ def load_model(folder: Folder) -> PreTrainedModel:
         The model in float32, in evaluation mode.
 
     Raises:
-        ModelError: If the folder is no such checkpoint, or lacks weights.
+        ModelError: If the folder holds no such checkpoint, or lacks weights.
     """
     checkpoint = _Checkpoint.read(Path(folder))
     for task, auto_class in TASKS.items():
