@@ -38,5 +38,5 @@ def test_encoders_of_a_base_model(host):
 
 
 def test_a_model_of_no_backbone_is_refused():
-    with pytest.raises(TypeError, match="no registered backbone .* Linear"):
+    with pytest.raises(TypeError, match=r"no registered backbone .* Linear"):
         power_class(nn.Linear(2, 2))
