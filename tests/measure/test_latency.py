@@ -5,7 +5,7 @@ from torch import nn
 
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.measure import LatencySettings, latency, measure_latency
-from powerbert.models import PowerBertConfig, PowerBertForSequenceClassification
+from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
 
 
 class Recorder(nn.Module):

@@ -10,7 +10,7 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from powerbert.export.graph import takes_choices
 from powerbert.models import load_model
-from powerbert.models.auto import POWER_PREFIX, TASKS
+from powerbert.models.backbone import POWER_PREFIX, TASKS
 from powerbert.models.configuration import POWER_FIELDS
 from powerbert.store.chain import dense_ancestor, start_of
 
