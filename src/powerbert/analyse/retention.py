@@ -150,7 +150,7 @@ def _draw_panel(axes: Axes, one: Run) -> None:
     axes.bar_label(bars, fontsize=8, padding=1, path_effects=[withStroke(linewidth=2, foreground="white")])
     axes.axhline(one.max_length, color=ORANGE, linestyle="--", linewidth=1)
     axes.annotate(
-        rf"$\ell$ = {one.max_length}",
+        f"\N{SCRIPT SMALL L} = {one.max_length}",
         (1, one.max_length),
         xycoords=("axes fraction", "data"),
         xytext=(0, 2),
