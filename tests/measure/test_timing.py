@@ -142,9 +142,11 @@ def test_a_process_that_burns_a_core_is_noticed(monkeypatch):
     if timing.read_processors() is None:
         pytest.skip("the system does not report the processors' times")
     # The middle process ends, so that the burner does not count as this process's own work.
-    burn = "[sys.executable, '-c', 'while True: pass'], stdout=subprocess.DEVNULL"
+    burn = "[sys.executable, '-c', 'while True: pass'], stdout=-3, stderr=-3"
     start = f"import subprocess, sys; print(subprocess.Popen({burn}).pid)"
-    burner = int(subprocess.run([sys.executable, "-c", start], capture_output=True, check=True).stdout)
+    burner = int(
+        subprocess.run([sys.executable, "-c", start], stdout=subprocess.PIPE, check=True, timeout=30).stdout
+    )
     try:
         times = time_in_turn([{"a": lambda: time.sleep(0.1)}], CPU, Schedule(runs=3, warmup=0))
     finally:
