@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from powerbert.data import Task
-from powerbert.data.glue_layout import LAYOUTS
+from powerbert.data.glue import packaged_layouts
 
 HUB_METRICS = {
     "accuracy": "accuracy",
@@ -71,7 +71,7 @@ def _metrics(metric: Mapping[str, Any]) -> dict[str, float | None]:
 def _evaluated_on(dataset: Mapping[str, Any], split: str | None) -> dict[str, Any]:
     """The evaluation data, by the names that the hub has for them where they are a dataset of the hub."""
     source, name = dataset["source"], " ".join(dataset["name"].split())
-    layout = LAYOUTS.get(source.get("task"))
+    layout = packaged_layouts().get(source.get("task"))
     return {
         "dataset_name": name,
         "dataset_type": source.get("hub", name),
