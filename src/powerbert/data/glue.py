@@ -123,6 +123,15 @@ class GlueSource:
             files["dev_ids"] = _mrpc_dev_ids(files["dev"])
         return content_hash({split: file_digest(path) for split, path in files.items()})
 
+    def has_labelled_test(self) -> bool:
+        """Whether the test split has labels. Test sets of the hub have none.
+
+        Raises:
+            DataError: if a file that is needed is missing or cannot be read.
+        """
+        files = self._files()
+        return "test" in files and self.layout.label in column_names(files["test"])
+
     def load(self) -> DatasetDict:
         """The splits that exist, with the task's text columns, and `label` where labelled.
 
