@@ -137,7 +137,7 @@ def cached_dataset(
         if not isinstance(error.__cause__, DataError):
             raise
         bad_row = error.__cause__
-    # Raised inside the handler, it would get the generation error, whose cause it is, as its context: a circle.
+    # Inside the handler its context would be the generation error, of which it is the cause: a circle.
     raise bad_row
 
 
