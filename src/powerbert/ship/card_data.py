@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from powerbert.data import Task
-from powerbert.data.glue_layout import LAYOUTS
+from powerbert.data.glue import Layout, packaged_layouts
 
 HUB_METRICS = {
     "accuracy": "accuracy",
@@ -58,19 +58,15 @@ def card_data(
 
 
 def _evaluated_on(dataset: Mapping[str, Any], split: str | None) -> dict[str, Any]:
-    """Name the evaluation data; as the hub does if it is a dataset of the hub.
-
-    The source in the record may say the hub's names (`hub_config`, `hub_splits`); older records of GLUE tasks
-    name the task only.
-    """
+    """Name the evaluation data as the hub does, if it is a dataset of the hub."""
     source, name = dataset["source"], " ".join(dataset["name"].split())
-    layout = LAYOUTS.get(source.get("task"))
-    splits = source.get("hub_splits") or (layout.hub_splits if layout else {})
+    given = source.get("layout")
+    layout = packaged_layouts().get(source.get("task")) if given is None else Layout(**given)
     return {
         "dataset_name": name,
         "dataset_type": source.get("hub", name),
-        "dataset_config": source.get("hub_config") or (layout.hub if layout else None),
-        "dataset_split": None if split is None else splits.get(split, split),
+        "dataset_config": None if layout is None else layout.hub,
+        "dataset_split": split if layout is None or split is None else layout.hub_splits[split],
     }
 
 
