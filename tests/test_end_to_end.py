@@ -3,7 +3,7 @@
 import pytest
 
 from powerbert.run.pipeline import run
-from powerbert.run.settings import check
+from powerbert.run.settings import resolve
 from tests.run.test_settings import composed
 
 
@@ -22,8 +22,7 @@ def test_snippets(tmp_path):
         "measure.warmup=1",
         "measure.padded_batch_size=32",
     )
-    check(cfg)
-    record = run(cfg)
+    record = run(resolve(cfg))
     configuration = record["retention_configuration"]
     assert configuration == sorted(configuration, reverse=True)
     assert configuration[-1] < 64, "the search eliminates word-vectors"

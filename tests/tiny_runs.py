@@ -7,7 +7,7 @@ from pathlib import Path
 
 from powerbert.predict.predictor import Predictor
 from powerbert.run.pipeline import run
-from powerbert.run.settings import check
+from powerbert.run.settings import resolve
 from tests.run.test_settings import composed
 
 
@@ -36,8 +36,7 @@ def overrides(corpus: Path, runs: Path, *more: str) -> list[str]:
 
 def train(corpus: Path, runs: Path, *more: str):
     cfg = composed(runs, *overrides(corpus, runs, *more))
-    check(cfg)
-    return run(cfg)
+    return run(resolve(cfg))
 
 
 def comparable(record: dict) -> dict:

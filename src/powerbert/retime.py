@@ -154,7 +154,7 @@ def dataset_settings(manifest: Mapping[str, Any], cache: Path) -> dict[str, Any]
     Returns:
         The node `dataset`, its places those of `conf/dataset` where a yaml there has its name.
     """
-    from powerbert.run.settings import SOURCE_PLACES, packaged_source
+    from powerbert.data.source import SOURCE_PLACES, packaged_source
 
     settings: dict[str, Any] = manifest["config"]["dataset"]
     named = {key: value for key, value in settings["source"].items() if key not in SOURCE_PLACES}

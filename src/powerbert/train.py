@@ -1,6 +1,7 @@
 """Fine-tune, search, re-train, measure: `python -m powerbert.train +experiment=rte_search lambda=0.001`."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -9,19 +10,18 @@ from powerbert.base.cli import entry_point
 
 
 def train(cfg: DictConfig) -> tuple[float, ...] | None:
-    """Runs one point of the trade-off, prints what came out, and returns what a sweeper asks for."""
-    from powerbert.report.progress import progress_line
+    """Run one point of the trade-off, print the result, and return what a sweeper asks for."""
+    from powerbert.report.progress import progress_line  # heavy imports wait until Hydra accepts the command
     from powerbert.report.table import print_summary
-    from powerbert.run.objectives import check_objectives, objective_values
+    from powerbert.run.objectives import objective_values
     from powerbert.run.pipeline import run
-    from powerbert.run.settings import check  # heavy imports wait until Hydra has accepted the command line
+    from powerbert.run.settings import resolve
     from powerbert.run.sweeps import noted_point
 
     started = datetime.now(UTC)
-    with noted_point(cfg) as done:
-        check(cfg)
-        check_objectives(cfg.get("objectives", ()))
-        record = run(cfg)
+    with noted_point(Path(cfg.records)) as done:
+        settings = resolve(cfg)
+        record = run(settings)
         done(record)
     if record is None:
         return None
@@ -30,7 +30,7 @@ def train(cfg: DictConfig) -> tuple[float, ...] | None:
     else:
         number = HydraConfig.get().job.num + 1
         print(progress_line(record, number, cfg.sweep_size, started, datetime.now(UTC)), flush=True)
-    return objective_values(record, cfg.get("objectives", ()))
+    return objective_values(record, settings.objectives)
 
 
 if __name__ == "__main__":

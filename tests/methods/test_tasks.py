@@ -7,7 +7,7 @@ import pytest
 
 from powerbert.models import load_model
 from powerbert.run.pipeline import run
-from powerbert.run.settings import check
+from powerbert.run.settings import resolve
 from tests.run.test_settings import composed
 
 SMALL = (
@@ -28,8 +28,7 @@ SMALL = (
 
 def train(runs: Path, *overrides: str) -> dict:
     cfg = composed(runs, *SMALL, *overrides)
-    check(cfg)
-    return run(cfg)
+    return run(resolve(cfg))
 
 
 def written(folder: Path, labels: list[str]) -> Path:

@@ -26,7 +26,7 @@ def sweep(runs: Path, *overrides: str, task=lambda cfg: None) -> Path:
     """A sweep whose points are what `task` makes of them; the folder of its records."""
 
     def noted(cfg):
-        with noted_point(cfg) as done:
+        with noted_point(Path(cfg.records)) as done:
             done(task(cfg))
 
     with suppress(ConfigError, ZeroDivisionError, KeyboardInterrupt):  # of a point
@@ -147,7 +147,7 @@ def test_of_a_search_the_points_that_have_begun_are_known(tmp_path):
     speedups = iter((2.0, 3.0))
 
     def noted(cfg):
-        with noted_point(cfg) as done:
+        with noted_point(Path(cfg.records)) as done:
             done(None)
         return 0.0, next(speedups)
 
@@ -161,7 +161,7 @@ def test_a_single_run_is_not_noted(tmp_path, monkeypatch):
     sweep(tmp_path, "lambda=1,2")
     before = sorted((tmp_path / "records" / FOLDER).iterdir())
     monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(mode=RunMode.RUN))
-    with noted_point(None) as done:
+    with noted_point(Path("records")) as done:
         done(None)
     assert sorted((tmp_path / "records" / FOLDER).iterdir()) == before
 

@@ -1,8 +1,15 @@
 """What every dataset family offers."""
 
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from datasets import DatasetDict
+from omegaconf import OmegaConf
+
+from powerbert.base.cli import CONFIG_FOLDER
+
+SOURCE_PLACES = frozenset({"archive", "cache", "folder"})
+"""Settings of a data source that say where its files lie."""
 
 
 class Source(Protocol):
@@ -33,3 +40,19 @@ class Source(Protocol):
             DataError: naming file and row, for whatever is not as it should be.
         """
         ...
+
+
+def packaged_source(name: str, cache: Path) -> dict[str, Any]:
+    """Read where a dataset of `conf/dataset` comes from, outside a composed configuration.
+
+    Args:
+        cache: folder for what has to be fetched.
+
+    Returns:
+        The node `source`, resolved; empty if there is no such yaml.
+    """
+    yamls = {path.stem: path for path in (CONFIG_FOLDER / "dataset").glob("*.yaml")}
+    if name not in yamls:
+        return {}
+    cfg = OmegaConf.create({"paths": {"cache": str(cache)}, "dataset": OmegaConf.load(yamls[name])})
+    return OmegaConf.to_container(cfg, resolve=True)["dataset"]["source"]  # type: ignore[index, call-overload, return-value]

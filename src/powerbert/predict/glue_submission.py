@@ -15,8 +15,8 @@ from torch import Tensor
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.base.output import whole_file
 from powerbert.data import Task
+from powerbert.data.source import packaged_source
 from powerbert.predict.predictor import Predictor
-from powerbert.run.settings import packaged_source
 from powerbert.store.artifacts import Artifact
 
 log = logging.getLogger(__name__)

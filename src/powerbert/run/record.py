@@ -1,11 +1,8 @@
-"""Measures a finished model against the fine-tuned one it came from, and states the result as a record."""
+"""The record of a finished run."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 
 from powerbert.base.device import default_device
 from powerbert.data import TextDataModule
@@ -16,32 +13,26 @@ from powerbert.measure import (
     measure_latency,
     word_vectors,
 )
-from powerbert.methods import Method
 from powerbert.models import load_model, num_encoders
-from powerbert.run.settings import described_anywhere
+from powerbert.run.settings import Settings
 from powerbert.store.artifacts import Artifact, ArtifactStore
 from powerbert.store.chain import Chain
 
 
 def build_record(
-    cfg: DictConfig,
-    method: Method,
+    settings: Settings,
     artifacts: Mapping[str, Artifact],
     reference: Artifact,
     chain: Chain,
     data: TextDataModule,
-    identity: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """One point of the trade-off between metric and time, as DESIGN's record has it.
+    """Measure a finished model against the fine-tuned one, and state the result as a record.
 
     Args:
-        cfg: the composed configuration.
-        method: says which knob was set.
         artifacts: the finished stages by name, the final model last.
         reference: the fine-tuned model that it is compared with.
         chain: the trainings behind the final model; those of `artifacts` are the last.
-        data: its evaluation split is what the models are timed on.
-        identity: what the record's address is made of.
+        data: its evaluation split gives the inputs for timing.
 
     Returns:
         The record, not yet written.
@@ -61,12 +52,12 @@ def build_record(
     split = task.evaluation_split
     record = {
         "record_version": 1,
-        "identity": ArtifactStore.hash(identity),
-        "method": method.name,
-        "dataset": cfg.dataset.name,
-        "model": cfg.model.name,
-        "knob": dict(method.knob),
-        "seed": cfg.seed,
+        "identity": ArtifactStore.hash(settings.identity),
+        "method": settings.method.name,
+        "dataset": settings.dataset,
+        "model": settings.model,
+        "knob": dict(settings.method.knob),
+        "seed": settings.seed,
         "metric": _metric(final, task.metric, split),
         "baseline": {**_metric(reference, task.metric, split), "artifact": reference.id},
         "retention_configuration": configuration,
@@ -85,24 +76,24 @@ def build_record(
             data.dataset[split],
             max_length=length,
             collate=data.collate,
-            settings=instantiate(cfg.measure),
+            settings=settings.measure,
         ),
         "parameters": {"model": model.num_parameters(), "baseline": baseline.num_parameters()},
         "epochs": {training["stage"]: training["epochs"] for training in chain[-len(artifacts) :]},
-        "trials": cfg.trials,
+        "trials": settings.trials,
         "chain": chain,
         "artifacts": {stage: artifact.path.name for stage, artifact in artifacts.items()},
         "environment": describe_environment(device),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": described_anywhere(cfg),
+        "config": settings.portable_config,
     }
-    if cfg.longer_than is not None:
-        record["longer_than"] = evaluate_longer(model, baseline, data, cfg.longer_than)
+    if settings.longer_than is not None:
+        record["longer_than"] = evaluate_longer(model, baseline, data, settings.longer_than)
     return record
 
 
 def _metric(artifact: Artifact, name: str, split: str) -> dict[str, Any]:
-    """The artifact's metric on the evaluation split, with its value on dev and what goes with it."""
+    """The artifact's metric on the evaluation split and on dev, and the metrics reported with it."""
     metrics = artifact.manifest["metrics"]
     others = {key: value for key, value in metrics[split].items() if key != name}
     return {

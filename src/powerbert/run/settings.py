@@ -1,20 +1,30 @@
-"""Refuses values of the configuration that cannot be meant, by name and before anything is loaded."""
+"""The settings of a run: the composed configuration, checked and resolved once into typed values."""
 
-import math
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from transformers import PretrainedConfig
 
-from powerbert.base.checks import check_whole
-from powerbert.base.cli import CONFIG_FOLDER
-from powerbert.base.errors import ConfigError
+from powerbert.base.checks import check_choice, check_number, check_whole
+from powerbert.base.errors import ConfigError, UserError, find_user_error
+from powerbert.data import Task
+from powerbert.data.source import SOURCE_PLACES, Source
 from powerbert.elimination import SELECTIONS, validate_retention_configuration
-from powerbert.methods import StagePlan
-from powerbert.models import longest_input, num_encoders
+from powerbert.measure import LatencySettings
+from powerbert.methods import Method, StagePlan
+from powerbert.models import load_config, longest_input, num_encoders
+from powerbert.models.checkpoint import fingerprint
+from powerbert.run.objectives import check_objectives
+from powerbert.stages import Optimization
 
 STAGES = ("finetune", "search", "retrain")
+OPTIMIZATION = ("learning_rate", "batch_size", "weight_decay", "warmup_ratio")
 
 WITHOUT_INFLUENCE = frozenset(
     {
@@ -32,8 +42,7 @@ WITHOUT_INFLUENCE = frozenset(
         "strategy",
     }
 )
-"""Arguments of Lightning's Trainer that say where and how loudly to train, not what comes out."""
-
+"""Arguments of Lightning's Trainer that do not change the trained weights."""
 
 PLACES = frozenset(
     {
@@ -49,71 +58,238 @@ PLACES = frozenset(
         "sweep_size",
     }
 )
-"""Top-level keys that say where results go and which others there are, not how this one came about."""
+"""Top-level keys that do not change a result: where it goes, and which other points a sweep has."""
 
-SOURCE_PLACES = frozenset({"archive", "cache", "folder"})
-"""Settings of a data source that say where its files lie."""
+
+@dataclass(frozen=True)
+class StageSettings:
+    """Settings of one training.
+
+    Attributes:
+        trainer: arguments of Lightning's Trainer, the stage's own overrides and its epochs included.
+        influence: the settings that change the trained weights, for the artifact's address.
+    """
+
+    optimization: Optimization
+    batch_size: int
+    trainer: Mapping[str, Any]
+    influence: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that one run needs to know.
+
+    Attributes:
+        stage: the last stage to run.
+        dataset: name of the dataset.
+        model: name of the model.
+        checkpoint: folder of the pretrained model.
+        plans: the method's stages, in order.
+        stages: settings of each plan, by its name.
+        inputs: identity of the pretrained model and the data, part of every identity.
+        identity: everything that determines the record.
+        config: the resolved configuration without `PLACES`, for manifests.
+        hyperparameters: the whole resolved configuration, for loggers.
+        loggers: settings of each logger, with `_target_`.
+    """
+
+    stage: str
+    seed: int
+    batch_size: int
+    trials: int
+    longer_than: int | None
+    checkpoint_interval: timedelta
+    skip_recorded: bool
+    objectives: tuple[str, ...]
+    dataset: str
+    task: Task
+    source: Source
+    model: str
+    checkpoint: Path
+    model_config: PretrainedConfig
+    method: Method
+    plans: Sequence[StagePlan]
+    stages: Mapping[str, StageSettings]
+    measure: LatencySettings
+    artifacts: Path
+    records: Path
+    inputs: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    config: Mapping[str, Any]
+    hyperparameters: Mapping[str, Any]
+    loggers: Sequence[Mapping[str, Any]]
+    retention_configuration: Sequence[int] | None = None
+
+    def check_length(self, max_length: int) -> None:
+        """Raise ConfigError unless the model and the given retention configuration fit an input's length."""
+        check_against_model(self.model_config, self.model, max_length, self.retention_configuration)
+
+    @property
+    def portable_config(self) -> dict[str, Any]:
+        """`config` without the places of data and checkpoint, for a record: their contents identify them."""
+        dataset, model = self.config["dataset"], self.config["model"]
+        source = {key: value for key, value in dataset["source"].items() if key not in SOURCE_PLACES}
+        model = {key: value for key, value in model.items() if key != "checkpoint"}
+        return {**self.config, "dataset": {**dataset, "source": source}, "model": model}
+
+
+def resolve(cfg: DictConfig) -> Settings:
+    """Check a composed `conf/train.yaml` and resolve it, obtaining data and checkpoint if they are missing.
+
+    Raises:
+        ConfigError: naming the key and its value.
+        UserError: naming everything of data and model that is missing.
+    """
+    check(cfg)
+    everything = plain(cfg)
+    source: Source = instantiate(cfg.dataset.source)
+    task = Task.from_config(cfg.dataset)
+    checkpoint = _obtain_inputs(source, cfg.model.checkpoint)
+    task = Task.from_config(cfg.dataset, source)
+    everything["dataset"]["evaluation_split"] = task.evaluation_split
+    model_config = load_config(checkpoint)
+    given = everything["elimination"]["retention_configuration"]
+    check_against_model(model_config, cfg.model.name, task.max_length, given)
+    method_settings = {key: value for key, value in everything["method"].items() if key != "display"}
+    method: Method = instantiate(method_settings)
+    method.check(model_config)
+    plans = method.plans(checkpoint)
+    names = [plan.name for plan in plans]
+    if cfg.stage not in names:
+        raise ConfigError(
+            f"stage: method '{method.name}' has no stage '{cfg.stage}' here; it has {', '.join(names)}"
+        )
+    stages = {plan.name: stage_settings(everything, plan) for plan in plans}
+    inputs = {
+        "model": fingerprint(checkpoint),
+        "dataset": {"content": source.fingerprint(), **task.influence()},
+    }
+    return Settings(
+        stage=cfg.stage,
+        seed=cfg.seed,
+        batch_size=cfg.batch_size,
+        trials=cfg.trials,
+        longer_than=cfg.longer_than,
+        checkpoint_interval=timedelta(minutes=cfg.checkpoint_minutes),
+        skip_recorded=cfg.skip_recorded,
+        objectives=tuple(cfg.get("objectives", ())),
+        dataset=cfg.dataset.name,
+        task=task,
+        source=source,
+        model=cfg.model.name,
+        checkpoint=checkpoint,
+        model_config=model_config,
+        method=method,
+        plans=plans,
+        stages=stages,
+        measure=instantiate(cfg.measure),
+        artifacts=Path(cfg.paths.artifacts),
+        records=Path(cfg.records),
+        inputs=inputs,
+        identity={
+            "method": method_settings,
+            **inputs,
+            "seed": cfg.seed,
+            "training": {name: stages[name].influence for name in names},
+            "measure": everything["measure"],
+            "longer_than": cfg.longer_than,
+        },
+        config={key: value for key, value in everything.items() if key not in PLACES},
+        hyperparameters=everything,
+        loggers=list(everything["logger"].values()),
+        retention_configuration=given,
+    )
 
 
 def check(cfg: DictConfig) -> None:
-    """Checks the values that need no model and no data.
-
-    Args:
-        cfg: the composed configuration of `conf/train.yaml`.
+    """Check the values that need neither model nor data.
 
     Raises:
         ConfigError: naming the key and the value.
     """
-    _mounted(cfg)
-    _number(cfg, "lambda", low=0.0)
-    _number(cfg, "learning_rate", low=0.0, strict=True)
-    _number(cfg, "retention_learning_rate", low=0.0, strict=True)
-    _number(cfg, "weight_decay", low=0.0)
-    _number(cfg, "warmup_ratio", low=0.0, high=1.0)
-    _number(cfg, "checkpoint_minutes", low=0.0)
-    _whole(cfg, "seed", low=0)
-    _whole(cfg, "batch_size", low=1)
-    _whole(cfg, "trials", low=1)
+    for key in ("paths.runs", "paths.artifacts", "paths.cache", "paths.logs", "records"):
+        if "://" in str(OmegaConf.select(cfg, key)):  # nothing there could be locked or renamed
+            raise ConfigError(
+                f"{key}: {OmegaConf.select(cfg, key)} is an address; give a folder, which may lie on a file "
+                "system that several machines mount"
+            )
+    for key in ("learning_rate", "retention_learning_rate"):
+        check_number(key, cfg[key], strict=True)
+    for key in ("lambda", "weight_decay", "checkpoint_minutes"):
+        check_number(key, cfg[key])
+    check_number("warmup_ratio", cfg.warmup_ratio, high=1.0)
+    check_whole("seed", cfg.seed, 0)
+    for key in ("batch_size", "trials"):
+        check_whole(key, cfg[key])
+    check_whole("longer_than", cfg.longer_than, optional=True)
     for stage in STAGES:
-        _number(cfg.stages[stage], "learning_rate", low=0.0, strict=True, prefix=f"stages.{stage}.")
-        _whole(cfg.stages[stage], "batch_size", low=1, prefix=f"stages.{stage}.")
-    if cfg.stage not in STAGES:
-        raise ConfigError(f"stage: '{cfg.stage}' is unknown; choose one of {', '.join(STAGES)}")
-    _choice(cfg.elimination, "rounding", ("ceil", "floor"))
-    _choice(cfg.elimination, "retrain_from", ("finetune", "search"))
-    _choice(cfg.elimination, "selection", SELECTIONS)
-    if cfg.longer_than is not None:
-        _whole(cfg, "longer_than", low=1)
-    length = cfg.dataset.max_length
-    if length != "auto":
-        _whole(cfg.dataset, "max_length", low=3, prefix="dataset.")
+        check_number(f"stages.{stage}.learning_rate", cfg.stages[stage].learning_rate, strict=True)
+        check_whole(f"stages.{stage}.batch_size", cfg.stages[stage].batch_size)
+    check_choice("stage", cfg.stage, STAGES)
+    check_choice("elimination.rounding", cfg.elimination.rounding, ("ceil", "floor"))
+    check_choice("elimination.retrain_from", cfg.elimination.retrain_from, ("finetune", "search"))
+    check_choice("elimination.selection", cfg.elimination.selection, SELECTIONS)
+    if cfg.dataset.max_length != "auto":
+        check_whole("dataset.max_length", cfg.dataset.max_length, 3)
+    check_objectives(cfg.get("objectives", ()))
 
 
-def check_against_model(cfg: DictConfig, model_config: Any, max_length: int | None = None) -> None:
-    """Checks the values whose bounds the model's `config.json` gives.
+def check_against_model(
+    model_config: PretrainedConfig,
+    name: str,
+    max_length: int | str,
+    retention_configuration: Sequence[int] | None = None,
+) -> None:
+    """Check the values whose bounds the model's `config.json` gives.
 
     Args:
-        cfg: the composed configuration.
-        model_config: the transformers configuration of the pretrained model.
-        max_length: what the length rule chose, once it is known.
+        max_length: in word pieces, or `auto` before the length rule has chosen.
 
     Raises:
-        ConfigError: for a `max_length` beyond the model's positions, or a retention configuration
-            that grows, has the wrong length or an entry outside 1..max_length.
+        ConfigError: for a `max_length` beyond the model's positions, or a retention configuration that grows,
+            has another number of entries than the model has encoders, or an entry outside 1..max_length.
     """
-    length, positions = max_length or cfg.dataset.max_length, longest_input(model_config)
-    if length != "auto" and length > positions:
+    length = None if isinstance(max_length, str) else max_length
+    positions = longest_input(model_config)
+    if length is not None and length > positions:
         raise ConfigError(
-            f"dataset.max_length: {length} is beyond the {positions} positions of model '{cfg.model.name}'"
+            f"dataset.max_length: {length} is beyond the {positions} positions of model '{name}'"
         )
-    configuration = cfg.elimination.retention_configuration
-    if configuration is not None:
+    if retention_configuration is not None:
         try:
             validate_retention_configuration(
-                list(configuration), num_encoders(model_config), None if length == "auto" else length
+                list(retention_configuration), num_encoders(model_config), length
             )
         except ConfigError as error:
             raise ConfigError(f"elimination.{error}") from error
+
+
+def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:
+    """Separate the settings of a stage into the optimization's and Lightning's.
+
+    Raises:
+        ConfigError: naming the number of epochs that is no whole number of at least 1.
+    """
+    overrides = dict(config["stages"][plan.name])
+    optimization = {key: overrides.pop(key, config[key]) for key in OPTIMIZATION}
+    if plan.epochs is not None:
+        check_whole("method.epochs", plan.epochs)
+        epochs = plan.epochs
+    else:
+        counted = plan.epochs_of or (plan.name,)
+        for stage in counted:
+            check_whole(f"stages.{stage}.max_epochs", config["stages"][stage]["max_epochs"])
+        epochs = sum(config["stages"][stage]["max_epochs"] for stage in counted)
+    trainer = {**config["trainer"], **overrides, "max_epochs": epochs}
+    weighty = {key: value for key, value in trainer.items() if key not in WITHOUT_INFLUENCE}
+    fields = {field.name for field in dataclasses.fields(Optimization)}
+    return StageSettings(
+        optimization=Optimization(**{key: optimization[key] for key in fields}),
+        batch_size=optimization["batch_size"],
+        trainer=trainer,
+        influence={**optimization, "trainer": weighty},
+    )
 
 
 def plain(node: Any) -> Any:
@@ -121,112 +297,18 @@ def plain(node: Any) -> Any:
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
-def described(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved configuration without the parts that say where results go, for an artifact's manifest."""
-    return {str(key): plain(cfg[key]) for key in cfg if key not in PLACES}
-
-
-def described_anywhere(cfg: DictConfig) -> dict[str, Any]:
-    """As `described`, and without where data and checkpoint lie, for a record: their contents are hashed."""
-    everything = described(cfg)
-    dataset, model = everything["dataset"], everything["model"]
-    source = {key: value for key, value in dataset["source"].items() if key not in SOURCE_PLACES}
-    model = {key: value for key, value in model.items() if key != "checkpoint"}
-    return everything | {"dataset": dataset | {"source": source}, "model": model}
-
-
-def packaged_source(name: str, cache: Path) -> dict[str, Any]:
-    """Where a dataset of `conf/dataset` comes from, for code that composes no configuration of a run.
-
-    Args:
-        name: of its yaml.
-        cache: folder for what has to be fetched.
-
-    Returns:
-        The node `source`, resolved; empty if there is no such yaml.
-    """
-    yamls = {path.stem: path for path in (CONFIG_FOLDER / "dataset").glob("*.yaml")}
-    if name not in yamls:
-        return {}
-    cfg = OmegaConf.create({"paths": {"cache": str(cache)}, "dataset": OmegaConf.load(yamls[name])})
-    return plain(cfg)["dataset"]["source"]
-
-
-def stage_settings(cfg: DictConfig, stage: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Separates a stage's settings into the optimization's and Lightning's.
-
-    Args:
-        cfg: the composed configuration.
-        stage: `finetune`, `search` or `retrain`.
-
-    Returns:
-        The optimization settings (learning_rate, batch_size, weight_decay, warmup_ratio) and the
-        arguments of the Trainer with the stage's own overrides.
-    """
-    overrides = plain(cfg.stages[stage])
-    optimization = {
-        key: overrides.pop(key, cfg[key])
-        for key in ("learning_rate", "batch_size", "weight_decay", "warmup_ratio")
-    }
-    return optimization, {**plain(cfg.trainer), **overrides}
-
-
-def epochs(cfg: DictConfig, plan: StagePlan) -> int:
-    """The epochs of a stage: the method's own number, or those of the stages that it stands for.
-
-    Args:
-        cfg: the composed configuration.
-        plan: of the stage.
-
-    Raises:
-        ConfigError: naming the setting that is no whole number of at least 1.
-    """
-    if plan.epochs is not None:
-        check_whole("method.epochs", plan.epochs)
-        return plan.epochs
-    stages = plan.epochs_of or (plan.name,)
-    for stage in stages:
-        _whole(cfg.stages[stage], "max_epochs", low=1, prefix=f"stages.{stage}.")
-    return sum(cfg.stages[stage].max_epochs for stage in stages)
-
-
-def influence(optimization: Mapping[str, Any], trainer: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a stage's settings changes the trained weights, for the artifact's address."""
-    return {
-        **optimization,
-        "trainer": {key: value for key, value in trainer.items() if key not in WITHOUT_INFLUENCE},
-    }
-
-
-def _number(
-    cfg: Any, key: str, low: float, high: float = math.inf, *, strict: bool = False, prefix: str = ""
-) -> None:
-    value = cfg[key]
-    bound = f"{'greater than' if strict else 'at least'} {low:g}" + (
-        f", at most {high:g}" if high < math.inf else ""
-    )
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ConfigError(f"{prefix}{key}: {value!r} is not a finite number; it must be {bound}")
-    if value < low or value > high or (strict and value == low):
-        raise ConfigError(f"{prefix}{key}: {value!r} is out of range; it must be {bound}")
-
-
-def _whole(cfg: Any, key: str, low: int, *, prefix: str = "") -> None:
-    value = cfg[key]
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise ConfigError(f"{prefix}{key}: {value!r} must be a whole number of at least {low}")
-
-
-def _mounted(cfg: DictConfig) -> None:
-    """Refuses addresses such as `s3://...`: what is written there could be neither locked nor renamed."""
-    for key in ("paths.runs", "paths.artifacts", "paths.cache", "paths.logs", "records"):
-        if "://" in str(OmegaConf.select(cfg, key)):
-            raise ConfigError(
-                f"{key}: {OmegaConf.select(cfg, key)} is an address; give a folder, which may lie on a file "
-                "system that several machines mount"
-            )
-
-
-def _choice(cfg: Any, key: str, choices: tuple[str, ...]) -> None:
-    if cfg[key] not in choices:
-        raise ConfigError(f"elimination.{key}: '{cfg[key]}' is unknown; choose one of {', '.join(choices)}")
+def _obtain_inputs(source: Source, checkpoint: DictConfig) -> Path:
+    """Make sure of data and model before anything loads; one message names everything that is missing."""
+    missing: list[str] = []
+    folder = Path()
+    for obtain in (source.available, lambda: instantiate(checkpoint)):
+        try:
+            folder = obtain()
+        except Exception as error:
+            told = find_user_error(error)
+            if told is None:
+                raise
+            missing.append(str(told))
+    if missing:
+        raise UserError("\n".join(missing))
+    return folder

@@ -122,11 +122,8 @@ def planned(config: DictConfig) -> list[list[str]] | None:
 
 
 @contextmanager
-def noted_point(cfg: DictConfig) -> Iterator[Callable[[Mapping[str, Any] | None], None]]:
+def noted_point(records: Path) -> Iterator[Callable[[Mapping[str, Any] | None], None]]:
     """Notes what becomes of a sweep's point; outside a sweep it does nothing.
-
-    Args:
-        cfg: the point's configuration.
 
     Yields:
         What is to be told the point's record when it is done, or None if it stops before its last stage. An
@@ -137,7 +134,7 @@ def noted_point(cfg: DictConfig) -> Iterator[Callable[[Mapping[str, Any] | None]
         yield lambda record: None
         return
     overrides = list(job.overrides.task)
-    path = _note(Path(cfg.records), overrides)
+    path = _note(records, overrides)
     note = {"overrides": overrides, "folder": str(job.sweep.dir), "started": _now()}
 
     def done(record: Mapping[str, Any] | None) -> None:
