@@ -1,4 +1,4 @@
-"""The artifact store: finished models on disk, addressed by a hash of exactly what influenced them."""
+"""The artifact store: finished models on disk, addressed by a hash of what influenced them."""
 
 import errno
 import hashlib
@@ -14,16 +14,42 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
+from pydantic import TypeAdapter, with_config
+from typing_extensions import TypedDict
 
 from powerbert.base.environment import git_commit, versions
-from powerbert.base.errors import ModelError
+from powerbert.base.errors import DataError, ModelError
 from powerbert.base.files import content_hash, file_name, plain, sync, write_synced
+from powerbert.store.records import OPEN, check_version, first_problem
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
 
 LEASE = 60.0
-"""Seconds without a sign of life after which the lock of another machine counts as left behind."""
+"""Seconds without a refresh after which a lock counts as abandoned."""
+
+
+@with_config(OPEN)
+class Weights(TypedDict):
+    """Size in bytes and SHA-256 of a weight file."""
+
+    size: int
+    sha256: str
+
+
+@with_config(OPEN)
+class Manifest(TypedDict):
+    """What every `manifest.json` holds; a run adds details such as `results`, `chain` and `config`."""
+
+    manifest_version: int
+    id: str
+    identity: dict[str, Any]
+    parents: list[str]
+    metrics: dict[str, Any]
+    weights: dict[str, Weights]
+
+
+_MANIFEST = TypeAdapter(Manifest)
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +61,8 @@ class Artifact:
     """A finished artifact: a Hugging Face model folder with a manifest.
 
     Attributes:
-        path: the folder, to be given to `from_pretrained`.
-        manifest: what `manifest.json` holds: `manifest_version`, `id`, `identity`, `parents`,
-            `metrics`, `versions`, `git_commit`, `created`, `weights` (size and SHA-256 by file), and the
-            details that the run added.
+        path: the folder, which `from_pretrained` takes.
+        manifest: the fields of `Manifest`, `versions`, `git_commit`, `created`, and details of the run.
     """
 
     path: Path
@@ -46,7 +70,7 @@ class Artifact:
 
     @property
     def id(self) -> str:
-        """The readable name and the hash of the identity, which other artifacts name as their parent."""
+        """A readable name with the hash of the identity; other artifacts name their parent by it."""
         return self.manifest["id"]
 
     @property
@@ -56,10 +80,7 @@ class Artifact:
 
     @classmethod
     def load(cls, path: Path | str) -> "Artifact":
-        """Opens an artifact folder, checking its manifest and the sizes of its weight files.
-
-        Args:
-            path: the folder.
+        """Open an artifact folder; check its manifest and the sizes of its weight files.
 
         Raises:
             ModelError: naming the folder or file, if the manifest is missing, corrupt or of a newer
@@ -78,7 +99,7 @@ class Artifact:
         return artifact
 
     def verify(self) -> None:
-        """Reads the weight files whole and compares their SHA-256 with the manifest's.
+        """Compare the SHA-256 of the weight files with the manifest's.
 
         Raises:
             ModelError: naming the file that has changed.
@@ -93,12 +114,11 @@ class Artifact:
 
 @dataclass
 class Workspace:
-    """Where one process, holding the lock, makes an artifact.
+    """Where one process, which holds the lock, makes an artifact.
 
     Attributes:
-        path: where the artifact will stand.
-        identity: what influences it.
-        artifact: the finished artifact: set from the start if there is nothing left to do, else by `finish`.
+        path: the place of the finished artifact.
+        artifact: the finished artifact; set from the start if it exists, else by `finish`.
     """
 
     path: Path
@@ -107,28 +127,25 @@ class Workspace:
 
     @property
     def folder(self) -> Path:
-        """Kept when the run fails or is killed, and found again by the next attempt."""
+        """Stays when the run fails or is killed, for the next attempt."""
         return self.path.with_name(f"{self.path.name}.partial")
 
     @property
     def artifact_folder(self) -> Path:
-        """Where to save the model: empty at the start of each attempt."""
+        """Where to save the model; empty at the start of each attempt."""
         return self.folder / "artifact"
 
     @property
     def checkpoints(self) -> Path:
-        """Where to keep checkpoints from which a later attempt goes on."""
+        """Where to keep checkpoints from which a later attempt resumes."""
         return self.folder / "checkpoints"
 
     def finish(self, metrics: Mapping[str, Any], **details: Any) -> Artifact:
-        """Turns what lies in `artifact_folder` into the finished artifact, whole or not at all.
+        """Move `artifact_folder` to its final place with a manifest, whole or not at all.
 
         Args:
-            metrics: results for the manifest.
+            metrics: of the trained model, by split.
             **details: further fields of the manifest.
-
-        Returns:
-            The artifact at its final place.
 
         Raises:
             ModelError: if no weight file was saved.
@@ -168,56 +185,35 @@ class Workspace:
 class ArtifactStore:
     """A folder of artifacts, shared by any number of processes and by machines that mount it.
 
-    Beside the folder of an artifact lie, while it is made, its workspace `<folder>.partial`, and the
-    lock file `<folder>.lock`, which stays. The lock is flock(2): the system releases it when its holder is
-    killed, and a server of NFS (mounted without `nolock`) when it no longer hears from the holder's machine.
-    Where the file system has no flock, the lock is a lease in `<folder>.lease`: its holder refreshes it, and
-    after `LEASE` seconds without that another process takes it.
+    While an artifact is made, its workspace `<folder>.partial` and its lock file `<folder>.lock` lie beside
+    its folder; the lock file stays. The lock is flock(2): the system releases it when its holder is killed,
+    and an NFS server (mounted without `nolock`) when it loses contact with the holder's machine. Where the
+    file system has no flock, the lock is a lease in `<folder>.lease`: its holder refreshes it, and after
+    `LEASE` seconds without a refresh another process takes it.
     """
 
     def __init__(self, root: Path | str):
-        """Takes the folder.
-
-        Args:
-            root: made when the first artifact is written.
-        """
         self.root = Path(root)
 
     @staticmethod
     def hash(identity: Mapping[str, Any]) -> str:
-        """Addresses a run by what influences its result.
-
-        Args:
-            identity: the resolved configuration that influences the result, and no more; nested
-                mappings, lists and scalars. The order of keys does not matter.
-
-        Returns:
-            The first 16 hexadecimal digits of the SHA-256 of its canonical JSON.
-        """
+        """Hash what influences a result: 16 hexadecimal digits of the SHA-256 of its canonical JSON."""
         return content_hash(identity)
 
     def folder(self, name: str, identity: Mapping[str, Any]) -> Path:
-        """Gives the place of an artifact, whether it exists or not.
+        """The place of an artifact, whether it exists or not.
 
         Args:
             name: for people, such as `rte-bert_base-retrain`.
-            identity: what influences the artifact. Its entry `parents`, if it has one, lists the ids of the
-                artifacts that this one is made from.
+            identity: what influences the artifact; `parents` lists the ids of those it starts from.
         """
         return self.root / file_name(name, self.hash(identity), longest=80)
 
     def get(self, name: str, identity: Mapping[str, Any]) -> Artifact | None:
-        """Looks up a finished artifact.
-
-        Args:
-            name: as for `folder`.
-            identity: what influences the artifact.
-
-        Returns:
-            The artifact, or `None` if it has not been finished.
+        """Open a finished artifact; None if it is not finished. Arguments as for `folder`.
 
         Raises:
-            ModelError: if something stands in its place that is damaged or was made otherwise.
+            ModelError: if the folder is damaged or has another identity.
         """
         folder = self.folder(name, identity)
         if not folder.exists():
@@ -232,7 +228,7 @@ class ArtifactStore:
 
     @contextmanager
     def writing(self, name: str, identity: Mapping[str, Any]) -> Iterator[Workspace]:
-        """Makes an artifact once, however many processes want it and however often one is killed.
+        """Make an artifact once, even if several processes want it and some are killed.
 
             with store.writing(name, identity) as work:
                 if work.artifact is None:
@@ -241,15 +237,8 @@ class ArtifactStore:
                     work.finish(metrics)
             artifact = work.artifact
 
-        While another process makes the same artifact this one waits, and then finds it finished. If the
-        block ends without `finish`, the workspace stays for the next attempt.
-
-        Args:
-            name: as for `folder`.
-            identity: what influences the artifact.
-
-        Yields:
-            The workspace.
+        A second process waits, and then finds the artifact finished. If the block ends without `finish`, the
+        workspace stays for the next attempt. Arguments as for `folder`.
 
         Raises:
             ModelError: as for `get`.
@@ -257,7 +246,7 @@ class ArtifactStore:
         path = self.folder(name, identity)
         self.root.mkdir(parents=True, exist_ok=True)
         with _locked(path):
-            os.scandir(self.root).close()  # a client of NFS asks anew what is in a folder when it is opened
+            os.scandir(self.root).close()  # makes an NFS client refresh its list of the folder
             work = Workspace(path, plain(identity), self.get(name, identity))
             if work.artifact is None:
                 shutil.rmtree(work.artifact_folder, ignore_errors=True)
@@ -270,7 +259,7 @@ class ArtifactStore:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds the lock of an artifact's path, which ends with its holder."""
+    """Hold the lock of an artifact's path."""
     lock: BaseFileLock = FileLock(path.with_name(f"{path.name}.lock"), fallback_to_soft=False)
     try:
         _acquire(lock, path)
@@ -286,7 +275,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _acquire(lock: BaseFileLock, path: Path) -> None:
-    """Takes the lock, saying so if that means to wait."""
+    """Take the lock; log that it waits."""
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -300,28 +289,16 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path.parent}: no {MANIFEST} there, so it is not a finished artifact; {remedy}")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest.get("manifest_version") if isinstance(manifest, dict) else None
+        check_version("manifest_version", version, MANIFEST_VERSION)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: the manifest is corrupt ({error}); {remedy}") from error
-    version = manifest.get("manifest_version") if isinstance(manifest, dict) else None
-    if isinstance(version, int) and version > MANIFEST_VERSION:
-        raise ModelError(
-            f"{path}: manifest_version {version} was written by a newer powerbert; this one reads up to "
-            f"{MANIFEST_VERSION}. Update powerbert, or {remedy}"
-        )
-    expected = {
-        "manifest_version": int,
-        "id": str,
-        "identity": dict,
-        "parents": list,
-        "metrics": dict,
-        "weights": dict,
-    }
-    for name, kind in expected.items():
-        if not isinstance(manifest, dict) or not isinstance(manifest.get(name), kind):
-            raise ModelError(f"{path}: the manifest is corrupt ('{name}' is missing or ill-typed); {remedy}")
-    for name, entry in manifest["weights"].items():
-        if not isinstance(entry, dict) or not {"size", "sha256"} <= entry.keys():
-            raise ModelError(f"{path}: the manifest is corrupt ('weights.{name}' is ill-typed); {remedy}")
+    except DataError as error:
+        raise ModelError(f"{path}: {error}, or {remedy}") from error
+    problem = first_problem(_MANIFEST, manifest)
+    if problem is not None:
+        raise ModelError(f"{path}: the manifest is corrupt ({problem}); {remedy}")
+    for name in manifest["weights"]:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ModelError(f"{path}: the manifest is corrupt ('weights.{name}' lies elsewhere); {remedy}")
     return manifest

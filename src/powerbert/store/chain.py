@@ -1,4 +1,4 @@
-"""Where a model comes from: the trainings behind it, also those of the artifact that it started from."""
+"""The chain of trainings behind a model, those of the artifact it started from included."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def start_of(checkpoint: Path) -> Artifact | None:
-    """The artifact that a run starts from, if its checkpoint is one.
-
-    Args:
-        checkpoint: the folder of the pretrained model.
+    """The artifact that a run starts from, if its checkpoint folder is one.
 
     Raises:
         ModelError: if it is one but is damaged.
@@ -29,7 +26,7 @@ def start_of(checkpoint: Path) -> Artifact | None:
 
 
 def chain_of(artifact: Artifact | None) -> Chain:
-    """The trainings behind an artifact, its own the last; none behind a pretrained model.
+    """The trainings behind an artifact, its own last; none behind a pretrained model.
 
     Raises:
         ModelError: if the manifest names an artifact by anything but the name of a folder.
@@ -47,16 +44,16 @@ def chain_of(artifact: Artifact | None) -> Chain:
 def dense_ancestor(
     artifact: Artifact | None, folders: Sequence[Path], dataset: Mapping[str, Any] | None = None
 ) -> Artifact | None:
-    """The fine-tuned model that the methods of a chain began with, which all of them are compared with.
+    """Find the fine-tuned model that an artifact is compared with.
 
     Args:
         artifact: the last of the chain.
         folders: where artifacts lie.
-        dataset: what identifies the data, by default the artifact's; models of other data do not compare.
+        dataset: identity of the data, by default the artifact's; models of other data do not compare.
 
     Returns:
-        The first artifact of the chain that was fine-tuned on the data, before any method changed the model;
-        None without an artifact, if it belongs to other data, or if that model is gone, which is logged.
+        The first artifact of the chain that was fine-tuned on the data, before any method changed the model.
+        None without an artifact, for other data, or if that model is gone (a logged warning).
     """
     if artifact is None:
         return None

@@ -6,79 +6,148 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
-from powerbert.base.errors import DataError
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from powerbert.base.errors import DataError, shorten
 from powerbert.base.files import file_name, plain, write_synced
 from powerbert.base.progress import progress
 
 RECORD_VERSION = 1
+OPEN = ConfigDict(extra="allow", strict=True)
+"""Further fields are kept, and no value is converted."""
 
 log = logging.getLogger(__name__)
 
-_NUMBER = (int, float, type(None))  # null stands for a number that was not finite
-_LATENCY = {"batch_size": (int,), "model_ms": _NUMBER, "baseline_ms": _NUMBER, "speedup": _NUMBER}
-_FIELDS: dict[str, Any] = {
-    "record_version": (int,),
-    "method": (str,),
-    "dataset": (str,),
-    "model": (str,),
-    "knob": {},
-    "seed": (int,),
-    "metric": {"name": (str,), "value": _NUMBER},
-    "baseline": {"value": _NUMBER},
-    "retention_configuration": (list, type(None)),
-    "max_length": (int,),
-    "word_vectors": {"retained": (int,), "baseline": (int,)},
-    "flops": {"model": _NUMBER, "baseline": _NUMBER, "ratio": _NUMBER},
-    "latency": {"padded": _LATENCY, "dynamic": _LATENCY},
-    "artifacts": {},
-    "environment": {},
-    "config": {},
-}
-"""What a record must hold: the types that a field may have, or the fields of a mapping."""
 
-_TYPE_NAMES = {
-    int: "a whole number",
-    float: "a number",
-    str: "a string",
-    list: "a list",
-    type(None): "null",
-}
+@with_config(OPEN)
+class Metric(TypedDict):
+    """A metric on the evaluation split; null where it was not finite."""
+
+    name: str
+    value: float | None
+    split: NotRequired[str]
+    dev: NotRequired[float | None]
+
+
+@with_config(OPEN)
+class Baseline(TypedDict):
+    """The same metric of the fine-tuned model."""
+
+    value: float | None
+    dev: NotRequired[float | None]
+    artifact: NotRequired[str]
+
+
+@with_config(OPEN)
+class WordVectors(TypedDict):
+    """Word-vectors that all encoders process, of one input padded to `max_length`."""
+
+    retained: int
+    baseline: int
+
+
+@with_config(OPEN)
+class Flops(TypedDict):
+    """Floating-point operations of one input padded to `max_length`."""
+
+    model: float | None
+    baseline: float | None
+    ratio: float | None
+
+
+@with_config(OPEN)
+class Timing(TypedDict):
+    """Milliseconds per batch under one protocol; `speedup` is `baseline_ms / model_ms`."""
+
+    batch_size: int
+    model_ms: float | None
+    baseline_ms: float | None
+    speedup: float | None
+    disturbed: NotRequired[bool | None]
+    others: NotRequired[float | None]
+
+
+@with_config(OPEN)
+class Latency(TypedDict):
+    """Times under both protocols."""
+
+    padded: Timing
+    dynamic: Timing
+
+
+@with_config(OPEN)
+class Record(TypedDict):
+    """The contract: what every record holds, and what records of this version may hold besides."""
+
+    record_version: int
+    identity: NotRequired[str]
+    method: str
+    dataset: str
+    model: str
+    knob: dict[str, Any]
+    seed: int
+    metric: Metric
+    baseline: Baseline
+    retention_configuration: list[int] | None
+    max_length: int
+    word_vectors: WordVectors
+    flops: Flops
+    latency: Latency
+    artifacts: dict[str, Any]
+    environment: dict[str, Any]
+    config: dict[str, Any]
+
+
+_RECORD = TypeAdapter(Record)
 
 
 def validate(record: Mapping[str, Any]) -> None:
-    """Checks that a record has every field of the contract, with a value of the right type.
-
-    Args:
-        record: may hold any further fields.
+    """Check a record against the contract.
 
     Raises:
-        DataError: naming the field that is missing or has the wrong type, or if a newer powerbert
-            wrote the record.
+        DataError: naming the field that is missing or has the wrong type, or if a newer powerbert wrote the
+            record.
     """
-    version = record.get("record_version")
-    if isinstance(version, int) and version > RECORD_VERSION:
+    check_version("record_version", record.get("record_version"), RECORD_VERSION)
+    problem = first_problem(_RECORD, record)
+    if problem is not None:
+        raise DataError(problem)
+
+
+def check_version(name: str, version: object, newest: int) -> None:
+    """Raise DataError if a newer powerbert wrote what has this version."""
+    if isinstance(version, int) and version > newest:
         raise DataError(
-            f"record_version: {version} was written by a newer powerbert; this one reads up to "
-            f"{RECORD_VERSION}. Update powerbert"
+            f"{name}: {version} was written by a newer powerbert; this one reads up to {newest}. "
+            "Update powerbert"
         )
-    _check(record, _FIELDS, "")
-    configuration = record["retention_configuration"]
-    if configuration is not None and not all(_has_type(entry, (int,)) for entry in configuration):
-        raise DataError(f"retention_configuration: {configuration!r} must hold whole numbers only")
+
+
+def first_problem(contract: TypeAdapter[Any], value: object) -> str | None:
+    """Say which field of a value breaks a contract first, and how; None if the value keeps it."""
+    try:
+        contract.validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            return f"{field}: this field is missing"
+        expected = first["msg"].removeprefix("Input should be ")
+        return f"{field}: {shorten(repr(first['input']))} must be {expected}"
+    return None
 
 
 def write_record(folder: Path | str, record: Mapping[str, Any]) -> Path:
-    """Adds a record to a folder.
+    """Add a record to a folder, unless the folder has one of the same identity.
 
-    The file appears whole or not at all. If a record of the same identity is there already, it stands and
-    nothing is written.
+    The file appears whole or not at all.
 
     Args:
-        folder: made if missing.
-        record: the contract's fields and `identity`, the hash of what determines the run. Numbers
-            that are not finite are written as null.
+        record: the contract's fields and `identity`, the hash of what determines the run. Numbers that are
+            not finite are written as null.
 
     Returns:
         The record's file, named after dataset, model, method, knob, seed and identity.
@@ -89,12 +158,12 @@ def write_record(folder: Path | str, record: Mapping[str, Any]) -> Path:
     record = plain(record)
     validate(record)
     if not isinstance(record.get("identity"), str) or not record["identity"]:
-        raise DataError("identity: a record to be written needs the hash of its run here, a string")
+        raise DataError("identity: a record to be written needs the hash of its run")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     existing = find_record_file(folder, record["identity"])
     if existing is not None:
-        log.info("record %s is there already and stands", existing)
+        log.info("record %s exists and is kept", existing)
         return existing
     knob = "_".join(f"{name}={_short(value)}" for name, value in record["knob"].items()) or "default"
     name = file_name(
@@ -116,13 +185,7 @@ def write_record(folder: Path | str, record: Mapping[str, Any]) -> Path:
 
 
 def read_records(folder: Path | str) -> list[dict[str, Any]]:
-    """Reads every record in a folder and its sub-folders.
-
-    Args:
-        folder: holds JSON files that are records, and no other JSON files.
-
-    Returns:
-        The records in the order of their files' names; empty if there are none.
+    """Read every JSON file in a folder and its sub-folders as a record, in the order of the files' names.
 
     Raises:
         DataError: if the folder does not exist, or naming the file that is not a valid record.
@@ -134,7 +197,7 @@ def read_records(folder: Path | str) -> list[dict[str, Any]]:
 
 
 def read_record(path: Path | str) -> dict[str, Any]:
-    """Reads and validates one record.
+    """Read and validate one record.
 
     Raises:
         DataError: naming the file, if it cannot be read or is not a valid record.
@@ -153,14 +216,7 @@ def read_record(path: Path | str) -> dict[str, Any]:
 
 
 def find_record(folder: Path | str, identity: str) -> dict[str, Any] | None:
-    """Looks up the record of a run.
-
-    Args:
-        folder: searched with its sub-folders; it need not exist.
-        identity: the hash of what determines the run.
-
-    Returns:
-        The record, or `None` if the run has not written one.
+    """Find the record of a run by its identity, in a folder and its sub-folders; the folder need not exist.
 
     Raises:
         DataError: naming the file, if the run's record cannot be read.
@@ -170,7 +226,7 @@ def find_record(folder: Path | str, identity: str) -> dict[str, Any] | None:
 
 
 def find_record_file(folder: Path | str, identity: str) -> Path | None:
-    """Looks up the file of a run's record; see `find_record`."""
+    """Find the file of a run's record, as `find_record` does."""
     for path in sorted(Path(folder).rglob(f"*-{_tail(identity)}.json")):
         if read_record(path).get("identity") == identity:
             return path
@@ -178,48 +234,20 @@ def find_record_file(folder: Path | str, identity: str) -> Path | None:
 
 
 def recorded(folder: Path | str) -> Callable[[str], bool]:
-    """Answers whether runs have a record, from one look at the names of the files.
-
-    Args:
-        folder: searched with its sub-folders.
-
-    Returns:
-        A function of a run's identity.
-    """
+    """Read the names of a folder's records once; the returned function says whether an identity has one."""
     tails = {path.stem.rpartition("-")[2] for path in Path(folder).rglob("*.json")}
     return lambda identity: _tail(identity) in tails
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    """Gives a whole file its name, unless another process has taken the name meanwhile."""
+    """Give a whole file its name, unless another process took the name first."""
     try:
         os.link(temporary, path)
     except FileExistsError:
-        log.info("record %s is there already and stands", path)
+        log.info("record %s exists and is kept", path)
     except OSError:  # a file system without hard links
         if not path.exists():
             os.replace(temporary, path)
-
-
-def _check(values: Mapping[str, Any], fields: Mapping[str, Any], prefix: str) -> None:
-    for name, expected in fields.items():
-        field = f"{prefix}{name}"
-        if name not in values:
-            raise DataError(f"{field}: this field of the record is missing")
-        value = values[name]
-        if isinstance(expected, Mapping):
-            if not isinstance(value, Mapping):
-                raise DataError(f"{field}: {value!r} must be a mapping")
-            _check(value, expected, f"{field}.")
-        elif not _has_type(value, expected):
-            choices = " or ".join(
-                _TYPE_NAMES[kind] for kind in expected if not (kind is int and float in expected)
-            )
-            raise DataError(f"{field}: {value!r} must be {choices}")
-
-
-def _has_type(value: Any, kinds: tuple[type, ...]) -> bool:
-    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _tail(identity: str) -> str:
