@@ -1,4 +1,4 @@
-"""Loggers that need a decision before Lightning can build them, and what a run tells them at its end."""
+"""W&B offline by default, and the end of a run's loggers."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,11 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 
 
 def wandb_logger(**settings: Any) -> WandbLogger:
-    """A W&B logger that works offline unless the user is logged in.
+    """Build a W&B logger that works offline unless the user is logged in.
 
     Args:
         settings: arguments of `WandbLogger` and of `wandb.init`; `mode`, or the environment's WANDB_MODE,
             overrides the decision.
-
-    Returns:
-        The logger; the run itself starts at its first use.
     """
     if "mode" not in settings and "WANDB_MODE" not in os.environ:
         # Not WandbLogger's own `offline`: it sets a WANDB_MODE that wandb no longer knows.
@@ -24,17 +21,16 @@ def wandb_logger(**settings: Any) -> WandbLogger:
 
 
 def wandb_mode() -> Any:
-    """How W&B should work: as WANDB_MODE says, else offline unless the user is logged in."""
+    """WANDB_MODE if set, else `online` if the user is logged in, else `offline`."""
     import wandb
 
     return os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
 
 
 def finish(loggers: Sequence[Logger], record: Mapping[str, Any] | None) -> None:
-    """Closes the loggers of a run, so that the next point of a sweep begins a run of its own.
+    """Close the loggers of a run; the next point of a sweep starts a new W&B run.
 
     Args:
-        loggers: of the run.
         record: becomes the summary of a W&B run; None if the run stopped before the last stage.
     """
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""What a sweeper may optimise: numbers that a record gives."""
+"""The numbers of a record that a sweeper can optimize."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,37 +24,22 @@ OBJECTIVES: Mapping[str, Callable[[Record], float | None]] = {
     "speedup_padded": lambda record: record["latency"]["padded"]["speedup"],
     "speedup_dynamic": lambda record: record["latency"]["dynamic"]["speedup"],
 }
-"""By name: the metric on dev and speed-ups (larger is better); what the metric lost against the fine-tuned
-model's, and costs (smaller is better)."""
+"""By name: the metric on dev and speed-ups (larger is better); the loss of that metric against the fine-tuned
+model, and costs (smaller is better)."""
 
 
 def check_objectives(names: Sequence[str]) -> None:
-    """Refuses a name that is not among `OBJECTIVES`.
-
-    Args:
-        names: as configured.
-
-    Raises:
-        ConfigError: naming the objective that is unknown.
-    """
+    """Raise ConfigError for a name that is not among `OBJECTIVES`."""
     for name in names:
         if name not in OBJECTIVES:
             raise ConfigError(f"objectives: '{name}' is unknown; choose from {', '.join(OBJECTIVES)}")
 
 
 def objective_values(record: Record, names: Sequence[str]) -> tuple[float, ...]:
-    """The values of a record that a sweeper such as Optuna asks for.
+    """The values of a record that a sweeper such as Optuna asks for; NaN for an undefined metric.
 
     Args:
-        record: of the trial.
         names: keys of `OBJECTIVES`, in the order of the sweeper's directions.
-
-    Returns:
-        One number for each name; NaN for a metric that is not defined.
-
-    Raises:
-        ConfigError: naming the objective that is unknown.
     """
-    check_objectives(names)
     values = (OBJECTIVES[name](record) for name in names)
     return tuple(float("nan") if value is None else float(value) for value in values)

@@ -1,9 +1,9 @@
-"""What has become of the points of a sweep: notes beside the records, which `powerbert.status` reads.
+"""The state of a sweep's points: notes beside the records, which `powerbert.status` reads.
 
-In `<records>/.sweep/` lies a file for each sweep, which lists its points, and one for each point that has
-begun. A point goes by its overrides, so a sweep that is started again finds what the first start noted. The
-process that works on a point holds a lock, which the system releases when the process ends, however it ends.
-Any launcher may run the points, on any machine that sees the folder.
+`<records>/.sweep/` holds a file for each sweep, which lists its points, and a file for each point that has
+started. A point is named by its overrides, so a restarted sweep finds the notes of the first start. The
+process that works on a point holds a lock, which the system releases when the process ends. Any launcher may
+run the points, on any machine that sees the folder.
 """
 
 import json
@@ -33,10 +33,10 @@ from powerbert.store.records import recorded
 
 FOLDER = ".sweep"
 SWEEP, POINT, LOCK = ".sweep", ".point", ".lock"
-"""Suffixes of the files, none of which a record has."""
+"""Suffixes of the files; records have others."""
 
 WAIT = 0.2
-"""Seconds to wait for a point's lock, which `read_sweeps` holds for a moment."""
+"""Seconds to wait for a point's lock, which `read_sweeps` holds briefly."""
 
 State = Literal["done", "running", "failed", "missing"]
 
@@ -48,10 +48,9 @@ class Point:
     """One point of a sweep.
 
     Attributes:
-        overrides: of the configuration.
-        state: `missing` if it has not begun, was interrupted, or its record is gone.
-        detail: the message of a failure, or why it is missing; else empty.
-        seconds: that it took, or has been running; None if it has not begun or was interrupted.
+        state: `missing` if it has not started, was interrupted, or its record is gone.
+        detail: the message of a failure, or the reason why it is missing.
+        seconds: its duration so far; None if it has not started or was interrupted.
     """
 
     overrides: tuple[str, ...]
@@ -66,9 +65,9 @@ class Sweep:
 
     Attributes:
         command: the overrides of its command line.
-        started: the last time.
-        points: in their order. Those of a search are the ones that have begun.
-        is_search: whether it finds its points on the way.
+        started: time of the last start.
+        points: in order; of a search, the points that have started.
+        is_search: whether the sweeper chooses points while it runs.
     """
 
     command: tuple[str, ...]
@@ -78,17 +77,17 @@ class Sweep:
 
 
 class SweepNotes(Callback):
-    """Notes, when a sweep starts, which points it has; named by `conf/train.yaml` under `hydra.callbacks`."""
+    """Write the points of a sweep when it starts; `hydra.callbacks` of `conf/train.yaml` names this class."""
 
     started: ClassVar[tuple[Path, str] | None] = None
-    """Folder of the records and log folder of the sweep that this process has started."""
+    """Folders of the records and the logs of the sweep that this process started."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Writes the list of the points, before the first is launched."""
+        """Write the list of points before the first is launched."""
         try:
             points = planned(config)
         except (HydraException, UserError):
-            return  # the sweeper is about to say so
+            return  # the sweeper reports it
         overrides = config.hydra.overrides
         folder = str(config.hydra.sweep.dir)
         SweepNotes.started = (Path(config.records), folder)
@@ -101,14 +100,7 @@ class SweepNotes(Callback):
 
 
 def planned(config: DictConfig) -> list[list[str]] | None:
-    """The points of a sweep.
-
-    Args:
-        config: the multirun's, with Hydra's own node.
-
-    Returns:
-        The overrides of each; None for a search, which finds its points on the way.
-    """
+    """The overrides of each point of a multirun; None for a search, which chooses points while it runs."""
     settings: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
     kind: Any = Plugins.instance().class_name_to_class[settings["_target_"]]
     if not hasattr(kind, "split_arguments") or getattr(kind, "is_search", False):
@@ -123,11 +115,10 @@ def planned(config: DictConfig) -> list[list[str]] | None:
 
 @contextmanager
 def noted_point(records: Path) -> Iterator[Callable[[Mapping[str, Any] | None], None]]:
-    """Notes what becomes of a sweep's point; outside a sweep it does nothing.
+    """Note the start, end or failure of a sweep's point; do nothing outside a sweep.
 
     Yields:
-        What is to be told the point's record when it is done, or None if it stops before its last stage. An
-        error that leaves the block is noted as the point's failure.
+        A function to call with the point's record, or with None if the point stops before its last stage.
     """
     job = HydraConfig.get()
     if job.mode != RunMode.MULTIRUN:
@@ -153,14 +144,7 @@ def noted_point(records: Path) -> Iterator[Callable[[Mapping[str, Any] | None], 
 
 
 def read_sweeps(records: Path) -> list[Sweep]:
-    """Reads the notes.
-
-    Args:
-        records: folder of the records.
-
-    Returns:
-        The sweeps that were started there, the last one last; none if there are no notes.
-    """
+    """Read the sweeps that were started into a folder of records, the latest last."""
     found = sorted(_read_all(records, SWEEP), key=lambda note: note["started"])
     has_record = recorded(records)
     begun = _read_all(records, POINT)
@@ -177,7 +161,7 @@ def read_sweeps(records: Path) -> list[Sweep]:
 
 
 def failures() -> list[str]:
-    """The failed points of the sweep that this process has started, wherever they ran; one line each."""
+    """List the failed points of the sweep that this process started, one line each, wherever they ran."""
     if SweepNotes.started is None:
         return []
     records, folder = SweepNotes.started
@@ -191,11 +175,11 @@ def _point(path: Path, overrides: Sequence[str], has_record: Callable[[str], boo
         if _is_held(path):
             since = datetime.fromisoformat(note["started"])
             return Point(tuple(overrides), "running", seconds=(datetime.now(UTC) - since).total_seconds())
-        note = _read(path)  # it may have come to its end just now
+        note = _read(path)  # it may have just ended
     if note is None:
         return Point(tuple(overrides), "missing")
     if note["state"] == "running":
-        return Point(tuple(overrides), "missing", "interrupted; it goes on when the sweep is started again")
+        return Point(tuple(overrides), "missing", "interrupted; it resumes when the sweep is started again")
     if note["state"] == "done" and note["record"] is not None and not has_record(note["record"]):
         return Point(tuple(overrides), "missing", "its record is gone")
     ended, started = (datetime.fromisoformat(note[key]) for key in ("ended", "started"))
@@ -203,7 +187,7 @@ def _point(path: Path, overrides: Sequence[str], has_record: Callable[[str], boo
 
 
 def _note(records: Path, overrides: Sequence[str]) -> Path:
-    """The file of a point; where results go does not make another point."""
+    """The file of a point; keys that only say where results go do not count."""
     from powerbert.run.settings import PLACES  # heavy
 
     kept = [one for one in overrides if one.lstrip("+~").partition("=")[0].partition(".")[0] not in PLACES]
@@ -212,7 +196,7 @@ def _note(records: Path, overrides: Sequence[str]) -> Path:
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """Holds the lock of a point, unless another process has it: two sweeps may share a point."""
+    """Hold the lock of a point, unless another process has it: two sweeps may share a point."""
     lock = FileLock(path.with_suffix(LOCK))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -230,7 +214,7 @@ def _is_held(path: Path) -> bool:
     try:
         with lock.acquire(timeout=0):
             return False
-    except (Timeout, OSError):  # where it cannot be tried, the note is believed
+    except (Timeout, OSError):  # without a usable lock, trust the note
         return True
 
 
@@ -240,7 +224,7 @@ def _read_all(records: Path, suffix: str) -> list[dict[str, Any]]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A note; None if there is none that can be read."""
+    """Read a note; None if it is missing or unreadable."""
     try:
         note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -249,14 +233,14 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, note: Mapping[str, Any]) -> None:
-    """Writes a note whole. A note that cannot be written is no reason to stop the sweep."""
+    """Write a note whole; a failure to write it does not stop the sweep."""
     part = path.with_name(f"{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_synced(part, note)
         os.replace(part, path)
     except OSError as error:
-        log.warning("the state of the sweep could not be noted in %s: %s", path, error)
+        log.warning("cannot write the state of the sweep to %s: %s", path, error)
         with suppress(OSError):
             part.unlink()
 

@@ -1,4 +1,4 @@
-"""Hydra writes a log folder before it starts a run: whether it can."""
+"""A Hydra callback that checks the log folder before Hydra writes it."""
 
 import sys
 import tempfile
@@ -11,18 +11,18 @@ from omegaconf import DictConfig
 from powerbert.base.errors import find_storage_error
 
 ROOM = 2**16
-"""Bytes, more than the files of Hydra's own take."""
+"""Bytes to try; Hydra's own files take less."""
 
 
 class OutputFolder(Callback):
-    """Ends the process with one message where the log folder cannot be written; Hydra prints a traceback."""
+    """End the process with one message if the log folder is not writable; Hydra would print a traceback."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Tries the folder of a single run."""
+        """Try the folder of a single run."""
         _try(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Tries the folder of a sweep."""
+        """Try the folder of a sweep."""
         _try(Path(config.hydra.sweep.dir))
 
 
