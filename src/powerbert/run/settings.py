@@ -117,7 +117,7 @@ class Settings:
     inputs: Mapping[str, Any]
     identity: Mapping[str, Any]
     config: Mapping[str, Any]
-    hyperparameters: Mapping[str, Any]
+    hyperparameters: dict[str, Any]
     loggers: Sequence[Mapping[str, Any]]
     retention_configuration: Sequence[int] | None = None
 
@@ -300,7 +300,7 @@ def plain(node: Any) -> Any:
 def _obtain_inputs(source: Source, checkpoint: DictConfig) -> Path:
     """Make sure of data and model before anything loads; one message names everything that is missing."""
     missing: list[str] = []
-    folder = Path()
+    folder: Any = None
     for obtain in (source.available, lambda: instantiate(checkpoint)):
         try:
             folder = obtain()
