@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## Fine-tune, search, re-train and measure on real movie review snippets (under 10 minutes on 2 cores)
 	$(BIN)/python -m powerbert.train +experiment=snippets_search
 
-bench: $(STAMP)  ## Time BERT-base with the paper's retention configurations against transformers and ONNX Runtime
+bench: $(STAMP)  ## Time BERT-base with the paper's configurations against transformers and ONNX Runtime
 	$(BIN)/python -m powerbert.benchmark shape=bert_base retention=paper_cola,paper_rte,paper_figure1,full \
 	    batch_size=8,32 training=true memory=true output=runs/benchmark
 	$(BIN)/python experiments/inference/targets.py runs/benchmark/benchmark.json
@@ -29,7 +29,7 @@ bench: $(STAMP)  ## Time BERT-base with the paper's retention configurations aga
 test: $(STAMP)  ## Run the tests (10 to 13 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2
 
-test-slow: $(STAMP)  ## Run the slow tests: runs that are killed again and again, several devices and machines (4 minutes)
+test-slow: $(STAMP)  ## Run the slow tests: killed runs, several devices, Ray and Slurm launchers (4 minutes)
 	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(STAMP)  ## Check style (ruff) and types (mypy)
@@ -37,7 +37,7 @@ lint: $(STAMP)  ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff format --check src tests experiments
 	$(BIN)/mypy
 
-audit:  ## Look up known vulnerabilities of the pinned packages; fails where their database cannot be reached
+audit:  ## Look up known vulnerabilities of the pinned packages (needs network)
 	$(PYTHON) -m venv $(VENV)-audit
 	$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check pip-audit==$(PIP_AUDIT)
 	$(VENV)-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict

@@ -1,4 +1,4 @@
-"""Every command of the README runs, at a reduced size and on files that the test writes."""
+"""Every command and Python snippet of README.md and docs/ runs, reduced, on files that the test writes."""
 
 import os
 import re
@@ -8,15 +8,33 @@ import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-COMMANDS = [
-    line
-    for block in BLOCKS
-    for line in block.replace("\\\n", " ").splitlines()
-    if re.match(r"(\w+=\S+ )*python -m powerbert\.", line)
-]
+from powerbert.base.cli import CONFIG_FOLDER
+from tests.run.test_settings import composed
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    path: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+}
+KEY_PAGES = ("commands", "data")
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of a language on all pages, README first."""
+    return [
+        block for page in PAGES.values() for block in re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    ]
+
+
+COMMANDS = list(
+    dict.fromkeys(
+        re.sub(r"\s+", " ", line)
+        for block in blocks("bash")
+        for line in block.replace("\\\n", " ").splitlines()
+        if re.match(r"(\w+=\S+ )*python -m powerbert\.", line)
+    )
+)
 SCALED = [command for command in COMMANDS if "trainer.devices=" in command or "hydra/launcher=" in command]
 REDUCED = {
     "powerbert.train": [
@@ -49,7 +67,7 @@ REDUCED = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A working directory with GLUE's RTE, a folder of one's own reviews, a checkpoint and texts."""
+    """A working directory with GLUE's RTE, a user's reviews and news, a checkpoint and texts."""
     from powerbert.models.tiny import tiny
 
     folder = tmp_path_factory.mktemp("readme")
@@ -67,35 +85,56 @@ def folder(tmp_path_factory) -> Path:
     for split in ("train", "dev"):
         reviews = ["a good film,good", '"a dull, bad story",bad'] * 8
         (folder / "reviews" / f"{split}.csv").write_text("\n".join(["review,stars", *reviews]) + "\n")
+    (folder / "news").mkdir()
+    news = ["a great film,World", "a funny story,Sports", "the best,Business", "a dull movie,Sci/Tech"] * 8
+    for split in ("train", "validation"):
+        (folder / "news" / f"{split}.csv").write_text("\n".join(["text,label", *news]) + "\n")
     (folder / "texts.txt").write_text("a good film\tthe film is good\nthe story was dull\tit is bad\n")
     return folder
 
 
+def artifact(folder: Path, stage: str) -> str:
+    """Return an RTE artifact of the stage, PoWER-BERT's if other methods left theirs too."""
+    found = sorted(folder.glob(f"runs/artifacts/rte-*-{stage}-*/config.json"))
+    retains = [path for path in found if '"retention_configuration": [' in path.read_text()]
+    return str((retains or found)[0].parent)
+
+
+def filled_in(text: str, folder: Path) -> str:
+    """Replace the placeholders for artifacts."""
+    for placeholder, stage in {
+        "runs/artifacts/<fine-tuned>": "finetune",
+        "runs/artifacts/<folder>": "retrain",
+        "path/to/the/folder": "retrain",
+    }.items():
+        if placeholder in text:
+            text = text.replace(placeholder, artifact(folder, stage))
+    return text
+
+
+def surroundings(folder: Path) -> dict[str, str]:
+    """Return the environment of the commands; Hugging Face's caches lie beside the working directory."""
+    return os.environ | {
+        "GLUE_DIR": str(folder / "glue"),
+        "HF_HOME": f"{folder}-hugging-face",
+        "OMP_NUM_THREADS": "1",
+        "WANDB_MODE": "offline",
+    }
+
+
 def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
-    """The command with its placeholders filled in, and its environment."""
-
-    def artifact(stage: str) -> str:
-        """Of the last stage one that PoWER-BERT has made; other methods leave theirs beside it."""
-        found = sorted(folder.glob(f"runs/artifacts/rte-*-{stage}-*/config.json"))
-        retains = [path for path in found if '"retention_configuration": [' in path.read_text()]
-        return str((retains or found)[0].parent)
-
+    """Return the command with its placeholders filled in, and its environment."""
     command = command.replace("path/to/glue", str(folder / "glue"))
     command = command.replace("path/to/bert-base-uncased", str(folder / "bert"))
     command = command.replace("shape=bert_base retention=paper_rte", "shape=tiny retention=[8,4,2]")
     command = command.replace("path/to/folder", str(folder / "reviews"))
-    if "<fine-tuned>" in command:
-        command = command.replace("runs/artifacts/<fine-tuned>", artifact("finetune"))
-    if "<folder>" in command:
-        command = command.replace("runs/artifacts/<folder>", artifact("retrain"))
+    command = command.replace("path/to/checkpoint", str(folder / "bert"))
+    command = command.replace("dataset.source.path=ag_news", f"dataset.source.path={folder / 'news'}")
+    command = filled_in(command, folder)
     if 'text="' in command:
         command = command.replace('text="A joy to watch."', 'text="A joy to watch." text_pair="It is good."')
     words = shlex.split(command)
-    environment = os.environ | {
-        "GLUE_DIR": str(folder / "glue"),
-        "OMP_NUM_THREADS": "1",
-        "WANDB_MODE": "offline",
-    }
+    environment = surroundings(folder)
     while "=" in words[0]:
         name, _, value = words.pop(0).partition("=")
         environment[name] = value
@@ -124,9 +163,44 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     return [sys.executable, "-m", module, *kept, *reduced], environment
 
 
-def test_the_readme_has_commands():
+def test_the_pages_have_commands():
     modules = {re.search(r"powerbert\.\w+", command)[0] for command in COMMANDS}
-    assert {"powerbert.train", "powerbert.predict", "powerbert.analyse", "powerbert.report"} <= modules
+    assert {
+        *("powerbert.train", "powerbert.predict", "powerbert.analyse", "powerbert.report"),
+        *("powerbert.status", "powerbert.retime", "powerbert.export", "powerbert.benchmark"),
+    } <= modules
+
+
+def test_the_pages_name_existing_keys(tmp_path):
+    cfg = composed(tmp_path, "dataset=hub")
+    for name in KEY_PAGES:
+        page = PAGES[ROOT / "docs" / f"{name}.md"]
+        columns = [row.split("|")[1] for row in re.findall(r"^\|.*`.*", page, re.MULTILINE)]
+        keys = [code.partition("=")[0] for column in columns for code in re.findall(r"`([^`]+)`", column)]
+        keys = [key for key in keys if not (CONFIG_FOLDER / "dataset" / f"{key}.yaml").is_file()]
+        assert keys
+        for key in keys:
+            known = OmegaConf.select(cfg, key, default=cfg) is not cfg or (CONFIG_FOLDER / key).is_dir()
+            assert known, f"{name}.md: {key}"
+
+
+def test_the_pages_link_to_existing_files():
+    links = {
+        path.parent / link
+        for path, page in PAGES.items()
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page)
+    }
+    assert len(links) > 10
+    missing = {link.name for link in links if not link.exists()}
+    assert missing <= {"CONTRIBUTING.md", "LICENSE"}
+
+
+def execute(snippet: str, folder: Path) -> None:
+    code = filled_in(snippet, folder).replace("[42, 34, 21, 8, 4, 1]", "[8, 4, 2]")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=surroundings(folder), capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{snippet}\n{done.stderr[-3000:]}"
 
 
 def run(command: str, folder: Path) -> None:
@@ -135,14 +209,16 @@ def run(command: str, folder: Path) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
 
 
-def test_the_commands_of_the_readme_run_in_their_order(folder):
+def test_the_commands_and_snippets_run_in_their_order(folder):
     for command in COMMANDS:
         if command not in SCALED:
             run(command, folder)
+    for snippet in blocks("python"):
+        execute(snippet, folder)
     assert (folder / "labels.jsonl").read_text().count("\n") == 2
     assert (folder / "submission" / "RTE.tsv").is_file()
     assert {path.name for path in folder.iterdir()} <= {
-        *("glue", "reviews", "bert", "texts.txt", "runs", "labels.jsonl", "submission")
+        *("glue", "reviews", "news", "bert", "texts.txt", "runs", "labels.jsonl", "submission")
     }, "nothing is written elsewhere"
 
 
