@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any
 
 from powerbert.base.errors import ConfigError
 from powerbert.base.files import write_whole
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
+def whole_file(path: Path) -> Iterator[IO[Any]]:
     """Write a UTF-8 text file that appears complete, at the end of the block, or not at all.
 
     Args:

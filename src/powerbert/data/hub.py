@@ -96,11 +96,13 @@ class HubDataset:
             files = sorted(path for path in self.local.rglob("*") if path.is_file())
             listed = "".join(f"{path.relative_to(self.local)} {file_digest(path)}\n" for path in files)
             return hashlib.sha256(listed.encode()).hexdigest()[:40], True
-        options = {} if self.revision is None else {"revision": self.revision}
+        api = HfApi()
         try:
-            return within(
-                PATIENCE, lambda: str(HfApi().dataset_info(self.repository, timeout=PATIENCE, **options).sha)
-            ), True
+            commit = within(
+                PATIENCE,
+                lambda: str(api.dataset_info(self.repository, revision=self.revision, timeout=PATIENCE).sha),
+            )
+            return commit, True
         except Exception as unreachable:  # as in `load`
             try:
                 commit = str(self._cached().hash)
@@ -230,9 +232,9 @@ class HubSource:
         features = Features({column: Value("string") for column in self.columns})
         if labelled:
             features["label"] = self.labels.feature
-        key = self._key() | {"classes": self.labels.names}
+        identity = self._key() | {"classes": self.labels.names}
         return cached_dataset(
-            lambda: self._rows(split, rows, labelled, classes), features, key, self.cache, split
+            lambda: self._rows(split, rows, labelled, classes), features, identity, self.cache, split
         )
 
     def _rows(
