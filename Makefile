@@ -32,10 +32,11 @@ test: $(STAMP)  ## Run the tests (10 to 13 minutes on 2 cores)
 test-slow: $(STAMP)  ## Run the slow tests: killed runs, several devices, Ray and Slurm launchers (4 minutes)
 	$(BIN)/python -m pytest -n 2 -m slow
 
-lint: $(STAMP)  ## Check style (ruff) and types (mypy)
+lint: $(STAMP)  ## Check style (ruff), types (mypy) and the direction of imports (import-linter)
 	$(BIN)/ruff check src tests experiments
 	$(BIN)/ruff format --check src tests experiments
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 audit:  ## Look up known vulnerabilities of the pinned packages (needs network)
 	$(PYTHON) -m venv $(VENV)-audit

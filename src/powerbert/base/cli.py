@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -95,6 +96,11 @@ def one_message() -> Iterator[None]:
     except UserError as error:
         _report(error, logging.StreamHandler(), *_log_files())
         sys.exit(1)
+
+
+def plain(node: Any) -> Any:
+    """The resolved plain Python value of a configuration node."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def quote_values(names: set[str], argv: list[str], or_grammar: Set[str] = frozenset()) -> list[str]:

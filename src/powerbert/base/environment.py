@@ -1,4 +1,4 @@
-"""On what a result was obtained: versions, machine, commit."""
+"""The environment of a run: versions, machine, commit, W&B."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ import transformers
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide what is computed."""
+    """Versions of Python and of the packages that compute."""
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -56,6 +56,13 @@ def describe_environment(device: torch.device | str | None = None) -> dict[str, 
         "device": _device_name(torch.device(device) if device is not None else None),
         "git_commit": git_commit(),
     }
+
+
+def wandb_mode() -> Any:
+    """WANDB_MODE if set, else `online` if the user is logged in, else `offline`."""
+    import wandb
+
+    return os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

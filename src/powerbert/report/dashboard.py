@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from powerbert.base.environment import wandb_mode
 from powerbert.report import pareto_figure
 from powerbert.report.curves import COSTS, Comparison, Cost, Point, compare
 from powerbert.report.front import MethodSummary, summarise
@@ -15,7 +16,6 @@ from powerbert.report.naming import Record
 from powerbert.report.pareto_page import write_page
 from powerbert.report.pareto_style import styles
 from powerbert.report.pareto_tables import tabulate_methods, tabulate_points
-from powerbert.run.loggers import wandb_mode
 
 JOB_TYPE = "comparison"
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger, WandbLogger
 
+from powerbert.base.environment import wandb_mode
+
 
 def wandb_logger(**settings: Any) -> WandbLogger:
     """Build a W&B logger that works offline unless the user is logged in.
@@ -18,13 +20,6 @@ def wandb_logger(**settings: Any) -> WandbLogger:
         # Not WandbLogger's own `offline`: it sets a WANDB_MODE that wandb no longer knows.
         settings["mode"] = wandb_mode()
     return WandbLogger(**settings)
-
-
-def wandb_mode() -> Any:
-    """WANDB_MODE if set, else `online` if the user is logged in, else `offline`."""
-    import wandb
-
-    return os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
 
 
 def finish(loggers: Sequence[Logger], record: Mapping[str, Any] | None) -> None:

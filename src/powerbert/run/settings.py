@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from transformers import PretrainedConfig
 
 from powerbert.base.checks import check_choice, check_number, check_whole
+from powerbert.base.cli import plain
 from powerbert.base.errors import ConfigError, UserError, find_user_error
 from powerbert.data import Task
 from powerbert.data.source import SOURCE_PLACES, Source
@@ -290,11 +291,6 @@ def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:
         trainer=trainer,
         influence={**optimization, "trainer": weighty},
     )
-
-
-def plain(node: Any) -> Any:
-    """The resolved plain Python value of a configuration node."""
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def _obtain_inputs(source: Source, checkpoint: DictConfig) -> Path:
