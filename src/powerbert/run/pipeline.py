@@ -17,7 +17,15 @@ from powerbert.models import load_config, load_tokenizer, quiet_transformers
 from powerbert.models.checkpoint import fingerprint
 from powerbert.run.loggers import finish
 from powerbert.run.record import build_record
-from powerbert.run.settings import check_against_model, described, epochs, influence, plain, stage_settings
+from powerbert.run.settings import (
+    check_against_model,
+    described,
+    epochs,
+    influence,
+    method_node,
+    plain,
+    stage_settings,
+)
 from powerbert.ship import save_modeling_code, write_model_card
 from powerbert.stages import Optimization
 from powerbert.stages.faults import explaining_memory
@@ -63,7 +71,7 @@ class Run:
         self.checkpoint = _obtain_inputs(cfg, self.source)
         self.model_config = load_config(self.checkpoint)
         check_against_model(cfg, self.model_config)
-        self.method: Method = instantiate(cfg.method)
+        self.method: Method = instantiate(method_node(cfg))
         self.method.check(self.model_config)
         self.plans = self.method.plans(self.checkpoint)
         self.start = start_of(self.checkpoint)
@@ -162,7 +170,7 @@ class Run:
     def _identity(self) -> dict[str, Any]:
         """What determines the record; known before anything is trained."""
         return {
-            "method": plain(self.cfg.method),
+            "method": plain(method_node(self.cfg)),
             **self._inputs,
             "seed": self.cfg.seed,
             "training": {plan.name: influence(*self._settings(plan)) for plan in self.plans},

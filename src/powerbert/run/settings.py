@@ -1,11 +1,12 @@
 """Refuses values of the configuration that cannot be meant, by name and before anything is loaded."""
 
+import copy
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from powerbert.base.checks import check_whole
 from powerbert.base.cli import CONFIG_FOLDER
@@ -119,6 +120,14 @@ def check_against_model(cfg: DictConfig, model_config: Any, max_length: int | No
 def plain(node: Any) -> Any:
     """The resolved plain Python value of a configuration node."""
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def method_node(cfg: DictConfig) -> DictConfig:
+    """Return the node `method` without `display`, which only reports read."""
+    node = copy.deepcopy(cfg.method)
+    with open_dict(node):
+        node.pop("display", None)
+    return node
 
 
 def described(cfg: DictConfig) -> dict[str, Any]:
