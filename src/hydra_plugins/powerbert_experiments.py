@@ -14,7 +14,7 @@ MODELS = {"snippets": "minilm_l6"} | dict.fromkeys(
 """The model by dataset: the paper's BERT-base, or the packaged one that needs no hub."""
 
 GRIDS = {"snippets": {"lambda": [0.0002, 0.0005, 0.001, 0.002, 0.005], "encoders": [2, 3, 4, 5]}}
-"""By dataset, values of `grid` other than those of conf/sweep/pareto.yaml: the packaged model has 6 encoders."""
+"""By dataset, values of `grid` other than conf/sweep/pareto.yaml has; the packaged model has 6 encoders."""
 
 
 def search(dataset: str) -> dict[str, Any]:
