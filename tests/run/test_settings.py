@@ -14,7 +14,7 @@ from transformers import AlbertConfig, DistilBertConfig, RobertaConfig
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError
 from powerbert.methods.method import StagePlan
-from powerbert.run.settings import check, check_against_model, plain, stage_settings
+from powerbert.run.settings import check, check_against_model, method_settings, plain, stage_settings
 
 GROUPS = sorted(path.name for path in CONFIG_FOLDER.iterdir() if path.is_dir() and path.name != "hydra")
 PRIMARY = {"analysis": "analyse", "report": "report", "shape": "benchmark"}
@@ -42,7 +42,7 @@ def test_every_yaml_of_train_composes_and_instantiates(group, name, tmp_path):
     cfg = composed(tmp_path, f"{append}{group}={name}")
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     instantiate(cfg.dataset.source)
-    instantiate({key: value for key, value in plain(cfg.method).items() if key != "display"})
+    instantiate(method_settings(plain(cfg)))
     instantiate(cfg.measure)
     for settings in cfg.logger.values():
         instantiate(settings)
@@ -118,7 +118,7 @@ def test_lambda_takes_any_float(tmp_path):
     for text, value in {"1e-4": 1e-4, "0": 0, "0.00015": 0.00015, "3": 3}.items():
         cfg = composed(tmp_path, f"lambda={text}")
         check(cfg)
-        assert cfg.method.lambda_ == value
+        assert instantiate(method_settings(plain(cfg))).knob == {"lambda": value}
 
 
 def test_a_stage_overrides_what_holds_for_all(tmp_path):

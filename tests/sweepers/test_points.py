@@ -10,12 +10,14 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from hydra_plugins.powerbert_experiments import MODELS
 from hydra_plugins.powerbert_sweepers.points import expand
 from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.run.settings import method_node
 from tests.run.test_settings import files
 from tests.sweepers.multirun import multirun
 
-DATASETS = [name.removesuffix("_search") for name in files("experiment") if name.endswith("_search")]
+DATASETS = [*MODELS]
 PARETO = ("model=tiny", "+sweep=pareto", "grid={lambda:[0.1,0.2],encoders:[1],pruned:[0.3,0.6]}")
 
 
@@ -45,7 +47,7 @@ def test_a_job_takes_the_values_of_its_point(tmp_path):
         tmp_path,
         *PARETO,
         "seed=7,8",
-        task=lambda cfg: seen.append((cfg.seed, cfg.method.name, dict(instantiate(cfg.method).knob))),
+        task=lambda cfg: seen.append((cfg.seed, cfg.method.name, dict(instantiate(method_node(cfg)).knob))),
     )
     knobs = [
         ("dense", {}),

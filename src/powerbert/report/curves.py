@@ -11,10 +11,16 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 from powerbert.base.errors import DataError
-from powerbert.report.naming import Record, knob_label, method_label
 from powerbert.report.spread import Spread, over_seeds
-from powerbert.report.table import METHOD_NAMES, METRIC_NAMES
 from powerbert.report.trials import Trial, choose_trial
+from powerbert.store.naming import (
+    METHODS,
+    METRIC_NAMES,
+    Record,
+    knob_label,
+    method_label,
+    packaged_display,
+)
 
 Cost = Literal["padded", "dynamic", "flops"]
 COSTS: tuple[Cost, ...] = ("padded", "dynamic", "flops")
@@ -252,7 +258,7 @@ def _comparison(conditions: Conditions, records: Sequence[Record], notes: Sequen
     chosen = {labels: choose_trial(trials) for labels, trials in settings.items()}
     baseline = _baseline(records, [record for trial in chosen.values() for record in trial.records])
     points = [_point(*labels, trial, baseline) for labels, trial in chosen.items()]
-    order = {name: number for number, name in enumerate(METHOD_NAMES.values())}
+    order = {packaged_display(name).label: number for number, name in enumerate(METHODS)}
     points.sort(key=lambda p: (order.get(p.method, len(order)), p.method, -p.cost["flops"], p.knob))
     return Comparison(conditions, baseline, tuple(points), (*notes, *_remarks(records, baseline, points)))
 

@@ -12,10 +12,10 @@ from powerbert.base.environment import wandb_mode
 from powerbert.report import pareto_figure
 from powerbert.report.curves import COSTS, Comparison, Cost, Point, compare
 from powerbert.report.front import MethodSummary, summarise
-from powerbert.report.naming import Record
 from powerbert.report.pareto_page import write_page
 from powerbert.report.pareto_style import styles
 from powerbert.report.pareto_tables import tabulate_methods, tabulate_points
+from powerbert.store.naming import Record
 
 JOB_TYPE = "comparison"
 
@@ -109,7 +109,8 @@ def _charts(
     """A native chart for each data set and cost, the figures, and the page."""
     import wandb
 
-    looks = styles(point.method for comparison in comparisons for point in comparison.points)
+    points = [point for comparison in comparisons for point in comparison.points]
+    looks = styles((point.method for point in points), (r for point in points for r in point.records))
     charts: dict[str, Any] = {}
     for number, comparison in enumerate(comparisons):
         for cost in COSTS:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from powerbert.store.naming import without_display
+
 Record = Mapping[str, Any]
 
 _ROUNDING = 1e-9  # a loss of exactly the tolerance is within it
@@ -83,7 +85,7 @@ def choose(points: Sequence[OperatingPoint], tolerance: float) -> OperatingPoint
 
 def _setting(record: Record) -> str:
     """What two records share if they differ in their seed alone."""
-    config = {key: value for key, value in record["config"].items() if key != "seed"}
+    config = {key: value for key, value in without_display(record["config"]).items() if key != "seed"}
     shared = [record["knob"], record["max_length"], record["environment"].get("device"), config]
     return json.dumps(shared, sort_keys=True)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from powerbert.report import paper
 from powerbert.report.operating_point import OperatingPoint, Record
-from powerbert.report.table import METRIC_NAMES
+from powerbert.store.naming import METRIC_NAMES
 
 Points = Mapping[str, OperatingPoint]
 Names = Mapping[str, str]

@@ -11,7 +11,6 @@ from powerbert.base.files import file_name
 from powerbert.report import pareto_figure
 from powerbert.report.curves import Comparison, compare
 from powerbert.report.front import summarise
-from powerbert.report.naming import Record
 from powerbert.report.pareto_page import write_page
 from powerbert.report.pareto_style import styles
 from powerbert.report.pareto_tables import (
@@ -21,6 +20,7 @@ from powerbert.report.pareto_tables import (
     tabulate_methods,
     tabulate_points,
 )
+from powerbert.store.naming import Record
 
 
 def pareto(
@@ -72,7 +72,7 @@ def pareto(
     ):
         written.append(output / f"{name}.csv")
         table.to_csv(written[-1], index=False, float_format="%.8g", lineterminator="\n")
-    looks = styles(point.method for comparison in comparisons for point in comparison.points)
+    looks = styles((point.method for one in comparisons for point in one.points), records)
     for name, comparison in zip(_names(comparisons), comparisons, strict=True):
         written += pareto_figure.save(pareto_figure.draw(comparison, looks), output / name)
     written.append(output / "pareto.html")

@@ -15,7 +15,7 @@ from powerbert.report.front import MethodSummary, fronts
 from powerbert.report.pareto_figure import PANELS, caption
 from powerbert.report.pareto_plots import plot
 from powerbert.report.pareto_style import Style
-from powerbert.report.record_facts import facts
+from powerbert.store.facts import facts
 
 
 def write_page(

@@ -1,9 +1,9 @@
-"""Each method's colour and marker, the same in every figure and page."""
+"""The colour and marker of each method, the same in every figure and page."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from powerbert.report.table import METHOD_NAMES
+from powerbert.store.naming import METHODS, Display, Record, display, packaged_display
 
 
 @dataclass(frozen=True)
@@ -26,31 +26,42 @@ class Style:
     dashed: bool = False
 
 
-_METHODS = {
-    "power_bert": Style("#0072B2", "o", "circle", "●"),
-    "distilbert": Style("#D55E00", "s", "square", "■"),
-    "bert_pkd": Style("#009E73", "^", "triangle-up", "▲"),
-    "head_prune": Style("#CC79A7", "D", "diamond", "◆"),
-    "dense": Style("#7A7A7A", "*", "star", "★"),
+SHAPES = {
+    "o": ("circle", "●"),
+    "s": ("square", "■"),
+    "^": ("triangle-up", "▲"),
+    "D": ("diamond", "◆"),
+    "*": ("star", "★"),
+    "P": ("cross", "✚"),
+    "v": ("triangle-down", "▼"),
+    "h": ("hexagon2", "⬢"),
 }
+"""By matplotlib's marker, plotly's name of it and a character; any other marker is drawn as the first."""
 
 _OTHERS = tuple(
-    Style(colour, marker, symbol, glyph, dashed=True)
-    for marker, symbol, glyph in (("P", "cross", "✚"), ("v", "triangle-down", "▼"), ("h", "hexagon2", "⬢"))
+    Style(colour, marker, *SHAPES[marker], dashed=True)
+    for marker in "Pvh"
     for colour in ("#E69F00", "#56B4E9", "#8C6D46", "#882255", "#44AA99")
 )
 
 
-def styles(methods: Iterable[str]) -> dict[str, Style]:
-    """The look of each method.
+def styles(methods: Iterable[str], records: Iterable[Record] = ()) -> dict[str, Style]:
+    """Choose the look of each method.
 
     Args:
-        methods: labels, as points have them. The paper's methods always look the same; the others, such as
-            combinations, take what is left in alphabetical order.
+        methods: labels, as points have them.
+        records: whose methods may bring their own colour and marker (`display`).
 
     Returns:
-        By label.
+        By label. A packaged method and one with its own colour always look the same; the others, such as
+        combinations, take the remaining looks in alphabetical order.
     """
-    known = {METHOD_NAMES[name]: style for name, style in _METHODS.items()}
+    shown = [*map(packaged_display, METHODS), *map(display, records)]
+    known = {look.label: _style(look) for look in shown if look.colour != Display.colour}
     others = sorted(set(methods) - set(known))
     return known | {method: _OTHERS[number % len(_OTHERS)] for number, method in enumerate(others)}
+
+
+def _style(look: Display) -> Style:
+    marker = look.marker if look.marker in SHAPES else Display.marker
+    return Style(look.colour, marker, *SHAPES[marker])

@@ -2,8 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from powerbert.report.naming import Record, knob_label, method_label
-from powerbert.report.table import METRIC_NAMES
+from powerbert.store.naming import METRIC_NAMES, Record, knob_label, method_label
 
 
 def progress_line(record: Record, number: int, total: int, started: datetime, now: datetime) -> str:

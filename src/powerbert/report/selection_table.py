@@ -10,13 +10,11 @@ from rich.console import Console
 from powerbert.report import paper
 from powerbert.report.layout import Row, percent, show
 from powerbert.report.operating_point import OperatingPoint, Record
-from powerbert.report.table import METRIC_NAMES
+from powerbert.store.naming import METRIC_NAMES
+from powerbert.store.naming import SELECTION_NAMES as NAMES
 
 Points = Mapping[str, OperatingPoint]
 """By selection, the mean over the seeds."""
-
-NAMES = {"head": "Head-WS", "rand": "Rand-WS", "attn": "Attn-WS"}
-"""The selections as the paper writes them, in its order."""
 
 
 def selection_table(
@@ -71,7 +69,7 @@ def _settings(records: Sequence[Record]) -> list[Points]:
             record["retention_configuration"],
             record["max_length"],
             record["longer_than"]["word_pieces"],
-            _without(record["config"], {"seed", "selection"}),
+            _without(record["config"], {"seed", "selection", "display"}),
         ]
         group = groups.setdefault(json.dumps(shared, sort_keys=True), {})
         selection = record["config"].get("elimination", {}).get("selection", "attn")

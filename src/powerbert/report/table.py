@@ -1,8 +1,7 @@
 """Records as tables for the terminal."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
@@ -10,24 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-METHOD_NAMES = {
-    "power_bert": "PoWER-BERT",
-    "distilbert": "DistilBERT",
-    "bert_pkd": "BERT-PKD",
-    "head_prune": "Head-Prune",
-    "dense": "More training",
-}
-"""The methods as the paper writes them; `dense` is the unchanged model, trained for as long as they are."""
-
-METRIC_NAMES = {
-    "accuracy": "accuracy",
-    "matthews_correlation": "Matthews corr.",
-    "f1": "F1",
-    "spearman": "Spearman corr.",
-    "pearson": "Pearson corr.",
-}
-
-Record = Mapping[str, Any]
+from powerbert.store.naming import METRIC_NAMES, Record, display
 
 _UNKNOWN = "n/a"
 
@@ -117,8 +99,7 @@ def _table(title: str) -> Table:
 
 
 def _method(record: Record) -> str:
-    name: str = record["method"]
-    return METHOD_NAMES.get(name, name)
+    return display(record).label
 
 
 def _metric(record: Record) -> str:

@@ -6,19 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from powerbert.report.naming import Record
 from powerbert.report.spread import by_seed
-
-HYPER_PARAMETERS = (
-    "learning_rate",
-    "retention_learning_rate",
-    "weight_decay",
-    "warmup_ratio",
-    "batch_size",
-    "stages",
-    "method",
-)
-"""Keys of a record's `config`: runs of one method, knob setting and seed that differ in them are trials."""
+from powerbert.store.facts import HYPER_PARAMETERS
+from powerbert.store.naming import Record, without_display
 
 
 class Trial(NamedTuple):
@@ -72,7 +62,7 @@ def choose_trial(records: Sequence[Record]) -> Trial:
 
 
 def _setting(record: Record) -> dict[str, Any]:
-    config = record["config"]
+    config = without_display(record["config"])
     return {key: config[key] for key in HYPER_PARAMETERS if key in config}
 
 

@@ -152,8 +152,8 @@ def resolve(cfg: DictConfig) -> Settings:
     model_config = load_config(checkpoint)
     given = everything["elimination"]["retention_configuration"]
     check_against_model(model_config, cfg.model.name, task.max_length, given)
-    method_settings = {key: value for key, value in everything["method"].items() if key != "display"}
-    method: Method = instantiate(method_settings)
+    own = method_settings(everything)
+    method: Method = instantiate(own)
     method.check(model_config)
     plans = method.plans(checkpoint)
     names = [plan.name for plan in plans]
@@ -189,7 +189,7 @@ def resolve(cfg: DictConfig) -> Settings:
         records=Path(cfg.records),
         inputs=inputs,
         identity={
-            "method": method_settings,
+            "method": own,
             **inputs,
             "seed": cfg.seed,
             "training": {name: stages[name].influence for name in names},
@@ -264,6 +264,11 @@ def check_against_model(
             )
         except ConfigError as error:
             raise ConfigError(f"elimination.{error}") from error
+
+
+def method_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The node `method` without `display`, which only reports read."""
+    return {key: value for key, value in config["method"].items() if key != "display"}
 
 
 def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:

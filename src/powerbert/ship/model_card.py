@@ -13,10 +13,9 @@ from powerbert.base.markdown import code, text
 from powerbert.base.output import whole_file
 from powerbert.data import Task
 from powerbert.models import POWER_FIELDS
-from powerbert.report.naming import knob_label, method_label
-from powerbert.report.record_facts import facts
-from powerbert.report.table import METRIC_NAMES
 from powerbert.ship.card_data import card_data
+from powerbert.store.facts import facts
+from powerbert.store.naming import METRIC_NAMES, knob_label, method_label
 
 MODEL_CARD = "README.md"
 

@@ -1,21 +1,27 @@
-"""A record in words: what a reader wants to know about a point's runs."""
+"""A record in words: names and values for a reader."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from powerbert.report.naming import Record, knob_label, method_label
-from powerbert.report.table import METRIC_NAMES
-from powerbert.report.trials import HYPER_PARAMETERS
+from powerbert.store.naming import METRIC_NAMES, Record, knob_label, method_label
+
+HYPER_PARAMETERS = (
+    "learning_rate",
+    "retention_learning_rate",
+    "weight_decay",
+    "warmup_ratio",
+    "batch_size",
+    "stages",
+    "method",
+)
+"""Keys of a record's `config`: runs of one method, knob setting and seed that differ in them are trials."""
 
 
 def facts(record: Record) -> list[tuple[str, str]]:
-    """What a record says.
-
-    Args:
-        record: a valid one; fields that older records lack are passed over.
+    """List the facts of a record, without the fields that older records lack.
 
     Returns:
-        Pairs of a field's name and its value, in reading order; the same names for records of one point.
+        Pairs of name and value in reading order; records of one point have the same names.
     """
     return [(name, text) for name, text in _facts(record) if text]
 
@@ -65,7 +71,7 @@ def _latency(latency: Mapping[str, Any]) -> str:
 
 
 def _settings(config: Mapping[str, Any]) -> str:
-    """The hyper-parameters that are numbers, those of the method after those of all methods."""
+    """List the hyper-parameters that are numbers: those of all methods, then those of this one."""
     method = config.get("method")
     own = method if isinstance(method, Mapping) else {}
     settings = {key: config.get(key) for key in HYPER_PARAMETERS} | dict(own)
@@ -73,7 +79,7 @@ def _settings(config: Mapping[str, Any]) -> str:
 
 
 def _earlier(record: Record) -> str:
-    """The stages of other methods that the run's own started from, oldest first."""
+    """List the stages of other methods that the run started from, oldest first."""
     own = record["method"], record["knob"]
     return "\n".join(
         f"{entry.get('method')} {entry.get('stage')}, {entry.get('epochs')} epochs: {entry.get('artifact')}"

@@ -1,0 +1,150 @@
+"""Names for readers: of methods, knobs, metrics and selections, and the colour and marker of a method."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from powerbert.base.cli import CONFIG_FOLDER
+
+Record = Mapping[str, Any]
+
+METHODS = ("power_bert", "distilbert", "bert_pkd", "head_prune", "dense")
+"""The packaged methods in the order in which reports list them; all others follow."""
+
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "matthews_correlation": "Matthews corr.",
+    "f1": "F1",
+    "spearman": "Spearman corr.",
+    "pearson": "Pearson corr.",
+}
+
+SELECTION_NAMES = {"head": "Head-WS", "rand": "Rand-WS", "attn": "Attn-WS"}
+"""The selections as the paper writes them, in its order."""
+
+
+@dataclass(frozen=True)
+class Display:
+    """How reports show a method: the node `display` of its `conf/method/<name>.yaml`.
+
+    Attributes:
+        label: as tables and figures call it.
+        sentence: what the method does.
+        knob: the key that a sweep sets on the command line; None for a method without a knob.
+        marker: for matplotlib.
+        colour: hexadecimal, such as `#0072B2`.
+    """
+
+    label: str
+    sentence: str = ""
+    knob: str | None = None
+    marker: str = "o"
+    colour: str = "#999999"
+
+
+def display(record: Record) -> Display:
+    """Return how to show the method of a record.
+
+    A record holds what its method's yaml said. For an older record the packaged yaml of that name counts; an
+    unknown method is shown by its name, grey and round.
+    """
+    method = record["config"].get("method")
+    own = method.get("display") if isinstance(method, Mapping) else None
+    return _display(own, packaged_display(record["method"]))
+
+
+def packaged_display(name: str | None) -> Display:
+    """Return how to show a method by its name alone."""
+    return _packaged().get(name or "") or Display(name or "unknown")
+
+
+def without_display(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record's configuration without its method's `display`, which makes no two runs different."""
+    method = config.get("method")
+    if not isinstance(method, Mapping):
+        return dict(config)
+    return {**config, "method": {key: value for key, value in method.items() if key != "display"}}
+
+
+def method_label(record: Record) -> str:
+    """Name the method, after the methods whose result it started from.
+
+    Fine-tuning belongs to no method: all of them start from the same fine-tuned model.
+
+    Args:
+        record: with or without a `chain`.
+
+    Returns:
+        For example `PoWER-BERT`, `PoWER-BERT (Head-WS)` for another selection of word-vectors, or
+        `DistilBERT (encoders=3) + PoWER-BERT` for a run on a distilled model.
+    """
+    own = record["method"], dict(record["knob"])
+    trained = (entry for entry in record.get("chain") or [] if entry.get("stage") != "finetune")
+    links = [link for link, _ in groupby((entry.get("method"), entry.get("knob")) for entry in trained)]
+    earlier = links[:-1] if links and links[-1] == own else links
+    labels = [(packaged_display(method).label, knob) for method, knob in earlier]
+    names = [f"{label} ({_settings(knob)})" if knob else label for label, knob in labels]
+    return " + ".join([*names, display(record).label + _variant(record)])
+
+
+def knob_label(record: Record) -> str:
+    """Say where on its method's curve a point lies.
+
+    Returns:
+        For example `lambda=0.001`; the retention configuration if that was given instead of searched; `no
+        knob` for a method without one.
+    """
+    configuration = elimination(record).get("retention_configuration")
+    if configuration and not record["knob"]:
+        return f"({', '.join(map(str, configuration))})"
+    return _settings(record["knob"]) or "no knob"
+
+
+def elimination(record: Record) -> Mapping[str, Any]:
+    """Return the elimination settings of the record's method; empty for a method that eliminates nothing."""
+    method = record["config"].get("method")
+    settings = method.get("elimination") if isinstance(method, Mapping) else None
+    return settings if isinstance(settings, Mapping) else {}
+
+
+@cache
+def _packaged() -> dict[str, Display]:
+    found = {}
+    for path in (CONFIG_FOLDER / "method").glob("*.yaml"):
+        node = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        assert isinstance(node, dict)
+        found[path.stem] = _display(node.get("display"), Display(path.stem))
+    return found
+
+
+def _display(node: Any, default: Display) -> Display:
+    """Take the usable values of a node; records come from anywhere, so none may break a report."""
+    given = node if isinstance(node, Mapping) else {}
+    values = {
+        field.name: given[field.name] for field in fields(Display) if isinstance(given.get(field.name), str)
+    }
+    if not re.fullmatch("#[0-9a-fA-F]{6}", values.get("colour", "")):
+        values.pop("colour", None)
+    return replace(default, **values)
+
+
+def _settings(knob: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name}={value:.10g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in knob.items()
+    )
+
+
+def _variant(record: Record) -> str:
+    """Name in brackets the settings that make it another method than the paper's."""
+    settings = elimination(record)
+    name, selection = settings.get("name", "paper"), settings.get("selection", "attn")
+    parts = [name] if name != "paper" else []
+    if selection != "attn":
+        parts.append(SELECTION_NAMES.get(selection, selection))
+    return f" ({', '.join(parts)})" if parts else ""

@@ -1,0 +1,49 @@
+"""What methods are called and look like."""
+
+from omegaconf import OmegaConf
+
+from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.store.naming import METHODS, display, method_label, packaged_display, without_display
+
+
+def record(name: str, settings: object = None, **knob) -> dict:
+    return {"method": name, "knob": knob, "config": {"method": settings}}
+
+
+def test_each_packaged_method_says_what_it_is_called_and_looks_like():
+    yamls = sorted((CONFIG_FOLDER / "method").glob("*.yaml"))
+    assert {path.stem for path in yamls} >= set(METHODS)
+    nodes = [OmegaConf.load(path).display for path in yamls]
+    for key in ("label", "marker", "colour"):
+        assert len({node[key] for node in nodes}) == len(yamls)
+    assert all(node.sentence for node in nodes)
+    assert all("knob" in node for node in nodes)
+
+
+def test_a_record_says_how_its_method_is_shown():
+    shown = {"label": "First", "sentence": "keeps encoders", "knob": "method.kept", "colour": "#112233"}
+    own = record("first", {"name": "first", "display": shown}, kept=2)
+    assert (display(own).label, display(own).colour, display(own).knob) == ("First", "#112233", "method.kept")
+    assert method_label(own) == "First"
+
+
+def test_a_record_without_it_is_shown_as_its_method_is_today():
+    assert display(record("dense", {"name": "dense"})) == packaged_display("dense")
+    assert method_label(record("power_bert")) == "PoWER-BERT"
+    unknown = display(record("mine", "none"))
+    assert (unknown.label, unknown.sentence, unknown.knob) == ("mine", "", None)
+    assert unknown.colour not in {packaged_display(name).colour for name in METHODS}
+
+
+def test_unusable_values_are_passed_over():
+    broken = {"label": 3, "colour": "red; background: url(x)", "marker": None}
+    assert display(record("dense", {"display": broken})) == packaged_display("dense")
+    assert display(record("../method/dense")).label == "../method/dense"
+
+
+def test_runs_do_not_differ_by_how_they_are_shown():
+    settings = {"name": "dense", "epochs": 2}
+    assert without_display({"seed": 1, "method": {**settings, "display": {"label": "More"}}}) == {
+        "seed": 1,
+        "method": settings,
+    }
