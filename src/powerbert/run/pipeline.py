@@ -55,6 +55,7 @@ class Run:
 
     def __init__(self, cfg: DictConfig):
         self.cfg = cfg
+        instantiate(cfg.measure)  # a bad setting ends the run before it trains
         self.source = instantiate(cfg.dataset.source)
         self.task = Task.from_config(cfg.dataset, self.source)
         cfg.dataset.evaluation_split = (
