@@ -5,6 +5,7 @@ import os
 import runpy
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -14,7 +15,7 @@ from powerbert.base.interrupt import interruptible
 from tests.tiny_runs import overrides, train
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["powerbert.run.pipeline", "powerbert.report.table", "tests.tiny_runs"])
+CONTEXT.set_forkserver_preload(["tests.preloaded"])
 
 CHANGES = frozenset({"os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "shutil.rmtree"})
 """Python's audit events of a file system that changes; `open` is another, if it is for writing."""
@@ -55,13 +56,34 @@ def command(folder: Path, corpus: Path, runs: Path, *more: str) -> Command:
     return Command(process, folder)
 
 
-def _main(folder: Path, settings: list[str], more: tuple[str, ...]) -> None:
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+def door(folder: Path, module: str, *arguments: str) -> Command:
+    """Start `python -m module` with its working directory and what it prints in `folder`, which exists."""
+    process = CONTEXT.Process(target=_door, args=(folder, module, arguments))
+    process.start()
+    return Command(process, folder)
+
+
+def replaced(settings: list[str], more: tuple[str, ...] | list[str]) -> list[str]:
+    """The settings, but for those that `more` sets too, and `more`; options such as `-m` come first."""
     given = {argument.partition("=")[0] for argument in more}
     kept = [argument for argument in settings if argument.partition("=")[0] not in given]
-    sys.argv = ["powerbert.train", *sorted([*kept, *more], key=lambda argument: argument[0] != "-")]
-    runpy.run_module("powerbert.train", run_name="__main__")
+    return sorted([*kept, *more], key=lambda argument: argument[0] != "-")
+
+
+def _main(folder: Path, settings: list[str], more: tuple[str, ...]) -> None:
+    _start(folder, "powerbert.train", replaced(settings, more))
+
+
+def _door(folder: Path, module: str, arguments: tuple[str, ...]) -> None:
+    os.chdir(folder)
+    _start(folder, module, arguments)
+
+
+def _start(folder: Path, module: str, arguments: Sequence[str]) -> None:
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__")
 
 
 def attempt(corpus: Path, runs: Path, *more: str, change: int = 0, counted: Any = None) -> ForkServerProcess:

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from powerbert.base.errors import ConfigError, DataError
+from powerbert.base.checks import check_choice, check_whole
+from powerbert.base.errors import DataError
 from powerbert.measure.evaluation import evaluation_mode
 from powerbert.measure.timing import Schedule, Times, time_in_turn
 
@@ -70,10 +71,8 @@ class LatencySettings:
             "dynamic_batch_size": 1,
             "dynamic_batches": 1,
         }.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}: {getattr(self, name)!r} must be at least {least}")
-        if self.statistic not in ("median", "mean"):
-            raise ConfigError(f"statistic: '{self.statistic}' is unknown; choose median or mean")
+            check_whole(f"measure.{name}", getattr(self, name), least)
+        check_choice("measure.statistic", self.statistic, ("median", "mean"))
 
 
 def measure_latency(

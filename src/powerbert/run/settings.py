@@ -143,6 +143,7 @@ def resolve(cfg: DictConfig) -> Settings:
         UserError: naming everything of data and model that is missing.
     """
     check(cfg)
+    measure: LatencySettings = instantiate(cfg.measure)
     everything = plain(cfg)
     source: Source = instantiate(cfg.dataset.source)
     task = Task.from_config(cfg.dataset)
@@ -184,7 +185,7 @@ def resolve(cfg: DictConfig) -> Settings:
         method=method,
         plans=plans,
         stages=stages,
-        measure=instantiate(cfg.measure),
+        measure=measure,
         artifacts=Path(cfg.paths.artifacts),
         records=Path(cfg.records),
         inputs=inputs,

@@ -12,7 +12,10 @@ from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from powerbert.base.errors import ConfigError
+from powerbert.base.hub import first_line
 from powerbert.stages.checkpoints import BestEpoch, Resumption, WholeFileIO
 from powerbert.stages.faults import BatchSizes, FiniteLoss, explaining_memory
 from powerbert.stages.stage import Stage
@@ -33,6 +36,14 @@ Metrics = dict[str, dict[str, float]]
 
 ONE_MACHINE: dict[str, Any] = {"plugins": [LightningEnvironment()]}
 """Stops Lightning's Trainer from treating a Slurm or torchrun job as one distributed training."""
+
+
+def make_trainer(**arguments: Any) -> Trainer:
+    """Create Lightning's Trainer; a ConfigError says which of the arguments it refuses."""
+    try:
+        return Trainer(**arguments)
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise ConfigError(f"trainer, stages: Lightning refuses a setting ({first_line(error)})") from error
 
 
 def fit(
@@ -56,6 +67,7 @@ def fit(
         Metrics of the kept weights by split: `dev`, and the evaluation split if it differs.
 
     Raises:
+        ConfigError: if Lightning's Trainer refuses a setting.
         TrainingError: if the loss is not finite or memory runs out.
         ModelError: if `last.ckpt` is damaged.
     """
@@ -65,7 +77,7 @@ def fit(
     callbacks: list[Callback] = [FiniteLoss(checkpoints), sizes, last]
     if stage.keeps == "best":
         callbacks.insert(0, best)
-    trainer = Trainer(
+    trainer = make_trainer(
         **settings,
         logger=list(loggers),
         callbacks=callbacks,

@@ -17,13 +17,13 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import LightningDataModule
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.strategies import DDPStrategy
 from torch.multiprocessing.spawn import ProcessException, ProcessExitedException, start_processes
 
 from powerbert.base.errors import ConfigError, UserError, find_user_error
-from powerbert.stages.fit import ONE_MACHINE, Metrics, fit
+from powerbert.stages.fit import ONE_MACHINE, Metrics, fit, make_trainer
 from powerbert.stages.stage import Stage
 
 GRACE = 5.0
@@ -108,7 +108,7 @@ def count_processes(settings: Mapping[str, Any]) -> int:
     if settings.get("devices") == 1:
         return 1
     chosen = {key: settings[key] for key in ("accelerator", "devices", "strategy") if key in settings}
-    trainer = Trainer(**ONE_MACHINE, **chosen, logger=False, enable_checkpointing=False)
+    trainer = make_trainer(**ONE_MACHINE, **chosen, logger=False, enable_checkpointing=False)
     if trainer.num_devices > 1 and not (
         isinstance(trainer.strategy, DDPStrategy) and trainer.strategy._start_method == "popen"
     ):
