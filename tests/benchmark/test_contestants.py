@@ -38,7 +38,7 @@ def test_packed_for_onednn_it_computes_the_same(pair, batch, tmp_path):
     torch.testing.assert_close(logits, pair.host()(**batch).logits, atol=1e-5, rtol=1e-5)
 
 
-def test_packed_for_onednn_it_says_why_it_cannot_be_had(monkeypatch):
+def test_packed_for_onednn_it_says_why_it_is_unavailable(monkeypatch):
     assert RUNTIMES["onednn"].unavailable(torch.device("cuda")) == "it runs on the CPU, not on cuda"
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert "without oneDNN" in RUNTIMES["onednn"].unavailable(CPU)
@@ -78,7 +78,7 @@ def test_onnx_takes_a_batch_without_a_mask(onnx, pair, inputs):
     torch.testing.assert_close(logits, pair.host()(**unmasked).logits, atol=1e-4, rtol=1e-4)
 
 
-def test_onnx_says_why_it_cannot_be_had(monkeypatch):
+def test_onnx_says_why_it_is_unavailable(monkeypatch):
     assert RUNTIMES["onnx"].unavailable(torch.device("cuda")) == "it runs on the CPU here, not on cuda"
     monkeypatch.setattr("powerbert.benchmark.contestants.find_spec", lambda name: None)
     assert "powerbert[onnx]" in RUNTIMES["onnx"].unavailable(CPU)
