@@ -1,4 +1,4 @@
-"""All points of a study timed again, side by side."""
+"""A study's models timed again, side by side."""
 
 import shutil
 
@@ -50,7 +50,7 @@ def test_the_points_are_the_same_and_share_the_times_of_the_fine_tuned_model(run
     assert alone["latency"]["padded"]["runs"] == 1
 
 
-def test_what_has_been_timed_again_stands(runs, tmp_path):
+def test_records_in_the_output_are_not_timed_again(runs, tmp_path):
     first = again(runs, tmp_path)
     next(tmp_path.glob("*.json")).unlink()
     second = again(runs, tmp_path)
@@ -63,7 +63,7 @@ def test_as_many_models_at_once_as_fit(runs, tmp_path):
 
 def test_a_point_without_its_artifact_is_refused_before_any_is_timed(runs, tmp_path):
     shutil.copytree(runs / "records", tmp_path / "records")
-    with pytest.raises(ModelError, match=r"Only a point whose artifacts are in paths\.artifacts"):
+    with pytest.raises(ModelError, match=r"paths\.artifacts="):
         again(tmp_path, tmp_path / "timed")
     assert not (tmp_path / "timed").exists()
 
@@ -72,7 +72,7 @@ def test_data_that_has_changed_is_refused(runs, corpus, tmp_path):
     kept = (corpus / "dev.tsv").read_text()
     try:
         (corpus / "dev.tsv").write_text(kept.replace("\n", " more\n", 2))
-        with pytest.raises(DataError, match="content has changed since"):
+        with pytest.raises(DataError, match="its content has changed"):
             again(runs, tmp_path)
     finally:
         (corpus / "dev.tsv").write_text(kept)
@@ -80,12 +80,12 @@ def test_data_that_has_changed_is_refused(runs, corpus, tmp_path):
 
 @pytest.mark.parametrize("output", ["records", "records/again", "."])
 def test_the_records_are_not_mixed_with_the_new_ones(runs, output):
-    with pytest.raises(ConfigError, match="give a folder of its own"):
+    with pytest.raises(ConfigError, match=r"^output: "):
         again(runs, runs / output)
 
 
 @pytest.mark.parametrize("number", ["0", "true", "1.5"])
-def test_a_number_of_models_that_cannot_be_meant(runs, tmp_path, number):
+def test_an_invalid_number_of_models_is_refused(runs, tmp_path, number):
     with pytest.raises(ConfigError, match="at_once"):
         again(runs, tmp_path, f"at_once={number}")
 

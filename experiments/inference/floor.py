@@ -1,6 +1,6 @@
-"""The floor under a padded pass: its matrix products alone, and the rate of BLAS and oneDNN by rows.
+"""Time the matrix products of a padded pass alone, and the rates of BLAS and oneDNN by number of rows.
 
-python experiments/inference/floor.py
+Usage: `python experiments/inference/floor.py`.
 """
 
 import statistics
@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from powerbert.benchmark.pair import from_shape
-from powerbert.benchmark.retention import Retention
+from powerbert.benchmark.pair import Retention, from_shape
 from powerbert.models.packed import PackedLinear
 
 BATCH, LENGTH = 8, 64
@@ -30,7 +29,7 @@ SHAPES = [(HIDDEN, HIDDEN)] * 4 + [(INTERMEDIATE, HIDDEN), (HIDDEN, INTERMEDIATE
 
 
 def medians(calls: Sequence[Callable[[], object]], runs: int) -> list[float]:
-    """Milliseconds of each call, in turn, after two passes that do not count."""
+    """Return the median milliseconds of each call, timed in turn after two warm-up passes."""
     times: list[list[float]] = [[] for _ in calls]
     for run in range(-2, runs):
         for own, call in zip(times, calls, strict=True):
@@ -42,7 +41,7 @@ def medians(calls: Sequence[Callable[[], object]], runs: int) -> list[float]:
 
 
 def products(weights: Sequence[Sequence[Tensor]], retained: Sequence[int]) -> None:
-    """The products of every encoder: queries, keys, values of what comes in, the rest of what stays."""
+    """Compute all encoders' products: queries, keys and values of all inputs, the rest of the retained."""
     length = LENGTH
     for (query, key, value, output, up, down), kept in zip(weights, retained, strict=True):
         whole, rest = torch.ones(BATCH * length, HIDDEN), torch.ones(BATCH * kept, HIDDEN)
@@ -55,7 +54,7 @@ def products(weights: Sequence[Sequence[Tensor]], retained: Sequence[int]) -> No
 
 @torch.inference_mode()
 def main() -> None:
-    """Prints both."""
+    """Print times and rates."""
     pair = from_shape("bert_base", "bert", seed=1, **BERT_BASE)
     host, power = pair.host(), pair.power(Retention("paper_cola", COLA, LENGTH))
     inputs = {
@@ -77,7 +76,7 @@ def main() -> None:
     layers = [nn.Linear(HIDDEN, INTERMEDIATE, bias=False) for _ in COLA]
     packed = cycle([PackedLinear(layer) for layer in layers])
     for rows in (40, 88, 136, 512, 2048):
-        turn = cycle([encoder[4] for encoder in weights])  # another each time, so that none stays in a cache
+        turn = cycle([encoder[4] for encoder in weights])  # no matrix stays in a cache
         x = torch.ones(rows, HIDDEN)
         calls = [lambda x=x, turn=turn: F.linear(x, next(turn)), lambda x=x, turn=packed: next(turn)(x)]
         blas, onednn = (2e-6 * rows * HIDDEN * INTERMEDIATE / ms for ms in medians(calls, runs=40))

@@ -10,26 +10,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from powerbert.benchmark.contestants import BASELINE, RUNTIMES
 from powerbert.benchmark.results import Inference, Memory, Training
-from powerbert.benchmark.runtimes import BASELINE, RUNTIMES
 
 Row = Inference | Training | Memory
 
 SHAPE, DEVICE, LEAST_BATCH_SIZE = "bert_base", "cpu", 8
-"""What the targets hold for."""
+"""The shape, device and smallest batch size that the targets apply to."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on a number of the results.
+    """A bound on one number of the results.
 
     Attributes:
-        meaning: of the number.
-        rows: which results have it.
-        number: its name there.
-        relation: on which side of the bound it is to lie.
-        bound: itself.
-        where: the values that a result must have to be judged.
+        meaning: Description of the number.
+        rows: Class of the results.
+        number: Name of the field.
+        where: Values of other fields that a result must have to be judged.
     """
 
     meaning: str
@@ -40,7 +38,7 @@ class Target:
     where: Mapping[str, Any] = field(default_factory=dict)
 
     def covers(self, row: Row) -> bool:
-        """Whether a result is to be judged."""
+        """Tell whether the target applies to a result."""
         return (
             isinstance(row, self.rows)
             and row.batch_size >= LEAST_BATCH_SIZE
@@ -48,7 +46,7 @@ class Target:
         )
 
     def judge(self, row: Row) -> "Verdict":
-        """Compares a result with the bound."""
+        """Compare a result with the bound."""
         value: float = getattr(row, self.number)
         holds = value >= self.bound if self.relation == "at least" else value <= self.bound
         setting = f"length {row.length}, batch {row.batch_size}"
@@ -61,16 +59,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a target holds in one result.
-
-    Attributes:
-        meaning: of the number.
-        setting: where it was measured.
-        value: as measured.
-        relation: on which side of the bound it is to lie.
-        bound: itself.
-        holds: whether it does.
-    """
+    """A target compared with one result."""
 
     meaning: str
     setting: str
@@ -120,20 +109,12 @@ TARGETS = (
         {"role": "power", "runtime": BASELINE, "length": 512, "batch_size": 32},
     ),
 )
-"""The targets."""
 
 
 def judge(rows: Iterable[Row], shape: str, device: str) -> list[Verdict]:
-    """Judges what was measured.
+    """Compare each target with each result that it covers, in the order of the targets.
 
-    Args:
-        rows: results of any kind.
-        shape: of the model.
-        device: the kind of device.
-
-    Returns:
-        A verdict for each target and each result that it covers, in the order of the targets; none for
-        another shape or device than the targets are meant for.
+    The list is empty for another shape or kind of device than the targets'.
     """
     if (shape, device) != (SHAPE, DEVICE):
         return []

@@ -1,7 +1,7 @@
-"""Times a study's points again, side by side: `python -m powerbert.retime records=<folder> output=<folder>`.
+"""Time a study's models again, side by side: `python -m powerbert.retime records=<folder> output=<folder>`.
 
-A sweep times each point when it is made: hours apart, and perhaps beside other work. Here the models of all
-points that share a fine-tuned model are timed in turn on the same batches, in one process.
+A sweep times each point when it produces it: hours apart, and perhaps beside other work. This command times
+all models that share a fine-tuned model in turn, on the same batches, in one process.
 """
 
 import logging
@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from powerbert.base.checks import check_whole
 from powerbert.base.cli import entry_point
 from powerbert.base.errors import ConfigError, DataError, ModelError
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def retime(cfg: DictConfig) -> None:
-    """Writes each record anew, with the operations and times of today."""
+    """Write each record again, with operations and times measured now."""
     from powerbert.store.records import find_record, read_records, write_record
 
     folder, output = Path(cfg.records), Path(cfg.output)
@@ -37,30 +38,18 @@ def retime(cfg: DictConfig) -> None:
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuses what cannot be meant, before anything is loaded.
-
-    Args:
-        cfg: the composed configuration of `conf/retime.yaml`.
-
-    Raises:
-        ConfigError: naming the key.
-    """
+    """Raise ConfigError, naming the key, for an invalid setting; nothing is loaded."""
     folder, output = Path(cfg.records).resolve(), Path(cfg.output).resolve()
     if output.is_relative_to(folder) or folder.is_relative_to(output):
-        raise ConfigError(f"output: {output} and records={folder} overlap; give a folder of its own")
-    if isinstance(cfg.at_once, bool) or not isinstance(cfg.at_once, int) or cfg.at_once < 1:
-        raise ConfigError(f"at_once: {cfg.at_once!r} must be a whole number of at least 1")
+        raise ConfigError(f"output: {output} and records={folder} overlap; give a separate folder")
+    check_whole("at_once", cfg.at_once)
 
 
 def groups(records: Iterable[Record], artifacts: Path) -> list[list[Record]]:
-    """Records whose models can be timed in turn: of the same fine-tuned model and the same settings.
-
-    Args:
-        records: of any study.
-        artifacts: the folder of the artifacts, all of which are looked for.
+    """Group records by fine-tuned model and timing settings; each group can be timed in turn.
 
     Raises:
-        ModelError: naming the first of the artifacts that are damaged or gone.
+        ModelError: If an artifact is missing from the folder `artifacts`, or damaged.
     """
     from powerbert.base.files import is_file_name
     from powerbert.store.artifacts import Artifact
@@ -69,12 +58,12 @@ def groups(records: Iterable[Record], artifacts: Path) -> list[list[Record]]:
     for record in records:
         for name in (_final(record), record["baseline"]["artifact"]):
             if not is_file_name(name):
-                raise ModelError(f"a record names the artifact {name!r}, which is no name of a folder")
+                raise ModelError(f"a record names the artifact {name!r}, which is not a folder name")
             try:
                 Artifact.load(artifacts / name)
             except ModelError as error:
                 raise ModelError(
-                    f"{error}. Only a point whose artifacts are in paths.artifacts={artifacts} can be timed"
+                    f"{error}. All artifacts of the records must be in paths.artifacts={artifacts}"
                 ) from error
         settings = record["config"]["measure"]
         together[record["baseline"]["artifact"], repr(sorted(settings.items()))].append(record)
@@ -82,20 +71,19 @@ def groups(records: Iterable[Record], artifacts: Path) -> list[list[Record]]:
 
 
 def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> list[Record]:
-    """Times the models of records in turn, with the fine-tuned model that they are compared with.
+    """Time the models of one of `groups`, or of a part of it, in turn with their fine-tuned model.
 
     Args:
-        records: one of `groups`, or a part of it.
-        artifacts: the folder of the artifacts.
-        cache: folder for data that has to be fetched.
+        records: The records.
+        artifacts: Folder of the artifacts.
+        cache: Folder for downloaded data.
 
     Returns:
-        The records with new `flops`, `latency` and `environment`, and with `retimed`: when, and how many
-        models took turns.
+        The records with new `flops`, `latency` and `environment`, and with `retimed`: the time, and the
+        number of models timed in turn.
 
     Raises:
-        DataError: if the data set is not what the models were trained on.
-        UserError: if it cannot be had.
+        DataError: If the dataset is not available, or its content differs from the models' training data.
     """
     from hydra.utils import instantiate
 
@@ -113,8 +101,7 @@ def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> l
     trained_on = finetuned.manifest["identity"]["dataset"]["content"]
     if instantiate(subject.settings["source"]).fingerprint() != trained_on:
         raise DataError(
-            f"dataset '{subject.task.name}' is not the one that {finetuned.path} was trained on: its content "
-            "has changed since"
+            f"dataset '{subject.task.name}': its content has changed since {finetuned.path} was trained on it"
         )
     length, task = subject.max_length, subject.task
     models: list[Any] = [load_model(artifacts / _final(record)) for record in records]
@@ -131,28 +118,29 @@ def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> l
     timed = []
     for record, model, latency in zip(records, models, latencies, strict=True):
         own = count_flops(model, length, num_choices=task.num_choices)
-        flops = {"model": own, "baseline": baseline, "ratio": baseline / own}
-        environment = describe_environment(device)
-        timed.append(
-            record | {"flops": flops, "latency": latency, "environment": environment, "retimed": retimed}
-        )
+        measured = {
+            "flops": {"model": own, "baseline": baseline, "ratio": baseline / own},
+            "latency": latency,
+            "environment": describe_environment(device),
+            "retimed": retimed,
+        }
+        timed.append(record | measured)
     return timed
 
 
 def _final(record: Record) -> str:
-    """The name of the artifact that a record is about, which is the last of its stages."""
+    """Return the name of the artifact of a record's last stage."""
     return list(record["artifacts"].values())[-1]
 
 
 def dataset_settings(manifest: Mapping[str, Any], cache: Path) -> dict[str, Any]:
-    """The settings of the data that an artifact was trained on, which may lie elsewhere here.
+    """Return the node `dataset` that an artifact was trained with, adapted to this machine.
+
+    A dataset of `conf/dataset` is looked for where its yaml says.
 
     Args:
-        manifest: of the artifact.
-        cache: folder for data that has to be fetched.
-
-    Returns:
-        The node `dataset`, its places those of `conf/dataset` where a yaml there has its name.
+        manifest: The artifact's manifest.
+        cache: Folder for downloaded data.
     """
     from powerbert.data.source import SOURCE_PLACES, packaged_source
 

@@ -7,8 +7,7 @@ from hydra import compose, initialize_config_dir
 
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.benchmark.inputs import DrawnInputs
-from powerbert.benchmark.pair import Pair, from_shape
-from powerbert.benchmark.retention import Retention
+from powerbert.benchmark.pair import Pair, Retention, from_shape
 from powerbert.benchmark.settings import Settings
 from powerbert.models.tiny import SIZES
 from tests.analyse.conftest import corpus, dataset, finetuned, make_artifact, retrained  # noqa: F401
@@ -22,7 +21,7 @@ def composed(*overrides: str):
 
 
 def settings(*overrides: str) -> Settings:
-    """Those of one quick run, of which a test says what it needs otherwise."""
+    """Settings of one quick run, with a test's overrides."""
     quick = ("runs=1", "warmup=0", "dynamic_batches=2", "runtimes=[sdpa]", "batch_size=2", "device=cpu")
     return Settings.from_config(composed(*quick, *overrides))
 

@@ -3,12 +3,11 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from powerbert.benchmark import inference
-from powerbert.benchmark.contestants import EAGER, HOST, POWER, Contestant
-from powerbert.benchmark.footprint import forward_bytes
-from powerbert.benchmark.inference import InferenceBenchmark
-from powerbert.benchmark.runtimes import RUNTIMES, Runtime
+from powerbert.benchmark import timings
+from powerbert.benchmark.contestants import EAGER, HOST, POWER, RUNTIMES, Contestant, Runtime
+from powerbert.benchmark.memory import forward_bytes
 from powerbert.benchmark.settings import Cell
+from powerbert.benchmark.timings import InferenceBenchmark
 from powerbert.measure import count_flops
 from powerbert.measure.timing import Times
 from tests.benchmark.conftest import RETENTION, settings
@@ -26,7 +25,7 @@ def measure(pair, inputs, tmp_path):
 
 @dataclass(frozen=True)
 class Broken(Runtime):
-    def build(self, make, place):
+    def build(self, model, batch, folder):
         raise RuntimeError("no such\n  kernel")
 
 
@@ -46,7 +45,7 @@ def test_ratios_are_to_the_host(measure, monkeypatch):
     def timed(rounds, device, schedule):
         return Times({one: [times[one]] * 3 for one in rounds[0]})
 
-    monkeypatch.setattr(inference, "time_in_turn", timed)
+    monkeypatch.setattr(timings, "time_in_turn", timed)
     rows, _ = measure("runtimes=[eager,sdpa,onednn]", "protocols=[padded]")
     assert [(row.speedup, row.speedup_eager, row.speedup_same, row.time_ratio) for row in rows] == [
         (0.5, 1.0, 1.0, 2.0),
@@ -76,7 +75,7 @@ def test_without_eager_there_is_no_ratio_to_it(measure):
 
 
 def test_what_fails_is_left_out_with_its_reason(measure, monkeypatch):
-    monkeypatch.setitem(RUNTIMES, "float16", Broken("float16", "broken"))
+    monkeypatch.setitem(RUNTIMES, "float16", Broken("float16", "broken", "#000000"))
     rows, skipped = measure("runtimes=[float16]", "protocols=[padded]")
     assert [row.contestant for row in rows] == [HOST, POWER]
     assert {one.what for one in skipped} == {"host, broken", "PoWER-BERT, broken"}
@@ -86,7 +85,7 @@ def test_what_fails_is_left_out_with_its_reason(measure, monkeypatch):
 @pytest.mark.parametrize(("missing", "left"), [(0, [HOST, POWER]), (1, [HOST])])
 def test_what_does_not_fit_into_memory_is_left_out(missing, left, measure, pair, monkeypatch):
     needed = forward_bytes(pair.config, 3, 24, fused=False) + pair.weight_bytes
-    monkeypatch.setattr(inference, "free_bytes", lambda device: needed - missing)
+    monkeypatch.setattr(timings, "free_bytes", lambda device: needed - missing)
     rows, skipped = measure("protocols=[padded]")
     assert [row.contestant for row in rows] == left
     assert all("are free" in one.reason for one in skipped)
@@ -95,13 +94,13 @@ def test_what_does_not_fit_into_memory_is_left_out(missing, left, measure, pair,
 def test_memory_is_that_of_the_largest_batch(measure, pair, inputs, monkeypatch):
     longest = inputs.batches("dynamic", 3, 24, 2)[-1]["input_ids"].shape[1]
     needed = forward_bytes(pair.config, 3, longest, fused=False) + pair.weight_bytes
-    monkeypatch.setattr(inference, "free_bytes", lambda device: needed - 1)
+    monkeypatch.setattr(timings, "free_bytes", lambda device: needed - 1)
     rows, _ = measure("protocols=[dynamic]")
     assert [row.contestant for row in rows] == [HOST]
 
 
 def test_without_the_baseline_there_is_nothing_to_compare(measure, monkeypatch):
-    monkeypatch.setattr(inference, "free_bytes", lambda device: 0)
+    monkeypatch.setattr(timings, "free_bytes", lambda device: 0)
     rows, skipped = measure("runtimes=[eager,sdpa]")
     assert not rows
     assert [one.what for one in skipped] == ["host, sdpa", "everything else"]
@@ -114,6 +113,6 @@ def test_runs_in_inference_mode(measure, monkeypatch):
         modes.append(torch.is_inference_mode_enabled())
         return Times({one: [1.0] for one in rounds[0]})
 
-    monkeypatch.setattr(inference, "time_in_turn", timed)
+    monkeypatch.setattr(timings, "time_in_turn", timed)
     measure("protocols=[padded]")
     assert modes == [True]

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from powerbert.base.errors import ConfigError, ModelError
-from powerbert.benchmark.pair import from_artifact, from_shape
-from powerbert.benchmark.retention import Retention
+from powerbert.benchmark.pair import Retention, from_artifact, from_shape
 from powerbert.models import load_host_model, load_model, prune_heads
 from powerbert.models.tiny import SIZES
 from tests.benchmark.conftest import RETENTION
@@ -37,6 +36,13 @@ def test_each_is_made_once(pair):
     assert pair.host() is not pair.host("eager")
 
 
+def test_a_model_made_in_inference_mode_works_outside_of_it(words):
+    pair = from_shape("tiny", "bert", seed=3, **SIZES)
+    with torch.inference_mode():
+        model = pair.host()
+    assert model(input_ids=words).logits.requires_grad
+
+
 def test_the_host_has_the_attention_that_was_asked_for(pair, words):
     eager, sdpa = pair.host("eager"), pair.host("sdpa")
     assert (eager.config._attn_implementation, sdpa.config._attn_implementation) == ("eager", "sdpa")
@@ -67,7 +73,7 @@ def test_weights_come_from_the_seed_and_the_random_state_is_left_alone(pair, wor
 
 
 def test_an_unknown_backbone_is_named():
-    with pytest.raises(ConfigError, match=r"^shape.model_type: 'gpt2' is unknown; choose of albert, bert"):
+    with pytest.raises(ConfigError, match=r"^shape.model_type: 'gpt2' is unknown"):
         from_shape("other", "gpt2", seed=0)
 
 

@@ -1,12 +1,16 @@
+from types import SimpleNamespace
+
 import pytest
 
 from powerbert.base.errors import ConfigError
-from powerbert.benchmark.retention import Retention, read_retentions
+from powerbert.benchmark.pair import Retention
+from powerbert.benchmark.settings import read_retentions
 from tests.benchmark.conftest import composed
 
 
 def read(*overrides, encoders=12, longest=512, own=None):
-    return read_retentions(composed(*overrides), encoders, longest, own)
+    model = SimpleNamespace(encoders=encoders, longest=longest, own=own)
+    return read_retentions(composed(*overrides), model)
 
 
 def test_the_paper_s_configurations_have_its_totals():
@@ -44,8 +48,8 @@ def test_further_ones_can_be_named():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("retention=paper", "retention: 'paper' is unknown; choose of paper_cola, "),
-        ("retention=[]", "retention: '' is unknown"),
+        ("retention=paper", "retention: 'paper' is unknown; choose one of paper_cola, "),
+        ("retention=[]", "retention: the list is empty"),
         ("retention=paper_rte", "retention: 'paper_rte' does not fit the model: .*12 entries.*3 encoders"),
         ("retention=[[9,5,1],full]", r"retention: '\[9, 5, 1\]' is unknown"),
         ("retention=[9,5]", "retention: 'custom' does not fit the model: .*2 entries.*3 encoders"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from powerbert.base.errors import ConfigError
-from powerbert.benchmark.retention import Retention
+from powerbert.benchmark.pair import Retention
 from powerbert.benchmark.settings import USUAL_LENGTH, Settings
 from tests.benchmark.conftest import composed, settings
 
@@ -12,7 +12,9 @@ SHORT, LONG, FULL = Retention("short", (9,), 64), Retention("long", (99,), 256),
 
 
 def grid(chosen, *retentions):
-    return [(cell.retention.name, cell.length, cell.batch_size) for cell in chosen.cells(retentions)]
+    return [
+        (cell.retention.name, cell.length, cell.batch_size) for cell in chosen.cells(retentions, longest=512)
+    ]
 
 
 def test_each_retention_goes_with_its_own_length():
@@ -46,7 +48,7 @@ def test_one_value_stands_for_a_list_of_it():
     assert (one.length, one.runtimes, one.protocols) == ((8,), ("sdpa",), ("full",))
 
 
-def test_the_defaults_can_be_meant():
+def test_the_defaults_are_valid():
     defaults = Settings.from_config(composed())
     assert defaults.length == ()
     assert defaults.runtimes == ("eager", "sdpa", "onednn", "bf16", "onnx", "onnx_int8")
@@ -68,10 +70,10 @@ def test_files_lie_with_those_of_all_runs_unless_told_otherwise():
         ("runs=0", "runs: 0"),
         ("warmup=-1", "warmup: -1"),
         ("seconds=0", "seconds: 0 must be a number greater than 0"),
-        ("median_length=1.5", "median_length: 1.5 must be a number greater than 0, at most 1"),
-        ("runtimes=[sdpa,jax]", "runtimes: 'jax' is unknown; choose of eager, sdpa"),
+        ("median_length=1.5", "median_length: 1.5 must be a number at least 0 and at most 1"),
+        ("runtimes=[sdpa,jax]", "runtimes: 'jax' is unknown; choose one of eager, sdpa"),
         ("protocols=[]", "protocols: the list is empty"),
-        ("protocols=ragged", "protocols: 'ragged' is unknown; choose of padded, dynamic, full"),
+        ("protocols=ragged", "protocols: 'ragged' is unknown; choose one of padded, dynamic, full"),
         ("device=abacus", "device: 'abacus' cannot be used here"),
         ("threads=0", "threads: 0"),
         ("inference=false", "inference, training, memory: all are false"),
@@ -90,6 +92,6 @@ def test_a_device_that_is_not_there_is_refused():
 
 def test_refuses_a_length_beyond_the_model_s_positions():
     some = settings("length=64")
-    some.check_lengths(some.cells([FULL]), 64)
+    assert some.cells([FULL], longest=64)
     with pytest.raises(ConfigError, match=r"^length: 64 is beyond the 63 positions"):
-        some.check_lengths(some.cells([FULL]), 63)
+        some.cells([FULL], longest=63)

@@ -1,9 +1,12 @@
 import pytest
 import torch
 
-from powerbert.benchmark import training
-from powerbert.benchmark.training import measure_training
+from powerbert.benchmark import timings
+from powerbert.benchmark.pair import from_shape
+from powerbert.benchmark.timings import measure_training
 from powerbert.measure.timing import Times
+from powerbert.models.tiny import SIZES
+from powerbert.stages import Stage
 from tests.benchmark.conftest import settings
 
 
@@ -18,7 +21,7 @@ def test_both_steps_train_and_the_shared_weights_stay(pair, inputs):
 
 def test_the_ratio_is_of_the_search_to_fine_tuning(pair, inputs, monkeypatch):
     times = Times({"plain": [2.0, 2.0, 4.0], "soft": [3.0, 3.0, 5.0]})
-    monkeypatch.setattr(training, "time_in_turn", lambda *_: times)
+    monkeypatch.setattr(timings, "time_in_turn", lambda *_: times)
     row = measure_training(pair, inputs, 8, 2, settings())
     assert (row.plain_ms, row.soft_ms, row.time_ratio) == (2.0, 3.0, 1.5)
     assert (row.plain_iqr_ms, row.soft_iqr_ms) == (1.0, 1.0)
@@ -27,11 +30,11 @@ def test_the_ratio_is_of_the_search_to_fine_tuning(pair, inputs, monkeypatch):
 def test_a_step_is_a_whole_one(pair, inputs, monkeypatch):
     """With dropout, on labels, with the regularizer pulling the retention parameters below 1."""
     stages = []
-    step = training.training_step
+    step = timings.training_step
     monkeypatch.setattr(
-        training, "training_step", lambda stage, **project: stages.append(stage) or step(stage, **project)
+        timings, "training_step", lambda stage, **project: stages.append(stage) or step(stage, **project)
     )
-    monkeypatch.setattr(training, "RETENTION_LEARNING_RATE", 0.7)
+    monkeypatch.setattr(timings, "RETENTION_LEARNING_RATE", 0.7)
     measure_training(pair, inputs, 8, 4, settings("runs=3"))
     plain, soft = stages
     assert plain.training
@@ -43,13 +46,14 @@ def test_a_step_is_a_whole_one(pair, inputs, monkeypatch):
     assert not torch.equal(weight, pair.host().classifier.weight)
 
 
-@pytest.mark.parametrize(("outputs", "regression"), [(1, True), (3, False)])
-def test_labels_suit_the_model(outputs, regression, pair, inputs):
-    config = pair.config
-    kept, config.num_labels = config.num_labels, outputs
-    try:
-        task = training._task(pair, 8)
-    finally:
-        config.num_labels = kept
-    assert task.is_regression is regression
-    assert training._labels(task, 5).is_floating_point() is regression
+@pytest.mark.parametrize(("outputs", "kind"), [(1, torch.float32), (3, torch.int64)])
+def test_labels_suit_the_model(outputs, kind, inputs, monkeypatch):
+    seen = []
+    loss = Stage.loss
+    monkeypatch.setattr(
+        Stage, "loss", lambda stage, batch: seen.append(batch["labels"]) or loss(stage, batch)
+    )
+    measure_training(
+        from_shape("tiny", "bert", seed=3, num_labels=outputs, **SIZES), inputs, 8, 5, settings()
+    )
+    assert [(labels.dtype, labels.shape) for labels in seen] == [(kind, (5,))] * 2

@@ -97,6 +97,19 @@ def test_one_run_has_no_spread():
     assert times.iqr_ms("own") == 0
 
 
+def test_milliseconds_are_those_of_the_call(monkeypatch):
+    events, times = [], iter([1.0, 1.25])
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: events.append("clock") or next(times))
+    monkeypatch.setattr(timing, "synchronize", lambda device: events.append(device.type))
+    taken = timing.milliseconds(lambda: events.append("call"), torch.device("meta"))
+    assert taken == pytest.approx(250.0)
+    assert events == ["meta", "clock", "call", "meta", "clock"]
+
+
+def test_the_interquartile_range():
+    assert Times({"own": [4.0, 1.0, 2.0, 3.0, 5.0]}).iqr_ms("own") == 2.0
+
+
 def test_quiet_runs_are_not_repeated():
     calls, times = record("a", [1], Schedule(runs=3, warmup=0), Processors(0.01))
     assert len(calls) == 3
@@ -137,7 +150,6 @@ def test_own_work_is_no_disturbance():
 
 
 def test_a_process_that_burns_a_core_is_noticed(monkeypatch):
-    pytest.importorskip("psutil")
     monkeypatch.setattr(timing, "WINDOW", 0.5)
     if timing.read_processors() is None:
         pytest.skip("the system does not report the processors' times")

@@ -1,1 +1,1 @@
-"""What PoWER-BERT gains in wall-clock time over what a user would run today, and on which runtime."""
+"""Wall-clock time of PoWER-BERT compared with the host model on several runtimes."""

@@ -1,6 +1,6 @@
-"""Timings of a shape or an artifact: `python -m powerbert.benchmark shape=bert_base retention=paper_rte`.
+"""Benchmark a shape or an artifact: `python -m powerbert.benchmark shape=bert_base retention=paper_rte`.
 
-A list after a comma, `batch_size=8,32`, is one benchmark of several settings, timed in one process, and no
+A comma-separated list, such as `batch_size=8,32`, is one benchmark of several settings in one process, not a
 sweep of several runs.
 """
 
@@ -11,12 +11,12 @@ from omegaconf import DictConfig
 from powerbert.base.cli import entry_point, list_values, quote_values
 
 LISTS = {"retention", "length", "batch_size", "runtimes", "protocols"}
-"""The keys that take several values."""
+"""Keys that take several values."""
 
 
 def benchmark(cfg: DictConfig) -> None:
-    """Measures what the configuration asks for."""
-    from powerbert.benchmark.run import run  # heavy imports wait until Hydra has accepted the command line
+    """Run the benchmark."""
+    from powerbert.benchmark.run import run  # heavy imports wait for a valid command line
 
     run(cfg)
 

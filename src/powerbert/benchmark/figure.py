@@ -1,4 +1,4 @@
-"""The speed-ups as a figure: one panel a protocol and length, batch sizes along the axis."""
+"""A figure of the speed-ups: one panel per protocol and length, batch sizes along the axis."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -10,42 +10,25 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from powerbert.base.figures import new_figure
-from powerbert.benchmark.contestants import Contestant
+from powerbert.benchmark.contestants import RUNTIMES, Contestant
 from powerbert.benchmark.inputs import PROTOCOLS
 from powerbert.benchmark.results import Inference
 
-_COLOURS = {
-    "eager": "#6B6B6B",
-    "sdpa": "#0072B2",
-    "bf16": "#56B4E9",
-    "float16": "#882255",
-    "onednn": "#332288",
-    "compile": "#009E73",
-    "compile_bf16": "#44AA99",
-    "compile_float16": "#8C6D46",
-    "onnx": "#E69F00",
-    "onnx_int8": "#D55E00",
-    "onnx_float16": "#CC79A7",
-}
-"""Of each runtime; colour-blind readers tell them apart (after Okabe and Ito, and Tol)."""
-
 _INK = "#1C1C1C"
-_LEGEND_WIDTH = 2.1  # inches of a column
-_TITLE_CHARACTERS = 9  # an inch
+_LEGEND_WIDTH = 2.1  # inches per column
+_TITLE_CHARACTERS = 9  # per inch
+_PROTOCOL_TITLES = {"padded": "padded", "dynamic": "dynamic padding", "full": "full, no mask"}
 
 
 def draw(rows: Sequence[Inference], title: str) -> Figure:
-    """Draws the speed-up over the host with sdpa.
+    """Draw the speed-up over the host with sdpa, with quartiles over the runs as error bars.
 
-    The host's markers are hollow and its lines dashed, PoWER-BERT's are filled. The dotted line is what the
-    operations saved would give. Error bars are quartiles over the runs.
+    The host's markers are hollow and its lines dashed; PoWER-BERT's are filled and solid. The dotted line is
+    the ratio of operations.
 
     Args:
-        rows: at least one.
-        title: stands above.
-
-    Returns:
-        The figure, not yet written.
+        rows: At least one.
+        title: Title of the figure.
     """
     protocols = [name for name in PROTOCOLS if any(row.protocol == name for row in rows)]
     columns = list(dict.fromkeys((row.retention, row.length) for row in rows))
@@ -63,7 +46,7 @@ def draw(rows: Sequence[Inference], title: str) -> Figure:
                 ]
                 _panel(axes, cell, shown, sizes)
                 axes.set_title(f"{retention}, length {length}\n{_PROTOCOL_TITLES[protocol]}", fontsize=9)
-            line[0].set_ylim(bottom=0)  # after all panels: from then on the shared axis no longer grows
+            line[0].set_ylim(bottom=0)  # last, because it stops the shared axis from growing
             line[0].set_ylabel("speed-up over host, sdpa")
         for axes in panels[-1]:
             axes.set_xlabel("batch size")
@@ -76,11 +59,8 @@ def draw(rows: Sequence[Inference], title: str) -> Figure:
 
 
 def tabulate(rows: Sequence[Inference]) -> pd.DataFrame:
-    """One row for each row of the results, with the contestant's label."""
+    """Return one line per result, with the contestant's label."""
     return pd.DataFrame([{"contestant": row.contestant.label, **vars(row)} for row in rows])
-
-
-_PROTOCOL_TITLES = {"padded": "padded", "dynamic": "dynamic padding", "full": "full, no mask"}
 
 
 def _panel(axes: Axes, rows: Sequence[Inference], shown: Sequence[Contestant], sizes: Sequence[int]) -> None:
@@ -104,7 +84,7 @@ def _panel(axes: Axes, rows: Sequence[Inference], shown: Sequence[Contestant], s
 
 
 def _look(contestant: Contestant) -> dict[str, Any]:
-    colour, power = _COLOURS[contestant.runtime], contestant.role == "power"
+    colour, power = RUNTIMES[contestant.runtime].colour, contestant.role == "power"
     return {
         "color": colour,
         "marker": "o" if power else "s",

@@ -1,4 +1,4 @@
-"""Batches to time on: of a dataset's inputs, or of inputs whose lengths are drawn."""
+"""Batches to time on: inputs of a dataset, or random inputs with realistic lengths."""
 
 import logging
 import math
@@ -22,70 +22,62 @@ PROTOCOLS: Mapping[str, str] = {
     "dynamic": "inputs sorted by length, padded to the longest of their batch",
     "full": "every word piece up to the length real, and no mask",
 }
-"""The protocols, and what they mean."""
+"""The protocols and their meaning."""
 
 log = logging.getLogger(__name__)
 
 
 class Inputs(ABC):
-    """Where the inputs come from.
-
-    Attributes:
-        description: of it, in a line.
-    """
+    """A source of inputs; `description` says in one line where they come from."""
 
     description: str
 
     @abstractmethod
     def rows(self, length: int, count: int) -> Rows:
-        """Inputs as word pieces, no longer than `length`; at most `count` of them."""
+        """Return at most `count` inputs of at most `length` word pieces."""
 
     @abstractmethod
     def collate(self, rows: list[Any], pad_to: int | None) -> Batch:
-        """A batch of the rows, padded to `pad_to` word pieces or, with None, to the longest of them."""
+        """Make a batch, padded to `pad_to` word pieces or, with None, to the longest row."""
 
-    def batches(self, protocol: str, batch_size: int, length: int, count: int) -> list[Batch]:
-        """What one timed pass goes over.
+    def batches(
+        self, protocol: str, batch_size: int, length: int, count: int, device: torch.device | str = "cpu"
+    ) -> list[Batch]:
+        """Return the batches of one timed pass.
 
         Args:
-            protocol: a key of `PROTOCOLS`. *padded* and *full* have one batch, *dynamic* has up to `count`.
-            batch_size: inputs of a batch; they are used again from the start if there are too few.
-            length: word pieces of a padded input; longer ones are truncated.
-            count: batches of the *dynamic* protocol.
+            protocol: A key of `PROTOCOLS`. *padded* and *full* have one batch.
+            batch_size: Inputs per batch; repeated from the start if there are too few.
+            length: Word pieces of a padded input; longer inputs are truncated.
+            count: Largest number of batches of the *dynamic* protocol.
+            device: Device of the batches.
 
         Returns:
-            Batches of `input_ids` and so on, [B, N], or [B, choices, N] for multiple choice. Those of *full*
-            have no `attention_mask`, so that every word counts as real and the fastest kernel can be had.
+            Batches of `input_ids` and so on, [B, N], or [B, choices, N] for multiple choice. *full* has no
+            `attention_mask`: every word piece is real, and the fastest kernels apply.
         """
         rows = self.rows(length, batch_size * count)
         if protocol == "dynamic":
-            chosen = dynamic_batches(rows, batch_size, count)
-            return [self._batch(rows, indices, None) for indices in chosen]
-        padded = self._batch(rows, fill(range(len(rows)), batch_size), length)
-        if protocol == "full":
-            del padded["attention_mask"]
-        return [padded]
-
-    def _batch(self, rows: Rows, indices: list[int], pad_to: int | None) -> Batch:
-        batch = self.collate([rows[index] for index in indices], pad_to)
-        return {name: tensor for name, tensor in batch.items() if name != "labels"}
+            chosen, pad_to = dynamic_batches(rows, batch_size, count), None
+        else:
+            chosen, pad_to = [fill(range(len(rows)), batch_size)], length
+        dropped = {"labels", "attention_mask"} if protocol == "full" else {"labels"}
+        batches = (self.collate([rows[index] for index in indices], pad_to) for indices in chosen)
+        return [
+            {name: tensor.to(device) for name, tensor in batch.items() if name not in dropped}
+            for batch in batches
+        ]
 
 
 class DrawnInputs(Inputs):
-    """Words drawn at random; the lengths of the inputs follow a log-normal distribution.
+    """Random words; the number of words follows a log-normal distribution.
 
-    Its median is a share of the padded length, and one input in a hundred would be longer than that: the
-    rule by which the paper chose the padded length (section 3.1).
+    One input in a hundred would exceed the padded length: the rule by which the paper chose that length
+    (section 3.1).
     """
 
     def __init__(self, config: PreTrainedConfig, median_length: float, seed: int):
-        """Takes the distribution.
-
-        Args:
-            config: of the model; it says how many words there are, and whether they have token types.
-            median_length: as a share of the padded length, above 0 and at most 1.
-            seed: of the draw.
-        """
+        """Set the distribution; `median_length` is a share of the padded length, above 0 and at most 1."""
         self.vocab_size: int = config.vocab_size
         self.padding = config.pad_token_id or 0
         self.token_types = getattr(config, "type_vocab_size", 0) > 1
@@ -97,7 +89,7 @@ class DrawnInputs(Inputs):
         )
 
     def rows(self, length: int, count: int) -> Rows:
-        """As many as asked for; the same for the same length."""
+        """Draw `count` inputs; seed and length determine them."""
         random = np.random.default_rng([self.seed, length])
         sigma = math.log(1 / self.median_length) / NormalDist().inv_cdf(0.99)
         lengths = random.lognormal(math.log(self.median_length * length), sigma, count).round().astype(int)
@@ -107,7 +99,7 @@ class DrawnInputs(Inputs):
         ]
 
     def collate(self, rows: list[Any], pad_to: int | None) -> Batch:
-        """Pads on the right."""
+        """Pad on the right."""
         lengths = [len(row["input_ids"]) for row in rows]
         width = pad_to or max(lengths)
         missing = [[self.padding] * (width - length) for length in lengths]
@@ -121,15 +113,7 @@ class SplitInputs(Inputs):
     """Inputs of the split that an artifact was evaluated on."""
 
     def __init__(self, subject: Subject):
-        """Takes the model's dataset.
-
-        Args:
-            subject: gives the rows, its seed draws them.
-
-        Raises:
-            DataError: if the data cannot be had.
-            ConfigError: if the artifact does not say what it was trained on.
-        """
+        """Load the split, or raise a UserError; the seed of `subject` draws the rows."""
         self.subject = subject
         self.tokenizer = load_tokenizer(subject.folder)
         self.collator = PaddingCollator(self.tokenizer, subject.task)
@@ -137,29 +121,29 @@ class SplitInputs(Inputs):
         self.description = f"{subject.task.name}: drawn from the {len(subject.sample())} inputs of {split}"
 
     def rows(self, length: int, count: int) -> Rows:
-        """Drawn from the split."""
+        """Draw rows from the split."""
         return tokenize(self.subject.sample(count), self.subject.task, self.tokenizer, length)
 
     def collate(self, rows: list[Any], pad_to: int | None) -> Batch:
-        """Pads as the model's tokenizer does."""
+        """Pad as the model's tokenizer does."""
         return self.collator(rows, pad_to)
 
 
 def choose_inputs(
     artifact: str | None, task: str, config: PreTrainedConfig, median_length: float, seed: int
 ) -> Inputs:
-    """The evaluation split of an artifact, if its data can be had; else inputs of drawn lengths.
+    """Return the evaluation split of an artifact if its data are available, else random inputs.
 
     Args:
-        artifact: its folder; None for a shape.
-        task: a key of `TASKS`.
-        config: of the model.
-        median_length: of drawn inputs, see `DrawnInputs`.
-        seed: of the draw, from the split too.
+        artifact: Its folder; None for a shape.
+        task: A key of `TASKS`.
+        config: The model's config.
+        median_length: Of random inputs; see `DrawnInputs`.
+        seed: Seed of random inputs, and of the choice of inputs from the split.
 
     Raises:
-        UserError: if the data cannot be had, and the task is multiple choice: how many there are, and what
-            they share, cannot be made up.
+        UserError: If the data are not available and the task is multiple choice, whose number of choices
+            and shared text cannot be made up.
     """
     drawn = DrawnInputs(config, median_length, seed)
     if artifact is None:
@@ -169,5 +153,5 @@ def choose_inputs(
     except UserError as error:
         if task == "multiple_choice":
             raise
-        log.warning("its dataset cannot be had, so inputs are drawn: %s", error)
+        log.warning("the artifact's dataset is not available, so inputs are drawn at random: %s", error)
         return drawn

@@ -1,29 +1,57 @@
-"""The peak memory of one forward pass, of each contestant in a fresh process."""
+"""Memory of a forward pass: an estimate beforehand, and the measured peak in a fresh process."""
 
 import ctypes
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import psutil
 import torch
+from transformers import PreTrainedConfig
 
 from powerbert.base.errors import ConfigError
 from powerbert.base.progress import progress
-from powerbert.benchmark.contestants import HOST, Contestant, contestants
+from powerbert.benchmark.contestants import HOST, RUNTIMES, Contestant, Torch, contestants
 from powerbert.benchmark.inputs import Inputs
-from powerbert.benchmark.pair import Pair
+from powerbert.benchmark.pair import Pair, Retention
 from powerbert.benchmark.results import Memory, Skipped, one_line
-from powerbert.benchmark.retention import Retention
-from powerbert.benchmark.runtimes import RUNTIMES, Place, Torch
 from powerbert.benchmark.settings import Settings
 from powerbert.measure.latency import Batch
 
-_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
+ATTENTION_MATRICES = 3
+"""float32 attention matrices held at once without fused attention: before and after softmax, and between."""
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+M_MMAP_THRESHOLD = -3
+"""Name of the setting in glibc's malloc.h."""
+
+
+def forward_bytes(config: PreTrainedConfig, inputs: int, length: int, *, fused: bool) -> int:
+    """Estimate an upper bound of a forward pass's memory in float32, without weights.
+
+    Args:
+        config: The host's config.
+        inputs: Sequences per batch.
+        length: Word pieces of each.
+        fused: Whether attention matrices are never written to memory.
+    """
+    feed_forward = getattr(config, "intermediate_size", None) or config.hidden_dim  # DistilBERT's name
+    # Queries, keys, values, context, residual and output; the feed-forward network around its activation.
+    numbers = inputs * length * (6 * config.hidden_size + 2 * feed_forward)
+    if not fused:
+        numbers += ATTENTION_MATRICES * inputs * config.num_attention_heads * length**2
+    return 4 * numbers
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return the memory that is available on a device; on other devices than CUDA, that of the machine."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    return int(psutil.virtual_memory().available)
 
 
 def measure_memory(
@@ -34,31 +62,25 @@ def measure_memory(
     batch_size: int,
     settings: Settings,
 ) -> tuple[list[Memory], list[Skipped]]:
-    """Measures the host once and PoWER-BERT with each retention configuration, on one padded batch.
+    """Measure the host once and PoWER-BERT with each retention configuration, on one padded batch.
 
-    Only PyTorch, operation by operation, is measured: compiling takes memory of its own, and ONNX Runtime
-    keeps what it has once had.
-
-    Args:
-        make_pair: makes the models; it is sent to the processes.
-        inputs: what they are measured on.
-        retentions: the configurations.
-        length: word pieces of a padded input.
-        batch_size: inputs of the batch.
-        settings: which runtimes, and the device.
-
-    Returns:
-        A row for each contestant, and what was left out.
+    Only plain PyTorch runtimes are measured: compiling takes memory itself, and ONNX Runtime keeps what it
+    once allocated. `make_pair` is sent to other processes.
     """
     (batch,) = inputs.batches("padded", batch_size, length, 1)
+    everyone = contestants([name for name in settings.runtimes if type(RUNTIMES[name]) is Torch])
+    entrants = [
+        (contestant, retention)
+        for contestant in sorted(everyone, key=lambda one: one != HOST)
+        for retention in (retentions if contestant.role == "power" else retentions[:1])
+    ]
     rows: list[Memory] = []
     skipped = []
     base = None
-    for contestant, retention in progress(list(_entrants(settings.runtimes, retentions)), "Peak memory"):
-        place = contestant.place(retention, batch, settings.device, Path())
+    for contestant, retention in progress(entrants, "Peak memory"):
         try:
-            forward, total = peak_memory(make_pair, contestant, retention, batch, place)
-        except Exception as error:  # one failure is no reason to lose the others
+            forward, total = peak_memory(make_pair, contestant, retention, batch, settings.device)
+        except Exception as error:  # a failure must not cost the other results
             skipped.append(Skipped(f"memory, length {length}", contestant.label, one_line(error)))
             continue
         base = forward if contestant == HOST else base
@@ -70,54 +92,35 @@ def measure_memory(
     return rows, skipped
 
 
-def _entrants(
-    runtimes: Sequence[str], retentions: Sequence[Retention]
-) -> Iterator[tuple[Contestant, Retention]]:
-    """Who is measured, with what PoWER-BERT retains; the baseline goes first."""
-    operation_by_operation = [name for name in runtimes if type(RUNTIMES[name]) is Torch]
-    everyone = contestants(operation_by_operation)
-    for contestant in sorted(everyone, key=lambda one: one != HOST):
-        for retention in retentions if contestant.role == "power" else retentions[:1]:
-            yield contestant, retention
-
-
 def peak_memory(
-    make_pair: Callable[[], Pair], contestant: Contestant, retention: Retention, batch: Batch, place: Place
+    make_pair: Callable[[], Pair],
+    contestant: Contestant,
+    retention: Retention,
+    batch: Batch,
+    device: torch.device,
 ) -> tuple[int, int]:
-    """Measures a contestant in a process of its own.
-
-    Args:
-        make_pair: makes the models; it is sent to the process.
-        contestant: who.
-        retention: what PoWER-BERT retains.
-        batch: what it is measured on.
-        place: where it runs.
+    """Measure a contestant in a process of its own, with as many threads as this one.
 
     Returns:
-        The bytes that the pass needs on top of what was there before it, and those with what was.
+        The bytes of the pass alone, and the total at the peak.
 
     Raises:
-        MemoryError: if the process ended without an answer, as when the system runs out of memory.
-        Exception: whatever the contestant raised.
+        MemoryError: If the process was killed, as when the system runs out of memory.
+        Exception: Any error of the contestant.
     """
     arrays = {name: tensor.numpy() for name, tensor in batch.items()}
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(_measure, make_pair, contestant, retention, arrays, place).result()
+            return pool.submit(
+                _measure, make_pair, contestant, retention, arrays, device, torch.get_num_threads()
+            ).result()
         except BrokenProcessPool as error:
-            raise MemoryError("the process was ended, most likely for want of memory") from error
+            raise MemoryError("the process was killed, most likely for lack of memory") from error
 
 
 def check_platform(device: torch.device) -> None:
-    """Makes sure that the peak can be measured.
-
-    Args:
-        device: where the models run.
-
-    Raises:
-        ConfigError: if it cannot.
-    """
-    if device.type != "cuda" and not (device.type == "cpu" and _RESET.exists()):
+    """Raise ConfigError if the peak cannot be measured on a device."""
+    if device.type != "cuda" and not (device.type == "cpu" and RESET.exists()):
         raise ConfigError("memory: the peak can be measured on a CUDA device, or on the CPU under Linux")
 
 
@@ -125,49 +128,51 @@ def _measure(
     make_pair: Callable[[], Pair],
     contestant: Contestant,
     retention: Retention,
-    arrays: dict[str, np.ndarray],
-    place: Place,
+    arrays: dict[str, Any],
+    device: torch.device,
+    threads: int,
 ) -> tuple[int, int]:
-    torch.set_num_threads(place.threads)
-    if place.device.type == "cpu":
+    torch.set_num_threads(threads)
+    if device.type == "cpu":
         _return_freed_memory()
-    forward = RUNTIMES[contestant.runtime].build(contestant.make(make_pair(), retention), place)
-    batch = {name: torch.from_numpy(array).to(place.device) for name, array in arrays.items()}
+    batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+    model = contestant.build(make_pair(), retention, batch, Path())
     little = {name: tensor[:1, ..., :8].contiguous() for name, tensor in batch.items()}
     with torch.inference_mode():
-        forward(little)  # loads libraries and starts threads
-        before = _start(place.device)
-        forward(batch)
-        after = _peak(place.device)
+        model(**little)  # loads libraries and starts threads
+        before = reset_peak(device)
+        model(**batch)
+        after = peak_bytes(device)
     return after - before, after
 
 
 def _return_freed_memory() -> None:
-    """Has the C library give every tensor pages of its own, which go back to the system with it.
+    """Make the C library return freed tensors to the system at once, by giving each its own pages.
 
-    It would else keep what is freed while a model is built, and the peak would depend on what of that can be
-    used again. Other libraries than glibc have no such setting.
+    Memory kept from building the model would otherwise be reused and change the peak. Only glibc has the
+    setting.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 1 << 16)
+        mallopt(M_MMAP_THRESHOLD, 1 << 16)
 
 
-def _start(device: torch.device) -> int:
-    """Forgets the peak so far, and tells what is taken, in bytes."""
+def reset_peak(device: torch.device) -> int:
+    """Reset the peak and return the bytes in use."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
-    _RESET.write_text("5", encoding="ascii")
-    return _peak(device)
+    RESET.write_text("5", encoding="ascii")
+    return peak_bytes(device)
 
 
-def _peak(device: torch.device) -> int:
+def peak_bytes(device: torch.device) -> int:
+    """Return the peak of the bytes in use since `reset_peak`."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device)
-    found = re.search(r"VmHWM:\s*(\d+) kB", _STATUS.read_text(encoding="ascii"))
+    found = re.search(r"VmHWM:\s*(\d+) kB", STATUS.read_text(encoding="ascii"))
     assert found is not None
     return 1024 * int(found[1])

@@ -3,6 +3,7 @@
 import copy
 import logging
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ import torch
 from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
-from powerbert.base.errors import ConfigError
-from powerbert.benchmark.retention import Retention
+from powerbert.base.checks import check_choice
 from powerbert.export.host import host_config
 from powerbert.models import load_host_model, load_model, longest_input, num_encoders
 from powerbert.models.backbone import BACKBONES, TASKS, find_backbone
@@ -21,16 +21,34 @@ from powerbert.store.artifacts import MANIFEST, Artifact
 log = logging.getLogger(__name__)
 
 
-class Pair:
-    """A host model and its PoWER-BERT, made when first asked for; they share one set of weights.
-
-    Only where heads have been removed from PoWER-BERT its host has weights of its own.
+@dataclass(frozen=True)
+class Retention:
+    """A named retention configuration.
 
     Attributes:
-        name: for people.
-        task: a key of `TASKS`.
-        own: what the artifact retains itself; None for a shape.
-        config: the host's.
+        name: Its name in tables.
+        configuration: Word-vectors that each encoder retains; None if all encoders retain all.
+        length: Word pieces of the inputs it was found for; None if any length suits.
+    """
+
+    name: str
+    configuration: tuple[int, ...] | None
+    length: int | None = None
+
+    @property
+    def encoders(self) -> int | None:
+        """Number of encoders it is for; None if any number suits."""
+        return None if self.configuration is None else len(self.configuration)
+
+    def at(self, length: int) -> list[int] | None:
+        """Cap the configuration's entries at the length of a padded input."""
+        return None if self.configuration is None else [min(entry, length) for entry in self.configuration]
+
+
+class Pair:
+    """A host model and its PoWER-BERT, built on first use; all share one set of weights.
+
+    A PoWER-BERT with pruned heads cannot share weights with its host and has weights of its own.
     """
 
     def __init__(
@@ -42,21 +60,18 @@ class Pair:
         power_fields: Mapping[str, Any] | None = None,
         power_weights: Mapping[str, Tensor] | None = None,
     ):
-        """Takes the model whose weights are shared.
+        """Keep the weights of a host model.
 
         Args:
-            name: for people.
-            host: the Hugging Face model.
-            task: a key of `TASKS`.
-            own: what the artifact retains itself.
-            power_fields: elimination fields other than the retention configuration.
-            power_weights: of PoWER-BERT, where they are not the host's.
+            name: Name of the model in tables.
+            host: The Hugging Face model.
+            task: A key of `TASKS`.
+            own: Retention configuration of the artifact; None for a shape.
+            power_fields: Elimination fields of PoWER-BERT's config besides the retention configuration.
+            power_weights: Weights of PoWER-BERT if they differ from the host's.
         """
-        self.name = name
-        self.task = task
-        self.own = own
-        self.config = host.config
-        # Without the metadata in which torch would remember to assign where it is later asked to copy.
+        self.name, self.task, self.own, self.config = name, task, own, host.config
+        # A plain dict lacks the metadata that would make torch assign weights where `_make` asks for a copy.
         self._weights = dict(host.state_dict())
         self._power_weights = dict(power_weights or self._weights)
         self._power_fields = dict(power_fields or {})
@@ -69,31 +84,23 @@ class Pair:
 
     @property
     def longest(self) -> int:
-        """Word pieces that the models have positions for."""
+        """Number of positions of the models, in word pieces."""
         return longest_input(self.config)
 
     @property
     def weight_bytes(self) -> int:
-        """What the weights take in float32."""
+        """Size of the weights in float32."""
         return 4 * sum(weight.numel() for weight in self._weights.values())
 
     def host(self, attention: str = "sdpa") -> PreTrainedModel:
-        """The host, in evaluation mode.
-
-        Args:
-            attention: one of transformers' implementations of attention.
-        """
+        """Return the host in evaluation mode, with one of transformers' attention implementations."""
         if attention not in self._made:
             config = copy.deepcopy(self.config)
             self._made[attention] = self._make(config, self._weights, attn_implementation=attention)
         return self._made[attention]
 
     def power(self, retention: Retention) -> PreTrainedModel:
-        """PoWER-BERT, in evaluation mode.
-
-        Args:
-            retention: the word-vectors that it retains.
-        """
+        """Return PoWER-BERT in evaluation mode."""
         if retention not in self._made:
             configuration = list(retention.configuration or [self.longest] * self.encoders)
             fields = {**self._power_fields, "retention_configuration": configuration}
@@ -101,16 +108,12 @@ class Pair:
         return self._made[retention]
 
     def plain(self) -> PreTrainedModel:
-        """The host with weights of its own, to be trained."""
+        """Return a copy of the host for training."""
         config = copy.deepcopy(self.config)
         return self._make(config, self._weights, own_weights=True, attn_implementation="sdpa")
 
     def soft(self, length: int) -> PreTrainedModel:
-        """The model of the configuration search with weights of its own, to be trained.
-
-        Args:
-            length: word pieces of its longest input, for each of which there is a retention parameter.
-        """
+        """Return a copy of the configuration search's model for training, for inputs of up to `length`."""
         config = self._power_config(**self._power_fields, soft_extract_length=length)
         return self._make(config, self._power_weights, own_weights=True)
 
@@ -119,6 +122,7 @@ class Pair:
         shared = {key: value for key, value in self.config.to_dict().items() if key != "model_type"}
         return config_class.from_dict({**shared, **fields})
 
+    @torch.inference_mode(False)  # a model built in inference mode would work in no other mode later
     def _make(
         self,
         config: PreTrainedConfig,
@@ -133,19 +137,19 @@ class Pair:
 
 
 def from_shape(name: str, model_type: str, seed: int, **fields: Any) -> Pair:
-    """A model of random weights.
+    """Build a pair with random weights; the global random state is left unchanged.
 
     Args:
-        name: of the shape.
-        model_type: the host's.
-        seed: of the weights; the same seed gives the same weights, and the random state is left alone.
-        **fields: of the host's config.
+        name: Name of the shape.
+        model_type: transformers' name of the host's architecture.
+        seed: Seed of the weights.
+        **fields: Fields of the host's config.
 
     Raises:
-        ConfigError: if there is no such backbone.
+        ConfigError: If there is no such backbone.
     """
     if find_backbone(model_type) is None:
-        raise ConfigError(f"shape.model_type: '{model_type}' is unknown; choose of {', '.join(BACKBONES)}")
+        check_choice("shape.model_type", model_type, BACKBONES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         host = AutoModelForSequenceClassification.from_config(CONFIG_MAPPING[model_type](**fields))
@@ -153,36 +157,34 @@ def from_shape(name: str, model_type: str, seed: int, **fields: Any) -> Pair:
 
 
 def from_artifact(folder: Path) -> Pair:
-    """A trained model, its weights in the host and in PoWER-BERT; in the latter alone, if it has fewer heads.
+    """Load a trained model into a pair.
+
+    If the model has pruned heads, its host has all heads and random weights.
 
     Args:
-        folder: an artifact, or any Hugging Face classifier of a supported model type.
+        folder: An artifact, or any Hugging Face classifier of a supported model type.
 
     Raises:
-        ModelError: if the folder holds no such model.
+        ModelError: If the folder holds no such model.
     """
     model = load_model(folder)
     fields = {name: getattr(model.config, name, None) for name in POWER_FIELDS}
-    task = next(name for name, auto in TASKS.items() if type(model).__name__.endswith(_suffix(auto)))
-    manifest = Artifact.load(folder).manifest if (folder / MANIFEST).is_file() else {}
-    configuration = fields["retention_configuration"]
-    own = Retention(
-        "full" if configuration is None else "artifact",
-        None if configuration is None else tuple(configuration),
-        manifest.get("max_length"),
+    task = next(
+        name
+        for name, auto in TASKS.items()
+        if type(model).__name__.endswith(auto.__name__.removeprefix("AutoModel"))
     )
-    kept = {} if configuration is None else {name: fields[name] for name in _HOW if fields[name] is not None}
+    manifest = Artifact.load(folder).manifest if (folder / MANIFEST).is_file() else {}
+    configuration, length = fields["retention_configuration"], manifest.get("max_length")
     name = folder.resolve().name
+    if configuration is None:
+        own, kept = Retention("full", None, length), {}
+    else:
+        own = Retention("artifact", tuple(configuration), length)
+        choosing = (field for field in POWER_FIELDS if field.startswith(("significance", "selection")))
+        kept = {field: fields[field] for field in choosing if fields[field] is not None}
     if fields["encoder_heads"] is None:
         return Pair(name, load_host_model(folder, task), task, own, kept)
-    log.info("heads have been removed from %s: a host with all of them and random weights is timed", folder)
+    log.info("%s has pruned heads: its host is timed with all heads and random weights", folder)
     kept["encoder_heads"] = fields["encoder_heads"]
     return Pair(name, TASKS[task].from_config(host_config(model)), task, own, kept, model.state_dict())
-
-
-_HOW = tuple(name for name in POWER_FIELDS if name.startswith(("significance", "selection")))
-"""The fields that say how word-vectors are chosen."""
-
-
-def _suffix(auto_class: type) -> str:
-    return auto_class.__name__.removeprefix("AutoModel")

@@ -1,8 +1,22 @@
-"""What the benchmark found, as rows of tables."""
+"""Results of a benchmark and `benchmark.json`.
 
-from dataclasses import dataclass
+Lengths are word pieces of a padded input, batch sizes inputs per batch.
+"""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from powerbert.base.files import write_synced
 from powerbert.benchmark.contestants import Contestant, Role
+from powerbert.measure import describe_environment
+
+BENCHMARK_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -10,26 +24,18 @@ class Inference:
     """Forward passes of a contestant at one setting.
 
     Attributes:
-        retention: name of the retention configuration that PoWER-BERT has there.
-        length: word pieces of a padded input.
-        batch_size: inputs of a batch.
-        protocol: a key of `PROTOCOLS`.
-        mean_length: word pieces of an input as it was padded, the mean over the batches.
-        role: of the contestant.
-        runtime: of the contestant.
-        ms: for a batch, the median over the runs.
-        iqr_ms: interquartile range over the runs.
-        runs: number of timed passes.
-        speedup: reported time of the host with sdpa in float32, divided by `ms`.
-        speedup_lower: lower quartile of the speed-ups within single runs.
-        speedup_upper: upper quartile of them.
-        speedup_eager: over the eager host, likewise; None where that was not timed.
-        speedup_same: over the host on the same runtime, likewise.
-        flops: operations for a batch, from the shapes alone.
-        flops_ratio: the host's operations by the contestant's.
-        efficiency: `speedup` by `flops_ratio`: 1 where all that is saved in operations is saved in time.
-        disturbed: whether other processes kept the processors busy; None if unknown.
-        others: largest share of the processors that they used in a run.
+        mean_length: Mean word pieces of an input with padding.
+        ms: Median time of a batch over the runs.
+        iqr_ms: Interquartile range over the runs.
+        speedup: Time of the host with sdpa in float32, divided by `ms`.
+        speedup_lower: Lower quartile of the speed-ups within single runs; `speedup_upper` likewise.
+        speedup_eager: Speed-up over the eager host; None if that was not timed.
+        speedup_same: Speed-up over the host on the same runtime; None if that was not timed.
+        flops: Floating-point operations of a batch, counted from its shape.
+        flops_ratio: The host's operations divided by the contestant's.
+        efficiency: `speedup` divided by `flops_ratio`; 1 if all saved operations save time.
+        disturbed: Whether other processes kept the processors busy; None if unknown.
+        others: Largest share of the processors that other processes used in a run.
     """
 
     retention: str
@@ -55,30 +61,25 @@ class Inference:
 
     @property
     def contestant(self) -> Contestant:
-        """Whose times they are."""
+        """The timed contestant."""
         return Contestant(self.role, self.runtime)
 
     @property
     def time_ratio(self) -> float:
-        """Its time by that of the host with sdpa in float32."""
+        """Time divided by that of the host with sdpa in float32."""
         return 1 / self.speedup
 
 
 @dataclass(frozen=True)
 class Training:
-    """A step of the configuration search against one of fine-tuning, at one setting.
+    """A step of the configuration search compared with a step of fine-tuning at one setting.
 
     Attributes:
-        length: word pieces of a padded input.
-        batch_size: inputs of a batch.
-        plain_ms: of a step of fine-tuning, the median over the runs.
-        plain_iqr_ms: interquartile range over the runs.
-        soft_ms: of a step with soft-extract layers, likewise.
-        soft_iqr_ms: interquartile range over the runs.
+        plain_ms: Median time of a step of fine-tuning.
+        soft_ms: Median time of a step with soft-extract layers.
         time_ratio: `soft_ms` divided by `plain_ms`.
-        runs: number of timed steps.
-        disturbed: whether other processes kept the processors busy; None if unknown.
-        others: largest share of the processors that they used in a run.
+        disturbed: Whether other processes kept the processors busy; None if unknown.
+        others: Largest share of the processors that other processes used in a run.
     """
 
     length: int
@@ -95,17 +96,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Memory:
-    """The peak of a contestant's memory in one padded forward pass.
+    """Peak memory of a contestant in one padded forward pass.
 
     Attributes:
-        retention: name of PoWER-BERT's retention configuration; None for the host.
-        length: word pieces of a padded input.
-        batch_size: inputs of a batch.
-        role: of the contestant.
-        runtime: of the contestant.
-        forward_bytes: what the pass needs on top of what was there before it, weights among that.
-        total_bytes: with what was there before it.
-        ratio: `forward_bytes` by those of the host with sdpa in float32; None where that was not measured.
+        retention: Name of PoWER-BERT's retention configuration; None for the host.
+        forward_bytes: Memory of the pass alone, without weights.
+        total_bytes: Memory of the process (on a GPU: of its tensors) at the peak.
+        ratio: `forward_bytes` divided by that of the host with sdpa in float32; None if that failed.
     """
 
     retention: str | None
@@ -119,19 +116,13 @@ class Memory:
 
     @property
     def contestant(self) -> Contestant:
-        """Whose memory it is."""
+        """The measured contestant."""
         return Contestant(self.role, self.runtime)
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """What was left out, and why.
-
-    Attributes:
-        setting: for people.
-        what: was left out.
-        reason: in a line.
-    """
+    """A measurement that was left out: its setting, what it measures, and why."""
 
     setting: str
     what: str
@@ -139,6 +130,57 @@ class Skipped:
 
 
 def one_line(error: Exception) -> str:
-    """An error as the reason of something that was left out."""
+    """Describe an error in at most 200 characters."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:200]
+
+
+@dataclass
+class Findings:
+    """All results so far, with the model, the machine and the settings.
+
+    Attributes:
+        environment: Result of `environment_of`.
+        retentions: For each retention configuration and length, the configuration capped at the length.
+    """
+
+    model: str
+    inputs: str
+    environment: Mapping[str, Any]
+    config: Mapping[str, Any]
+    retentions: Sequence[Mapping[str, Any]]
+    inference: list[Inference] = field(default_factory=list)
+    training: list[Training] = field(default_factory=list)
+    memory: list[Memory] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    @property
+    def machine(self) -> str:
+        """Name of the GPU, or of the CPU with its threads."""
+        if self.environment["device"] != "cpu":
+            return str(self.environment["device"])
+        return "{cpu} ({cpu_capability}), {threads} of {cores} cores".format(**self.environment)
+
+    def write_json(self, output: Path) -> None:
+        """Write `benchmark.json` to an existing folder."""
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        found = {"benchmark_version": BENCHMARK_VERSION, "created": created, **asdict(self)}
+        write_synced(output / "benchmark.json", found)
+
+
+def environment_of(device: torch.device) -> dict[str, Any]:
+    """Describe machine and software as records do, with further facts that decide a model's speed.
+
+    The additions are `cpu_capability` (the widest instructions that torch uses) and the versions of
+    `onnxruntime` and `cuda`, None if missing.
+    """
+    try:
+        onnxruntime = version("onnxruntime")
+    except PackageNotFoundError:
+        onnxruntime = None
+    return {
+        **describe_environment(device),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "onnxruntime": onnxruntime,
+        "cuda": torch.version.cuda,
+    }

@@ -1,34 +1,29 @@
-"""What to measure and how, checked before anything is built."""
+"""What to measure and how: the keys of `conf/benchmark.yaml`, checked before anything is built."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from powerbert.base.checks import check_choice, check_number, check_whole
 from powerbert.base.device import default_device
 from powerbert.base.errors import ConfigError
+from powerbert.base.files import plain
+from powerbert.benchmark.contestants import RUNTIMES
 from powerbert.benchmark.inputs import PROTOCOLS
-from powerbert.benchmark.retention import Retention
-from powerbert.benchmark.runtimes import RUNTIMES
+from powerbert.benchmark.pair import Pair, Retention
+from powerbert.elimination import validate_retention_configuration
 from powerbert.measure.timing import Schedule
-from powerbert.run.settings import plain
 
 USUAL_LENGTH = 128
-"""Word pieces of a padded input where neither the user nor a retention configuration says so."""
+"""Word pieces of a padded input if neither the user nor the retention configuration gives a length."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One setting at which everything is timed side by side.
-
-    Attributes:
-        retention: what PoWER-BERT retains.
-        length: word pieces of a padded input.
-        batch_size: inputs of a batch.
-    """
+    """One setting at which all contestants are timed in turn."""
 
     retention: Retention
     length: int
@@ -61,104 +56,121 @@ class Settings:
 
     @classmethod
     def from_config(cls, cfg: Mapping[str, Any]) -> "Settings":
-        """Reads and checks the settings that need no model.
-
-        Args:
-            cfg: the composed configuration of `conf/benchmark.yaml`.
+        """Read and check the settings that do not depend on a model.
 
         Raises:
-            ConfigError: naming the key and the value that cannot be meant.
+            ConfigError: For an invalid value; the error names its key.
         """
-        settings = cls(
-            batch_size=_whole_numbers(cfg, "batch_size", least=1),
-            length=() if cfg["length"] is None else _whole_numbers(cfg, "length", least=3),
-            runtimes=_choices(cfg, "runtimes", RUNTIMES),
-            protocols=_choices(cfg, "protocols", PROTOCOLS),
-            inference=bool(cfg["inference"]),
-            training=bool(cfg["training"]),
-            memory=bool(cfg["memory"]),
-            runs=_whole(cfg, "runs", least=1),
-            warmup=_whole(cfg, "warmup", least=0),
-            seconds=_positive(cfg, "seconds"),
-            dynamic_batches=_whole(cfg, "dynamic_batches", least=1),
-            median_length=_positive(cfg, "median_length", most=1.0),
-            seed=_whole(cfg, "seed", least=0),
-            device=_device(cfg["device"]),
-            threads=None if cfg["threads"] is None else _whole(cfg, "threads", least=1),
-            output=None if cfg["output"] is None else Path(cfg["output"]),
-        )
-        if not (settings.inference or settings.training or settings.memory):
-            raise ConfigError("inference, training, memory: all are false, so nothing would be measured")
-        return settings
+        for key, least in {"runs": 1, "warmup": 0, "dynamic_batches": 1, "seed": 0}.items():
+            check_whole(key, cfg[key], least)
+        check_whole("threads", cfg["threads"], optional=True)
+        check_number("seconds", cfg["seconds"], strict=True)
+        check_number("median_length", cfg["median_length"], strict=True)
+        check_number("median_length", cfg["median_length"], high=1.0)
+        if not (cfg["inference"] or cfg["training"] or cfg["memory"]):
+            raise ConfigError("inference, training, memory: all are false; set at least one to true")
+        checked = {
+            "batch_size": _whole_numbers(cfg, "batch_size", least=1),
+            "length": () if cfg["length"] is None else _whole_numbers(cfg, "length", least=3),
+            "runtimes": _choices(cfg, "runtimes", RUNTIMES),
+            "protocols": _choices(cfg, "protocols", PROTOCOLS),
+            "device": _device(cfg["device"]),
+            "output": None if cfg["output"] is None else Path(cfg["output"]),
+        }
+        return cls(**{field.name: cfg[field.name] for field in fields(cls)} | checked)
 
     @property
     def schedule(self) -> Schedule:
         """How often to measure."""
         return Schedule(self.runs, self.warmup, self.seconds)
 
-    def cells(self, retentions: Iterable[Retention]) -> list[Cell]:
-        """Every retention configuration at each length and batch size.
+    def cells(self, retentions: Iterable[Retention], longest: int) -> list[Cell]:
+        """Combine every retention configuration with each length and batch size.
 
         Args:
-            retentions: in the order in which they are timed. Without a `length` of the settings each goes
-                with its own, and one that has none with `USUAL_LENGTH`.
+            retentions: In the order of timing. Unless `length` is set, each is timed at its own length, or at
+                `USUAL_LENGTH` if it has none.
+            longest: Number of positions of the model.
+
+        Raises:
+            ConfigError: If a length exceeds the model's positions.
         """
-        return [
+        cells = [
             Cell(one, length, size)
             for one in retentions
             for length in self.length or [one.length or USUAL_LENGTH]
             for size in self.batch_size
         ]
-
-    def check_lengths(self, cells: Iterable[Cell], longest: int) -> None:
-        """Refuses what the model has no positions for.
-
-        Args:
-            cells: of `cells`.
-            longest: the model's longest input.
-
-        Raises:
-            ConfigError: naming the length.
-        """
         for cell in cells:
             if cell.length > longest:
                 raise ConfigError(f"length: {cell.length} is beyond the {longest} positions of the model")
+        return cells
 
 
-def _whole(cfg: Mapping[str, Any], key: str, least: int) -> int:
-    return _whole_numbers({key: [cfg[key]]}, key, least)[0]
+def read_retentions(cfg: Mapping[str, Any], pair: Pair) -> list[Retention]:
+    """Return the retention configurations to time.
+
+    These are the named ones or the one listed under `retention`; by default the artifact's own, or all of
+    `retentions` that fit the model.
+
+    Raises:
+        ConfigError: If a name is unknown, or a configuration does not fit the model.
+    """
+    known = {name: _named(name, entry) for name, entry in plain(cfg["retentions"]).items()}
+    given = plain(cfg["retention"])
+    if given is None and pair.own is not None:
+        retentions = [pair.own]
+    elif given is None:
+        retentions = [one for one in known.values() if one.encoders in (None, pair.encoders)]
+    elif isinstance(given, list) and given and not any(isinstance(entry, str) for entry in given):
+        retentions = [Retention("custom", tuple(given))]
+    else:
+        names = _listed("retention", given)
+        for name in map(str, names):
+            if name not in known:
+                raise ConfigError(
+                    f"retention: '{name}' is unknown; choose one of {', '.join(known)}, or give a list of "
+                    f"{pair.encoders} whole numbers"
+                )
+        retentions = [known[str(name)] for name in names]
+    for one in retentions:
+        if one.configuration is not None:
+            try:
+                validate_retention_configuration(one.configuration, pair.encoders, pair.longest)
+            except ConfigError as error:
+                raise ConfigError(f"retention: '{one.name}' does not fit the model: {error}") from error
+    return retentions
+
+
+def _named(name: str, entry: Any) -> Retention:
+    try:
+        configuration, length = entry["configuration"], entry["length"]
+    except (TypeError, KeyError) as error:
+        raise ConfigError(f"retentions.{name}: give a configuration and a length, or null") from error
+    return Retention(name, None if configuration is None else tuple(configuration), length)
+
+
+def _listed(key: str, given: Any) -> list[Any]:
+    values = given if isinstance(given, list) else [given]
+    if not values:
+        raise ConfigError(f"{key}: the list is empty; give at least one value")
+    return values
 
 
 def _whole_numbers(cfg: Mapping[str, Any], key: str, least: int) -> tuple[int, ...]:
-    """One number or a list of them, each once."""
-    given = plain(cfg[key])
-    values = given if isinstance(given, list) else [given]
+    """Read one number or a list; repeated numbers count once."""
+    values = _listed(key, plain(cfg[key]))
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigError(f"{key}: {value!r} must be a whole number of at least {least}")
-    if not values:
-        raise ConfigError(f"{key}: the list is empty; give at least one")
+        check_whole(key, value, least)
     return tuple(dict.fromkeys(values))
 
 
-def _positive(cfg: Mapping[str, Any], key: str, most: float = math.inf) -> float:
-    value = cfg[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
-        bound = f", at most {most:g}" if most < math.inf else ""
-        raise ConfigError(f"{key}: {value!r} must be a number greater than 0{bound}")
-    return float(value)
-
-
-def _choices(cfg: Mapping[str, Any], key: str, choices: Iterable[str]) -> tuple[str, ...]:
-    given = plain(cfg[key])
-    values: Sequence[str] = given if isinstance(given, list) else [given]
-    known = list(choices)
-    if not values:
-        raise ConfigError(f"{key}: the list is empty; choose of {', '.join(known)}")
+def _choices(cfg: Mapping[str, Any], key: str, choices: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read one name or a list; return the names in the order of `choices`."""
+    values = _listed(key, plain(cfg[key]))
     for value in values:
-        if value not in known:
-            raise ConfigError(f"{key}: '{value}' is unknown; choose of {', '.join(known)}")
-    return tuple(name for name in known if name in values)
+        check_choice(key, value, choices)
+    return tuple(name for name in choices if name in values)
 
 
 def _device(name: str) -> torch.device:
@@ -167,6 +179,6 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # the latter where torch is built without it
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without the device
         raise ConfigError(f"device: '{name}' cannot be used here ({str(error).splitlines()[0]})") from error
     return device

@@ -1,4 +1,4 @@
-"""The benchmark's findings on the terminal."""
+"""Results on the terminal."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -9,9 +9,8 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from powerbert.benchmark.findings import Findings
 from powerbert.benchmark.inputs import PROTOCOLS
-from powerbert.benchmark.results import Inference, Memory, Skipped, Training
+from powerbert.benchmark.results import Findings, Inference, Memory, Skipped, Training
 from powerbert.benchmark.settings import Cell
 
 NOTES = (
@@ -20,16 +19,11 @@ NOTES = (
     "FLOPs: the host's operations by the contestant's. eff., the efficiency: x sdpa by FLOPs.",
     *(f"{name}: {meaning}." for name, meaning in PROTOCOLS.items()),
 )
-"""What the columns mean."""
+"""Meaning of the columns."""
 
 
 def print_heading(console: Console, findings: Findings) -> None:
-    """Prints what is to be measured, and on what.
-
-    Args:
-        console: where to print.
-        findings: none yet, but model, inputs and machine.
-    """
+    """Print model, inputs and machine."""
     environment = findings.environment
     versions = ("python", "torch", "transformers", "onnxruntime", "powerbert")
     for label, text in (
@@ -42,20 +36,10 @@ def print_heading(console: Console, findings: Findings) -> None:
 
 
 def print_cell(console: Console, cell: Cell, rows: Sequence[Inference], skipped: Sequence[Skipped]) -> None:
-    """Prints the contestants' times at one setting.
-
-    Args:
-        console: where to print.
-        cell: the setting.
-        rows: of that setting, those of a protocol one after another.
-        skipped: what was left out there.
-    """
-    table = _table(str(cell))
-    table.add_column("", no_wrap=True)
+    """Print all times at one setting; the rows of a protocol follow one another."""
     with_eager = any(row.speedup_eager is not None for row in rows)
-    headers = ("ms", *(["x eager"] if with_eager else []), "x sdpa", "x same", "FLOPs", "eff.")
-    for header in headers:
-        table.add_column(header, justify="right", no_wrap=True)
+    eager_header = ["x eager"] if with_eager else []
+    table = _table(str(cell), "", "ms", *eager_header, "x sdpa", "x same", "FLOPs", "eff.")
     for protocol, group in groupby(rows, key=lambda row: row.protocol):
         of_protocol = list(group)
         table.add_section()
@@ -80,26 +64,14 @@ def print_cell(console: Console, cell: Cell, rows: Sequence[Inference], skipped:
 
 
 def print_skipped(console: Console, skipped: Sequence[Skipped]) -> None:
-    """Prints what was left out, and why.
-
-    Args:
-        console: where to print.
-        skipped: one a line.
-    """
+    """Print what was left out, and why."""
     for one in skipped:
         console.print(Text(f"  left out at {one.setting}: {one.what}: {one.reason}"))
 
 
 def print_training(console: Console, rows: Sequence[Training]) -> None:
-    """Prints the training steps.
-
-    Args:
-        console: where to print.
-        rows: one a setting.
-    """
-    table = _table("Training steps")
-    for header in ("length", "batch", "fine-tuning, ms", "search, ms", "ratio"):
-        table.add_column(header, justify="right", no_wrap=True)
+    """Print times of training steps."""
+    table = _table("Training steps", "length", "batch", "fine-tuning, ms", "search, ms", "ratio")
     for row in rows:
         table.add_row(
             str(row.length),
@@ -114,16 +86,9 @@ def print_training(console: Console, rows: Sequence[Training]) -> None:
 
 
 def print_memory(console: Console, rows: Sequence[Memory]) -> None:
-    """Prints the peaks of memory.
-
-    Args:
-        console: where to print.
-        rows: of one length and batch size.
-    """
-    table = _table("Peak memory of a padded forward pass")
-    table.add_column("", no_wrap=True)
-    for header in ("length", "batch", "the pass", "by sdpa's", "in all"):
-        table.add_column(header, justify="right", no_wrap=True)
+    """Print peak memory at one length and batch size."""
+    title = "Peak memory of a padded forward pass"
+    table = _table(title, "", "length", "batch", "the pass", "by sdpa's", "in all")
     for row in rows:
         table.add_row(
             row.contestant.label if row.retention is None else f"{row.contestant.label}, {row.retention}",
@@ -138,7 +103,7 @@ def print_memory(console: Console, rows: Sequence[Memory]) -> None:
 
 
 def _warn(console: Console, rows: Sequence[Inference] | Sequence[Training]) -> None:
-    """Say how much of the processors other processes used, where they disturbed the times."""
+    """Report the share of the processors that other processes used, if it disturbed the times."""
     shares = [row.others for row in rows if row.disturbed and row.others is not None]
     if shares:
         console.print(
@@ -146,8 +111,9 @@ def _warn(console: Console, rows: Sequence[Inference] | Sequence[Training]) -> N
         )
 
 
-def _table(title: str) -> Table:
-    return Table(
+def _table(title: str, *headers: str) -> Table:
+    """Make a table of numbers; a column without header holds text."""
+    table = Table(
         title=Text(title),
         box=box.SIMPLE_HEAD,
         title_justify="left",
@@ -155,6 +121,9 @@ def _table(title: str) -> Table:
         pad_edge=False,
         collapse_padding=True,
     )
+    for header in headers:
+        table.add_column(header, justify="right" if header else "left", no_wrap=True)
+    return table
 
 
 def _ms(value: float) -> str:

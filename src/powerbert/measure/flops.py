@@ -11,30 +11,27 @@ from powerbert.measure.evaluation import evaluation_mode
 
 
 def count_flops(model: nn.Module, length: int, batch_size: int = 1, num_choices: int = 1) -> float:
-    """Counts the floating-point operations of one forward pass.
+    """Count the floating-point operations of one forward pass.
 
-    Only matrix products count, two operations for each multiply-add; they are all but a few per mille of the
-    work of a Transformer. The pass runs on the meta device, where tensors have shapes but no
-    content: nothing is computed, and the model's own weights are neither moved nor copied.
+    Only matrix products count, two operations per multiply-add; they make up all but a few per mille of a
+    Transformer's work. The pass runs on the meta device, where tensors have shapes but no values: nothing is
+    computed, and the model's weights are neither moved nor copied.
 
     Args:
-        model: takes `input_ids` of shape [batch_size, length], or of shape [batch_size, num_choices, length]
-            where there are several choices.
-        length: word pieces of every input, none of them PAD.
-        batch_size: number of inputs.
-        num_choices: sequences that make one input: 1 unless the model is for multiple choice.
+        model: Takes `input_ids` [batch_size, length], or [batch_size, num_choices, length].
+        length: Word pieces of every input, without padding.
+        num_choices: Sequences per input; more than 1 for multiple choice only.
 
     Returns:
-        The operations for the whole batch. Eliminated word-vectors cost nothing from the point on
-        where the model drops them.
+        The operations of the whole batch. Eliminated word-vectors cost nothing once they are dropped.
     """
     shape = (batch_size, length) if num_choices == 1 else (batch_size, num_choices, length)
     input_ids = torch.zeros(shape, dtype=torch.long, device="meta")
     tensors = {
         name: tensor.to("meta") for name, tensor in (*model.named_parameters(), *model.named_buffers())
     }
-    # On the meta device scaled_dot_product_attention decomposes into products that the counter knows;
-    # the fused CPU kernel it does not know, and would count as nothing.
+    # On the meta device scaled_dot_product_attention decomposes into products that the counter knows; it
+    # would count the fused CPU kernel as zero.
     counter = FlopCounterMode(display=False)
     with evaluation_mode(model), torch.inference_mode(), counter:
         functional_call(model, tensors, kwargs={"input_ids": input_ids})
@@ -47,18 +44,18 @@ def word_vectors(
     max_length: int,
     baseline_encoders: int | None = None,
 ) -> dict[str, int]:
-    """Counts the word-vectors that the encoders process, of one input padded to `max_length`.
+    """Count the word-vectors that the encoders process for one input padded to `max_length`.
 
     Args:
-        retention_configuration: (l_1, ..., l_L), the word-vectors that each encoder retains (section
-            3.2); `None` for a model that eliminates nothing.
-        num_encoders: L, the number of encoders of the model.
-        max_length: word pieces of the padded input.
-        baseline_encoders: number of encoders of the model compared with, where it has another number.
+        retention_configuration: (l_1, ..., l_L), the word-vectors that each encoder retains (section 3.2);
+            None for a model that eliminates nothing.
+        num_encoders: L, the model's number of encoders.
+        max_length: Word pieces of the padded input.
+        baseline_encoders: The baseline's number of encoders if it differs.
 
     Returns:
-        `retained`, the sum over the encoders of l_j (of `max_length` without elimination), and
-        `baseline`, the same for the model compared with, which retains all.
+        `retained`, the sum of l_j over the encoders (of `max_length` without elimination), and `baseline`,
+        the same for the baseline, which retains all.
     """
     retained = [max_length] * num_encoders if retention_configuration is None else retention_configuration
     return {

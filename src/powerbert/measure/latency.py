@@ -1,4 +1,4 @@
-"""Wall-clock time of a model against its baseline, under the paper's protocol and under today's."""
+"""Wall-clock time of models and their baseline, padded as in the paper and batched by length."""
 
 import itertools
 import statistics
@@ -22,32 +22,32 @@ Batch = dict[str, Tensor]
 
 
 class Rows(Protocol):
-    """Tokenised inputs: a list of rows, or a `datasets.Dataset`."""
+    """Tokenised inputs: a list of rows or a `datasets.Dataset`."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Any: ...
 
 
 class Collate(Protocol):
-    """Makes a batch of rows, padded to `pad_to` word pieces or, with `None`, to the longest row."""
+    """Makes a batch of rows, padded to `pad_to` word pieces or, with None, to the longest row."""
 
     def __call__(self, rows: list[Any], pad_to: int | None = None) -> Mapping[str, Tensor]:
-        """Pads `rows` to tensors of shape [len(rows), length] or [len(rows), num_choices, length]."""
+        """Pad `rows` to tensors of shape [len(rows), length] or [len(rows), num_choices, length]."""
         ...
 
 
 @dataclass(frozen=True)
 class LatencySettings:
-    """How long and on how much to measure.
+    """How often and on how many inputs to measure.
 
     Attributes:
-        runs: number of timed passes of each model over the batches (the paper: 100).
-        warmup: passes before those, which are not counted.
-        padded_batch_size: inputs per batch of the padded protocol (the paper: 128).
-        dynamic_batch_size: inputs per batch of the dynamic protocol.
-        dynamic_batches: at most that many batches of the dynamic protocol are timed.
-        statistic: what of the runs is reported, `median` or (as in the paper) `mean`.
-        progress: shows a progress bar on a terminal.
+        runs: Timed passes of each model over the batches (the paper: 100).
+        warmup: Passes before those, not counted.
+        padded_batch_size: Inputs per batch of the padded protocol (the paper: 128).
+        dynamic_batch_size: Inputs per batch of the dynamic protocol.
+        dynamic_batches: Largest number of timed batches of the dynamic protocol.
+        statistic: Reported statistic of the runs: `median` or (as in the paper) `mean`.
+        progress: Whether to show a progress bar on a terminal.
     """
 
     runs: int = 10
@@ -59,19 +59,10 @@ class LatencySettings:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be measured.
-
-        Raises:
-            ConfigError: naming the field.
-        """
-        for name, least in {
-            "runs": 1,
-            "warmup": 0,
-            "padded_batch_size": 1,
-            "dynamic_batch_size": 1,
-            "dynamic_batches": 1,
-        }.items():
-            check_whole(f"measure.{name}", getattr(self, name), least)
+        """Raise ConfigError, naming the field, if a value is invalid."""
+        check_whole("warmup", self.warmup, 0)
+        for name in ("runs", "padded_batch_size", "dynamic_batch_size", "dynamic_batches"):
+            check_whole(f"measure.{name}", getattr(self, name))
         check_choice("measure.statistic", self.statistic, ("median", "mean"))
 
 
@@ -84,7 +75,7 @@ def measure_latency(
     collate: Collate,
     settings: LatencySettings,
 ) -> dict[str, dict[str, Any]]:
-    """Times a model and its baseline in turn, on the same batches of real inputs; see `measure_latencies`."""
+    """Time a model and its baseline; see `measure_latencies`."""
     return measure_latencies(
         [model], baseline, rows, max_length=max_length, collate=collate, settings=settings
     )[0]
@@ -99,39 +90,37 @@ def measure_latencies(
     collate: Collate,
     settings: LatencySettings,
 ) -> list[dict[str, dict[str, Any]]]:
-    """Times models and the baseline that all of them are compared with, in turn, on the same real inputs.
+    """Time models and their common baseline in turn on the same batches.
 
-    *padded* is the paper's protocol: a large batch, every input padded to `max_length`. *dynamic* is
-    what a careful user runs: inputs sorted by length, each batch padded to its longest input; its batches
-    are spread evenly over the lengths of the whole set.
+    *padded* is the paper's protocol: one large batch, every input padded to `max_length`. *dynamic* batches
+    inputs of similar length and pads each batch to its longest input; its batches are spread evenly over the
+    lengths of the whole set.
 
     Args:
-        models: on the device where they are to be timed.
-        baseline: on the same device.
-        rows: tokenised inputs, no longer than `max_length` word pieces; `input_ids` of each is a list,
-            or for multiple choice a list of lists. They are used again from the start if they do not
-            fill a batch.
-        max_length: word pieces of an input of the padded protocol.
-        collate: pads rows to a batch.
-        settings: number of runs, batch sizes.
+        models: On the device where they are timed.
+        baseline: On the same device.
+        rows: Tokenised inputs of at most `max_length` word pieces; `input_ids` of each is a list, or a list
+            of lists for multiple choice. Too few rows for a batch are repeated.
+        max_length: Word pieces of an input of the padded protocol.
+        collate: Makes the batches.
+        settings: Number of runs and batch sizes.
 
     Returns:
-        Of each model, for `padded` and `dynamic` each: `batch_size`, `model_ms` and `baseline_ms` (per
-        batch, of the runs' median or mean), `speedup` (their ratio, above 1 where the model is faster),
-        `model_iqr_ms` and `baseline_iqr_ms` (interquartile range over the runs), `runs`, `statistic`,
-        `batches`, `mean_length` (word pieces of a padded input), `others` (largest share of the processors
-        that other processes used during a run, 0 to 1) and `disturbed` (whether that is too much); both None
-        where the system does not tell.
+        For each model, `padded` and `dynamic` with: `batch_size`; `model_ms` and `baseline_ms` (per batch,
+        median or mean of the runs); `speedup` (their ratio, above 1 if the model is faster); `model_iqr_ms`
+        and `baseline_iqr_ms` (interquartile range over the runs); `runs`; `statistic`; `batches`;
+        `mean_length` (word pieces of a padded input); `others` (largest share of the processors that other
+        processes used in a run, 0 to 1) and `disturbed` (whether that is too much), both None if unknown.
 
     Raises:
-        DataError: if there are no rows.
-        ValueError: if the models lie on different devices.
+        DataError: If there are no rows.
+        ValueError: If the models are on different devices.
     """
     if len(rows) == 0:
         raise DataError("there are no inputs to measure the latency on; give a split with at least one row")
     device = next(baseline.parameters()).device
     if any(next(model.parameters()).device != device for model in models):
-        raise ValueError("models and baseline must lie on the same device")
+        raise ValueError("models and baseline must be on the same device")
 
     def batch(indices: Sequence[int], pad_to: int | None) -> Batch:
         tensors = collate([rows[index] for index in indices], pad_to=pad_to)
@@ -146,7 +135,7 @@ def measure_latencies(
     }
     total = len(protocols) * (settings.warmup + settings.runs)
     console = Console(stderr=True)
-    # Redrawn between the runs only: a refreshing thread would take time from the model.
+    # Redrawn between runs only: a refreshing thread would slow the model down.
     bar = Progress(
         console=console,
         auto_refresh=False,
@@ -197,19 +186,17 @@ def _summary(times: Times[int], index: int, batches: list[Batch]) -> dict[str, A
 
 
 def fill(indices: Sequence[int], size: int) -> list[int]:
-    """The first `size` indices, beginning again as often as needed."""
+    """Return the first `size` indices, repeated from the start if there are too few."""
     return list(itertools.islice(itertools.cycle(indices), size))
 
 
 def dynamic_batches(rows: Rows, batch_size: int, most: int) -> list[list[int]]:
-    """Batches of neighbours in the order of length, their centres evenly spread over it.
-
-    With as many batches as the set fills, they cover it whole.
+    """Choose batches of inputs of similar length, spread evenly over all lengths.
 
     Args:
-        rows: tokenised inputs.
-        batch_size: inputs of each batch; used again from the start if there are fewer.
-        most: number of batches, at most.
+        rows: Tokenised inputs.
+        batch_size: Inputs per batch, repeated from the start if there are too few.
+        most: Largest number of batches; with enough of them they cover all rows.
 
     Returns:
         Indices into `rows`, batch by batch.
@@ -226,6 +213,6 @@ def dynamic_batches(rows: Rows, batch_size: int, most: int) -> list[list[int]]:
 
 
 def _length(row: Row) -> int:
-    """Word pieces of a row; of the longest choice, where it has several."""
+    """Count the word pieces of a row; of its longest choice for multiple choice."""
     input_ids = row["input_ids"]
     return max(map(len, input_ids)) if isinstance(input_ids[0], Sequence) else len(input_ids)

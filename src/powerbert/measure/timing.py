@@ -7,27 +7,26 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+import psutil
 import torch
-
-from powerbert.measure.clock import interquartile_range, milliseconds
 
 Key = TypeVar("Key", bound=Hashable)
 Statistic = Literal["median", "mean"]
 
 LEAST_RUNS = 3
-"""Runs made even after the time limit, so that there is a median and a spread."""
+"""Runs made in spite of the time limit; fewer give no spread."""
 QUIET = 0.05
 """Largest share of the processors that others may use in an undisturbed run."""
 WINDOW = 0.3
 """Seconds between two readings of the processors' times, which advance in steps of about 10 ms."""
 LONGEST_WAIT = 60.0
-"""Most seconds spent waiting for other processes."""
+"""Longest time in seconds spent waiting for other processes."""
 
 log = logging.getLogger(__name__)
 
 
 class Reading(NamedTuple):
-    """Processor seconds since some fixed moment: of everyone, of this process tree, and available in all."""
+    """Processor seconds since a fixed moment: of all processes, of this process tree, and available."""
 
     busy: float
     own: float
@@ -39,10 +38,10 @@ class Schedule:
     """How often and how long to measure.
 
     Attributes:
-        runs: timed passes over the batches.
-        warmup: passes before those, not counted.
-        seconds: no further pass starts after that time, once there are `LEAST_RUNS`.
-        statistic: reported value of the runs.
+        runs: Timed passes over the batches.
+        warmup: Passes before those, not counted.
+        seconds: No further pass starts after that time, once there are `LEAST_RUNS`.
+        statistic: Reported statistic of the runs.
     """
 
     runs: int = 10
@@ -56,10 +55,10 @@ class Times(Generic[Key]):
     """Times of several calls over the same runs.
 
     Attributes:
-        runs: milliseconds per batch of each call, run by run.
-        statistic: reported value of the runs.
-        others: largest share of the processors that other processes used in one of the runs, from 0 to 1;
-            None where the system does not tell.
+        runs: Milliseconds per batch of each call, run by run.
+        statistic: Reported statistic of the runs.
+        others: Largest share of the processors that other processes used in one of the runs, from 0 to 1;
+            None if the system does not report it.
     """
 
     runs: Mapping[Key, Sequence[float]]
@@ -78,7 +77,8 @@ class Times(Generic[Key]):
 
     def iqr_ms(self, key: Key) -> float:
         """Interquartile range over the runs, in milliseconds."""
-        return interquartile_range(self.runs[key])
+        lower, upper = quartiles(self.runs[key])
+        return upper - lower
 
     def speedup(self, key: Key, baseline: Key) -> float:
         """Speed-up of one call over another."""
@@ -88,10 +88,31 @@ class Times(Generic[Key]):
         """Quartiles of the speed-up within single runs, widened to include the reported speed-up."""
         ratios = [speedup(a, b) for a, b in zip(self.runs[key], self.runs[baseline], strict=True)]
         reported = self.speedup(key, baseline)
-        if len(ratios) < 2:
-            return reported, reported
-        lower, _, upper = statistics.quantiles(ratios, n=4, method="inclusive")
+        lower, upper = quartiles(ratios)
         return min(lower, reported), max(upper, reported)
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """Return the lower and upper quartile; of a single value that value twice."""
+    if len(values) < 2:
+        return values[0], values[0]
+    lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
+    return lower, upper
+
+
+def milliseconds(call: Callable[[], object], device: torch.device) -> float:
+    """Measure the wall-clock time of a call, with the device idle before and after."""
+    synchronize(device)
+    start = time.perf_counter()
+    call()
+    synchronize(device)
+    return (time.perf_counter() - start) * 1e3
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device is idle; a CPU is idle whenever a call returns."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def speedup(model_ms: float, baseline_ms: float) -> float:
@@ -113,17 +134,17 @@ def time_in_turn(
 ) -> Times[Key]:
     """Time calls in turn on each batch, and repeat runs while other processes used the processors.
 
-    Who goes first rotates, and the order reverses after each rotation, so that no call always finds the
-    caches as the same other left them. A disturbed run is repeated once the machine is quiet: at most as many
-    extra runs as runs, and waiting at most ten times as long as measuring took and `LONGEST_WAIT`. The
-    quietest runs are kept.
+    The first call rotates, and the order reverses after each rotation; otherwise a call would always find
+    the caches in the state that the same other call left. A disturbed run is repeated once the machine is
+    quiet: with at most as many extra runs as runs, and a wait of at most ten times the measuring time and
+    `LONGEST_WAIT`. The quietest runs are kept.
 
     Args:
-        rounds: for each batch the calls on it, all with the same keys.
-        device: synchronised before and after each call.
-        schedule: how often; its time limit does not count the repeats.
-        advance: called after each run of the schedule, for a progress bar.
-        read: reading of the processors' times; `read_processors` by default.
+        rounds: For each batch the calls on it, all with the same keys.
+        device: Synchronised before and after each call.
+        schedule: Its time limit does not count the repeats.
+        advance: Called after each run of the schedule, for a progress bar.
+        read: Reads the processors' times; `read_processors` by default.
     """
     keys = list(rounds[0])
     watch = _Watch(read or read_processors)
@@ -191,11 +212,7 @@ def order(keys: Sequence[Key], number: int, index: int) -> list[Key]:
 
 
 def read_processors() -> Reading | None:
-    """Read the times of the processors that this process may use; None where the system does not tell."""
-    try:
-        import psutil
-    except ImportError:  # an environment older than the dependency
-        return None
+    """Read the times of the processors that this process may use; None if the system does not report them."""
     try:
         process = psutil.Process()
         allowed = set(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else None
