@@ -167,5 +167,5 @@ def test_no_rows_is_a_clear_error():
     [("runs", 0), ("warmup", -1), ("padded_batch_size", 0), ("dynamic_batches", 0), ("statistic", "mode")],
 )
 def test_settings_that_measure_nothing_are_refused_by_name(field, value):
-    with pytest.raises(ConfigError, match=rf"^{field}"):
+    with pytest.raises(ConfigError, match=rf"^measure\.{field}"):
         LatencySettings(**{field: value})
