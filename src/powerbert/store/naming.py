@@ -53,7 +53,7 @@ def display(record: Record) -> Display:
     A record holds what its method's yaml said. For an older record the packaged yaml of that name counts; an
     unknown method is shown by its name, grey and round.
     """
-    method = record["config"].get("method")
+    method = (record.get("config") or {}).get("method")
     own = method.get("display") if isinstance(method, Mapping) else None
     return _display(own, packaged_display(record["method"]))
 
