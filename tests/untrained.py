@@ -16,10 +16,11 @@ SOME_TEXTS = ["good", "the film was bad", "", "It fell.", "A cat.", "is it a lon
 
 
 def dataset_settings(name: str, cache: Path, **changes: Any) -> dict[str, Any]:
-    """`conf/dataset/<name>.yaml`, resolved."""
+    """`conf/dataset/<name>.yaml`, resolved as in records and manifests, which name the evaluation split."""
     yaml = OmegaConf.load(CONFIG_FOLDER / "dataset" / f"{name}.yaml")
     cfg = OmegaConf.create({"paths": {"cache": str(cache)}, "dataset": OmegaConf.merge(yaml, changes)})
-    return OmegaConf.to_container(cfg, resolve=True)["dataset"]  # type: ignore[index, return-value, call-overload]
+    settings: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)["dataset"]  # type: ignore[index, assignment, call-overload]
+    return settings | {"evaluation_split": Task.from_config(settings).evaluation_split}
 
 
 def untrained_model(checkpoint: Path, tokenizer: PreTrainedTokenizerBase, task: Task) -> PreTrainedModel:
