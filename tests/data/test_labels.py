@@ -1,6 +1,6 @@
 import pytest
 
-from powerbert.data.labels import LabelParser
+from powerbert.data.task import LabelParser
 
 NAMES = ["entailment", "not_entailment"]
 

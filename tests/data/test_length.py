@@ -1,6 +1,6 @@
 import pytest
 
-from powerbert.data.length import choose_max_length
+from powerbert.data.tokenize import choose_max_length
 
 
 @pytest.mark.parametrize(

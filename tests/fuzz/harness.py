@@ -6,11 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from powerbert.base.errors import UserError
-from powerbert.data.labels import LabelParser
 from powerbert.data.race import RaceSource
 from powerbert.data.readers import SUFFIXES, MalformedRowError, column_names, read_rows
-from powerbert.data.task import Task
-from powerbert.data.texts import read_texts
+from powerbert.data.task import LabelParser, Task
+from powerbert.data.tokenize import read_texts
 
 COLUMNS = ("text", "label")
 TASKS = (
