@@ -165,9 +165,9 @@ def make_loader(
 
 
 class TextDataModule(LightningDataModule):
-    """Train, dev and evaluation batches of one task.
+    """Train, dev and evaluation batches of one task; `setup` fills all attributes but `collate`.
 
-    Attributes (the last four after `setup`):
+    Attributes:
         collate: Makes a batch of rows of `dataset`.
         max_length: l, in word pieces, given by the task or chosen by the length rule.
         texts: The source's splits, unchanged.

@@ -43,29 +43,17 @@ class FolderSource:
         self.cache = Path(cache)
 
     def available(self) -> None:
-        """Check that the files exist.
-
-        Raises:
-            DataError: Naming those that do not.
-        """
+        """Check that the files exist."""
         self._files()
 
     def fingerprint(self) -> str:
-        """Hash the files and the name of the label column.
-
-        Raises:
-            DataError: If a file is missing.
-        """
+        """Hash the files and the name of the label column."""
         return content_hash(
             {split: file_digest(path) for split, path in self._files().items()} | {"label": self.label_column}
         )
 
     def load(self) -> DatasetDict:
-        """Load the splits that exist, with the text columns, and `label` where labelled.
-
-        Raises:
-            DataError: Naming file and row, if anything is invalid.
-        """
+        """Load the splits that exist, with the text columns, and `label` where labelled."""
         splits = {}
         for split, path in self._files().items():
             labelled = split != "test" or self.label_column in column_names(path)

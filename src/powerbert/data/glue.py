@@ -66,7 +66,7 @@ def packaged_layouts() -> dict[str, Layout]:
 
 
 class GlueSource:
-    """One GLUE task."""
+    """One GLUE task; methods and errors are those of `Source`."""
 
     def __init__(
         self,
@@ -106,11 +106,7 @@ class GlueSource:
         )
 
     def available(self) -> None:
-        """Check, within seconds, that the task can be loaded.
-
-        Raises:
-            DataError: Naming what is missing and what runs without the hub.
-        """
+        """Check, within seconds, that the task can be loaded."""
         if not self._files():
             needed = " and ".join(names[0] for names in self.layout.required.values())
             where = f"GLUE_DIR={self.folder} has no {needed}" if self.folder else "GLUE_DIR is not set"
@@ -118,11 +114,7 @@ class GlueSource:
             self.hub.dataset.require(missing, f"set GLUE_DIR=<folder with {needed}>")
 
     def fingerprint(self) -> str:
-        """Hash the files, or name the hub's commit.
-
-        Raises:
-            DataError: If there is neither.
-        """
+        """Hash the files, or name the hub's commit."""
         files = self._files()
         if not files:
             return self.hub.dataset.version
@@ -131,20 +123,12 @@ class GlueSource:
         return content_hash({split: file_digest(path) for split, path in files.items()})
 
     def has_labelled_test(self) -> bool:
-        """Tell whether the test split has labels, without reading it. The hub's test sets have none.
-
-        Raises:
-            DataError: If a required file is missing or unreadable.
-        """
+        """Tell from its header whether the test split has labels. The hub's test sets have none."""
         files = self._files()
         return "test" in files and self.layout.label in column_names(files["test"])
 
     def load(self) -> DatasetDict:
-        """Load the splits that exist, with the task's text columns, and `label` where labelled.
-
-        Raises:
-            DataError: Naming file and row, or what is not available.
-        """
+        """Load the splits that exist, with the task's text columns, and `label` where labelled."""
         files = self._files()
         if files:
             return DatasetDict({split: self._read(split, path) for split, path in files.items()})

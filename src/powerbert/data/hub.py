@@ -171,29 +171,17 @@ class HubSource:
         self.dataset = HubDataset(path or "(no path)", name, revision)
 
     def available(self) -> None:
-        """Check, within seconds, that the dataset can be loaded.
-
-        Raises:
-            DataError: If not; the message names the datasets that need no hub.
-        """
+        """Check, within seconds, that the dataset can be loaded."""
         if self.path is None:
             raise DataError("dataset.source.path: give the id of a dataset on the hub, such as ag_news")
         self.dataset.require("dataset 'hub'", "give dataset.source.path=<local folder of the dataset>")
 
     def fingerprint(self) -> str:
-        """Hash the commit and which columns and splits are read.
-
-        Raises:
-            DataError: If neither the hub nor its cache has the dataset.
-        """
+        """Hash the commit and which columns and splits are read."""
         return content_hash(self._key())
 
     def load(self) -> DatasetDict:
-        """Load the splits that exist, with the text columns, and `label` where labelled.
-
-        Raises:
-            DataError: Naming the split, column or row that is missing or invalid.
-        """
+        """Load the splits that exist, with the text columns, and `label` where labelled."""
         found = self.dataset.load()
         named = {split: found[name] for split, name in self.splits.items() if name in found}
         if "test" in named and len(named["test"]) == 0:

@@ -41,11 +41,7 @@ class ImdbSource:
         self.hub = HubSource(hub, ["sentence"], HUB_CLASSES, cache, splits=splits, columns=columns)
 
     def available(self) -> None:
-        """Check, within seconds, that the reviews can be loaded.
-
-        Raises:
-            DataError: Naming what is missing and what runs without the hub.
-        """
+        """Check, within seconds, that the reviews can be loaded."""
         if self.folder is not None:
             self._files(self.folder)
         else:
@@ -53,21 +49,13 @@ class ImdbSource:
             self.hub.dataset.require("dataset 'imdb': IMDB_DIR is not set", instead)
 
     def fingerprint(self) -> str:
-        """Hash the files, or name the hub's commit.
-
-        Raises:
-            DataError: If there is neither.
-        """
+        """Hash the files, or name the hub's commit."""
         if self.folder is None:
             return self.hub.dataset.version
         return content_hash({split: file_digest(path) for split, path in self._files(self.folder).items()})
 
     def load(self) -> DatasetDict:
-        """Load train and dev (both of the training data) and test, with `sentence` and `label`.
-
-        Raises:
-            DataError: Naming file and row, or what is not available.
-        """
+        """Load train and dev (both of the training data) and test, with `sentence` and `label`."""
         if self.folder is None:
             return self.hub.load()
         parts = {

@@ -50,11 +50,7 @@ class RaceSource:
         self.hub = HubDataset(hub, level)
 
     def available(self) -> None:
-        """Check, within seconds, that the articles can be loaded.
-
-        Raises:
-            DataError: Naming what is missing and what runs without the hub.
-        """
+        """Check, within seconds, that the articles can be loaded."""
         if self.folder is not None:
             for split in SPLITS:
                 self._articles(self.folder, split)
@@ -63,21 +59,13 @@ class RaceSource:
             self.hub.require("dataset 'race': RACE_DIR is not set", instead)
 
     def fingerprint(self) -> str:
-        """Hash the files, or name the hub's commit.
-
-        Raises:
-            DataError: If there is neither.
-        """
+        """Hash the files, or name the hub's commit."""
         if self.folder is None:
             return self.hub.version
         return content_hash({split: _digest(self._articles(self.folder, split)) for split in SPLITS})
 
     def load(self) -> DatasetDict:
-        """Load train, dev and test, with `article`, `choices` and `label`.
-
-        Raises:
-            DataError: Naming file and question, or what is not available.
-        """
+        """Load train, dev and test, with `article`, `choices` and `label`."""
         found = self.hub.load() if self.folder is None else {}
         splits = {}
         for split, hub_split in SPLITS.items():

@@ -14,6 +14,7 @@ Every file gives rows or a `DataError`, in constant memory (at most `LONGEST_ROW
 compressed file that expands without end.
 """
 
+import codecs
 import csv
 import gzip
 import json
@@ -44,8 +45,6 @@ MOST_NAMES = 20
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, OverflowError, TypeError)
 """What pyarrow raises for a damaged file, such as one with a column name that is not UTF-8."""
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -94,9 +93,7 @@ class MalformedRowError(DataError):
 
 
 class _UndecodableLineError(Exception):
-    def __init__(self, line: int, byte: int):
-        super().__init__(f"byte 0x{byte:02x} is not UTF-8; save the file as UTF-8")
-        self.line = line
+    """Holds the line and the problem; the reader of rows adds the row."""
 
 
 def read_rows(
@@ -116,15 +113,27 @@ def read_rows(
         DataError: Naming file and row, if the file is missing, empty, not of its format or not UTF-8, or
             lacks a column.
     """
+    kind = file_format(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: is empty")
+    if kind == "parquet":
+        rows: Iterator[Row | MalformedRowError] = _parquet_rows(path, columns)
+    elif kind == "jsonl":
+        rows = _json_rows(path, columns)
+    else:
+        rows = _delimited_rows(path, kind, columns, header)
     number = 0
     try:
-        for row in _open_rows(path, columns, header):
+        for row in rows:
             number += 1
             yield row
     except _UndecodableLineError as error:
-        if error.line == 1 and header is None and file_format(path) != "jsonl":
-            raise DataError(f"{path}, line 1: {error}") from None
-        raise _error_at(path, number + 1, error.line, str(error)) from None
+        line, problem = error.args
+        if line == 1 and header is None and kind != "jsonl":
+            raise DataError(f"{path}, line 1: {problem}") from None
+        raise _error_at(path, number + 1, line, problem) from None
     if number == 0:
         raise DataError(f"{path}: has no rows")
 
@@ -147,21 +156,6 @@ def file_format(path: Path) -> str:
     return FORMATS[suffix]
 
 
-def _open_rows(
-    path: Path, columns: Sequence[str], header: Sequence[str] | None
-) -> Iterator[Row | MalformedRowError]:
-    kind = file_format(path)
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: is empty")
-    if kind == "parquet":
-        return _parquet_rows(path, columns)
-    if kind == "jsonl":
-        return _json_rows(path, columns)
-    return _delimited_rows(path, kind, columns, header)
-
-
 def _lines(path: Path) -> Iterator[str]:
     """Yield decoded lines with their line ends; only a line feed ends a line, unlike `str.splitlines`."""
     try:
@@ -171,9 +165,10 @@ def _lines(path: Path) -> Iterator[str]:
                 if len(line) > LONGEST_ROW:
                     raise DataError(f"{path}, line {number}: is longer than {LONGEST_ROW >> 20} MiB")
                 try:
-                    yield (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).decode("utf-8")
+                    yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode("utf-8")
                 except UnicodeDecodeError as error:
-                    raise _UndecodableLineError(number, error.object[error.start]) from None
+                    problem = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
+                    raise _UndecodableLineError(number, problem) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: is not a complete gzip file ({error})") from None
     except OSError as error:
@@ -261,9 +256,7 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                 number += 1
                 try:
                     values = {name: batch.column(name)[index].as_py() for name in columns}
-                except UnicodeDecodeError as error:
-                    raise _error_at(path, number, None, f"is not UTF-8 ({error})") from None
-                except (ValueError, OverflowError) as error:  # such as a time beyond the year 9999
+                except (ValueError, OverflowError) as error:  # not UTF-8, or a time beyond the year 9999
                     raise _error_at(path, number, None, f"holds an unreadable value ({error})") from None
                 yield Row(path, number, None, values)
     except UNREADABLE as error:

@@ -58,27 +58,15 @@ class SnippetsSource:
         self.archive = None if archive is None else Path(archive).expanduser()
 
     def available(self) -> None:
-        """Fetch the file, unless an earlier run did.
-
-        Raises:
-            DataError: If it cannot be fetched or has other content than expected.
-        """
+        """Fetch the file, unless an earlier run did."""
         self._file()
 
     def fingerprint(self) -> str:
-        """Hash the file.
-
-        Raises:
-            DataError: If the file cannot be fetched.
-        """
+        """Hash the file."""
         return file_digest(self._file())
 
     def load(self) -> DatasetDict:
-        """Load train, dev and test (80/10/10 by the hashed id), with `text` and `label`.
-
-        Raises:
-            DataError: If the file cannot be fetched.
-        """
+        """Load train, dev and test (80/10/10 by the hashed id), with `text` and `label`."""
         path = self._file()
         features = Features({"text": Value("string"), "label": Value("int64")})
         digest = file_digest(path)

@@ -89,10 +89,10 @@ class Task:
                 f"dataset.metric: '{self.metric}' does not fit; choose one of {', '.join(metrics)}"
             )
         columns = self.text_columns
-        counts, needed = (1, 2), "one column, or two for pairs"
+        fewest, needed = 1, "one column, or two for pairs"
         if self.is_multiple_choice:
-            counts, needed = (2,), "two columns (text, choices)"
-        if len(columns) not in counts or len(set(columns)) < len(columns):
+            fewest, needed = 2, "two columns (text, choices)"
+        if not fewest <= len(columns) <= 2 or len(set(columns)) < len(columns):
             raise ConfigError(f"dataset.text_columns: {list(columns)} must be {needed}")
         names = self.label_names
         if self.is_multiple_choice and names is None:
