@@ -36,12 +36,10 @@ FORMATS = (
     TEXT_FORMATS | {f"{suffix}.gz": name for suffix, name in TEXT_FORMATS.items()} | {".parquet": "parquet"}
 )
 SUFFIXES = tuple(FORMATS)
-
 LONGEST_ROW = 1 << 24
 """The limit of a line in bytes, and of a row of several lines (after an unclosed quote) in characters."""
 
-MOST_NAMES = 20
-"""Column names in a message."""
+MOST_NAMES = 20  # columns listed in a message
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, OverflowError, TypeError)
 """What pyarrow raises for a damaged file, such as one with a column name that is not UTF-8."""
@@ -93,7 +91,7 @@ class MalformedRowError(DataError):
 
 
 class _UndecodableLineError(Exception):
-    """Holds the line and the problem; the reader of rows adds the row."""
+    """Holds the line and the problem; `read_rows` adds the row."""
 
 
 def read_rows(
@@ -256,7 +254,9 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                 number += 1
                 try:
                     values = {name: batch.column(name)[index].as_py() for name in columns}
-                except (ValueError, OverflowError) as error:  # not UTF-8, or a time beyond the year 9999
+                except UnicodeDecodeError as error:
+                    raise _error_at(path, number, None, f"is not UTF-8 ({error})") from None
+                except (ValueError, OverflowError) as error:  # such as a time beyond the year 9999
                     raise _error_at(path, number, None, f"holds an unreadable value ({error})") from None
                 yield Row(path, number, None, values)
     except UNREADABLE as error:
