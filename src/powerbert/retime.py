@@ -142,7 +142,7 @@ def dataset_settings(manifest: Mapping[str, Any], cache: Path) -> dict[str, Any]
         manifest: The artifact's manifest.
         cache: Folder for downloaded data.
     """
-    from powerbert.data.source import SOURCE_PLACES, packaged_source
+    from powerbert.data.task import SOURCE_PLACES, packaged_source
 
     settings: dict[str, Any] = manifest["config"]["dataset"]
     named = {key: value for key, value in settings["source"].items() if key not in SOURCE_PLACES}

@@ -1,4 +1,4 @@
-"""A row or two of each GLUE task in the layout of GLUE's own download, and what is to be read from them."""
+"""One or two rows of each GLUE task in the layout of GLUE's download, and the expected datasets."""
 
 
 def tsv(header: str, *rows: list[str]) -> str:

@@ -86,3 +86,26 @@ def test_columns_of_the_yaml_are_those_of_the_source(tmp_path, glue_dir, monkeyp
     loaded = instantiate(cfg.source).load()
     assert list(Task.from_config(cfg).text_columns) == columns
     assert loaded["dev"].column_names == [*columns, "label"]
+
+
+@pytest.mark.parametrize(
+    ("files", "split"),
+    [
+        ({"test_labelled.tsv": "sentence\tlabel\na film\t1\n"}, "test"),
+        ({"test.tsv": "index\tsentence\n0\ta film\n"}, "dev"),
+        ({}, "dev"),
+    ],
+)
+def test_sst2_is_evaluated_on_a_labelled_test_set(tmp_path, monkeypatch, files, split):
+    folder = tmp_path / "glue" / "SST-2"
+    folder.mkdir(parents=True)
+    train = "sentence\tlabel\na joy\t1\na bore\t0\n"
+    for name, content in ({"train.tsv": train, "dev.tsv": train} | files).items():
+        (folder / name).write_text(content)
+    monkeypatch.setenv("GLUE_DIR", str(folder.parent))
+    cfg = load(tmp_path, "sst2")
+    source = instantiate(cfg.source)
+    assert Task.from_config(cfg, source).evaluation_split == split
+    assert "label" in source.load()[split].column_names
+    fixed = load(tmp_path, "sst2", "dataset.evaluation_split=dev")
+    assert Task.from_config(fixed, instantiate(fixed.source)).evaluation_split == "dev"

@@ -62,5 +62,5 @@ def test_path_that_is_no_folder(write, tmp_path, cache):
         FolderSource(None, ["text"], NAMES, cache).available()
     with pytest.raises(DataError, match="there is no such folder"):
         FolderSource(tmp_path / "nowhere", ["text"], NAMES, cache).available()
-    with pytest.raises(DataError, match="is a file; give the folder it is in"):
+    with pytest.raises(DataError, match="is a file; give its folder"):
         FolderSource(write("train.tsv", "text\tlabel\n"), ["text"], NAMES, cache).available()

@@ -1,4 +1,4 @@
-"""Dataset files of strangers: rows or a `UserError`, whatever they hold."""
+"""Any dataset file gives rows or a `UserError`."""
 
 import gzip
 import io

@@ -163,6 +163,7 @@ def hub_mnli(monkeypatch):
     splits |= {"test_matched": [-1], "test_mismatched": [-1]}
     found = DatasetDict({name: hub_split(labels) for name, labels in splits.items()})
     monkeypatch.setattr("powerbert.data.hub.HubDataset.load", lambda self: found)
+    monkeypatch.setattr("powerbert.data.hub.HubDataset.commit", "abc123")
 
 
 @pytest.mark.parametrize(("task", "dev"), [("mnli_m", 0), ("mnli_mm", 1)])

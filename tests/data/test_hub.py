@@ -2,7 +2,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, Features, Value
 from datasets.packaged_modules.generator.generator import Generator
 
 import powerbert.data.hub as hub
@@ -28,7 +28,7 @@ def cached_copy(tmp_path, monkeypatch):
 
 def test_unreachable_hub_is_one_error_within_seconds(unreachable_hub):
     start = time.monotonic()
-    with pytest.raises(DataError, match=r"nyu-mll/glue/rte cannot be had \(Name or service not known\)"):
+    with pytest.raises(DataError, match=r"nyu-mll/glue/rte is not available \(Name or service not known\)"):
         HubDataset("nyu-mll/glue", "rte").load()
     assert time.monotonic() - start < 5
 
@@ -44,11 +44,11 @@ def test_unreachable_hub_with_a_cached_copy(unreachable_hub, cached_copy, caplog
     dataset = HubDataset("nyu-mll/glue", "rte")
     assert dataset.commit == "abc123"
     assert dataset.load()["train"][:] == {"sentence1": ["one"], "label": [1]}
-    assert "taking the copy of an earlier run" in caplog.text
+    assert "using the copy of an earlier run" in caplog.text
 
 
 def test_cached_copy_of_another_configuration_is_not_taken(unreachable_hub, cached_copy):
-    with pytest.raises(DataError, match="nyu-mll/glue/cola cannot be had"):
+    with pytest.raises(DataError, match="nyu-mll/glue/cola is not available"):
         _ = HubDataset("nyu-mll/glue", "cola").commit
 
 
@@ -123,3 +123,34 @@ def test_unknown_split_and_missing_path_are_named(local_dataset, cache):
         source_of(local_dataset, cache, splits={"train": "train", "valid": "test"})
     with pytest.raises(DataError, match=r"dataset\.source\.path"):
         HubSource(None, ["text"], ["a", "b"], cache).available()
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [([-1, -1], None), ([-1, 1], r"test, row 1: column 'label': label '-1'"), ([0, 1], [0, 1])],
+)
+def test_whether_a_test_split_is_labelled_depends_on_all_its_rows(monkeypatch, cache, labels, expected):
+    def split(labels):
+        features = Features({"text": Value("string"), "label": Value("int64")})
+        return Dataset.from_dict({"text": ["a"] * len(labels), "label": labels}, features=features)
+
+    found = DatasetDict({"train": split([0, 1]), "validation": split([1]), "test": split(labels)})
+    monkeypatch.setattr(hub.HubDataset, "load", lambda self: found)
+    monkeypatch.setattr(hub.HubDataset, "commit", "abc123")
+    source = HubSource("news", ["text"], ["world", "sports"], cache)
+    if isinstance(expected, str):
+        with pytest.raises(DataError, match=expected):
+            source.load()
+        return
+    test = source.load()["test"]
+    assert (test["label"][:] if "label" in test.column_names else None) == expected
+
+
+def test_an_empty_test_split_counts_as_absent(local_dataset, cache):
+    loaded = source_of(local_dataset, cache).dataset.load()
+    source = source_of(local_dataset, cache)
+    source.dataset.load = lambda: DatasetDict(loaded | {"test": loaded["test"].select([])})
+    assert set(source.load()) == {"train", "dev"}
+    source.dataset.load = lambda: DatasetDict(loaded | {"train": loaded["train"].select([])})
+    with pytest.raises(DataError, match="train: has no rows"):
+        source.load()

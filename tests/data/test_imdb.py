@@ -3,7 +3,7 @@ from datasets import Dataset, DatasetDict
 
 from powerbert.base.errors import DataError
 from powerbert.data.imdb import ImdbSource
-from powerbert.data.splits import bucket
+from powerbert.data.table import bucket
 
 NAMES = ["negative", "positive"]
 REVIEWS = [f'review "{number}"<br /><br />with breaks' for number in range(200)]
@@ -32,6 +32,7 @@ def test_hub_gives_the_same_as_the_files(write, tmp_path, cache, monkeypatch):
     rows = Dataset.from_dict({"text": REVIEWS, "label": [number % 2 for number in range(200)]})
     found = DatasetDict({"train": rows, "test": rows, "unsupervised": rows})
     monkeypatch.setattr("powerbert.data.hub.HubDataset.load", lambda self: found)
+    monkeypatch.setattr("powerbert.data.hub.HubDataset.commit", "abc123")
     of_hub, of_files = ImdbSource(NAMES, cache).load(), ImdbSource(NAMES, cache, folder=tmp_path).load()
     assert {name: part[:] for name, part in of_hub.items()} == {
         name: part[:] for name, part in of_files.items()

@@ -6,9 +6,9 @@ import pytest
 from datasets import Features, Value
 
 from powerbert.base.errors import DataError
-from powerbert.data.labels import LabelParser
 from powerbert.data.table import Selection, cached_dataset
 from powerbert.data.table import load_table as load_split
+from powerbert.data.task import LabelParser
 
 load_table = partial(load_split, split="train")
 
@@ -73,7 +73,7 @@ def test_malformed_rows_are_left_out_where_asked(write, cache, caplog):
     path = write("a.tsv", "text\tlabel\none\t0\nstray\ttab\t1\nshort\ntwo\t1\n")
     table = load_table(path, COLUMNS, LABELS, cache, skip_malformed=True)
     assert table["text"][:] == ["one", "two"]
-    assert "left out 2 malformed rows, of which the first: " in caplog.text
+    assert "skipped 2 malformed rows; the first: " in caplog.text
     assert "row 2 (line 3)" in caplog.text
 
 

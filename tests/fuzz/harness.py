@@ -1,4 +1,4 @@
-"""What a stranger's file must come to: rows or a `UserError`."""
+"""Read any file as every reader does: it must give rows or a `UserError`."""
 
 import json
 import tempfile
@@ -6,11 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from powerbert.base.errors import UserError
-from powerbert.data.labels import LabelParser
 from powerbert.data.race import RaceSource
 from powerbert.data.readers import SUFFIXES, MalformedRowError, column_names, read_rows
-from powerbert.data.task import Task
-from powerbert.data.texts import read_texts
+from powerbert.data.task import LabelParser, Task
+from powerbert.data.tokenize import read_texts
 
 COLUMNS = ("text", "label")
 TASKS = (
@@ -19,18 +18,17 @@ TASKS = (
 )
 PARSERS = (LabelParser(("bad", "good")), LabelParser(("1", "2")), LabelParser(None))
 KINDS = (*SUFFIXES, "race")
-"""The readers: by suffix, and that of RACE's articles."""
+"""The readers: by suffix, and the one of RACE's articles."""
 
 
 def read(kind: str, content: bytes) -> int:
-    """Reads a file in every way there is.
+    """Read a file with every reader of its kind; errors other than `UserError` propagate.
 
     Args:
-        kind: one of `KINDS`.
-        content: of the file.
+        kind: One of `KINDS`.
 
     Returns:
-        How many rows were read. What is neither a row nor a `UserError` goes through.
+        The number of rows read.
     """
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
         if kind == "race":
@@ -74,5 +72,5 @@ def _read_race(folder: Path, content: bytes) -> int:
 
 
 def _memory() -> str | None:
-    """A folder in memory, where there is one."""
+    """Return a folder in memory if the system has one."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None

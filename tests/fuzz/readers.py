@@ -3,8 +3,8 @@
     pip install atheris
     python -m tests.fuzz.readers -max_total_time=600 -max_len=4096 <corpus folder>
 
-The first byte of an input chooses the reader, the others are the file. An input that ends in anything but
-rows or a `UserError` is written as `crash-*`; mended, it stays in `tests/fuzz/inputs`, which the tests read.
+The first byte of an input chooses the reader, the others are the file. An input that gives neither rows nor
+a `UserError` is written as `crash-*`; once fixed, it moves to `tests/fuzz/inputs`, which the tests read.
 """
 
 import gzip
@@ -27,7 +27,7 @@ def one_input(data: bytes) -> None:
 
 
 def seeds() -> dict[str, bytes]:
-    """A small file for each reader, so that the search does not begin with nothing."""
+    """Return a small file for each reader, as the start of the search."""
     parquet = io.BytesIO()
     pq.write_table(pa.table({"text": ["a", ""], "label": [1, 0]}), parquet)
     article = {"article": "a", "questions": ["b _"], "options": [["a", "b", "c", "d"]], "answers": ["A"]}

@@ -6,6 +6,7 @@ import torch
 
 from powerbert.base.errors import ConfigError, DataError, ModelError
 from powerbert.predict.subject import Subject
+from powerbert.run.settings import packaged_source
 from tests.fixtures import ROWS
 
 
@@ -37,6 +38,27 @@ def test_another_dataset_and_split(finetuned, dataset, subject):
     assert other.title == "tiny (finetune): other, 3 inputs of train"
     with pytest.raises(DataError, match="dataset 'folder' has no split 'test'; its splits are train, dev"):
         Subject(str(finetuned), split="test").sample()
+
+
+def test_evaluation_split_auto_is_resolved_by_the_source(finetuned, tmp_path):
+    folder = tmp_path / "glue" / "SST-2"
+    folder.mkdir(parents=True)
+    for name in ("train.tsv", "dev.tsv", "test_labelled.tsv"):
+        (folder / name).write_text("sentence\tlabel\na film\t1\n")
+    sst2 = packaged_source("sst2", tmp_path / "cache") | {"folder": str(folder.parent)}
+    given = {
+        "name": "sst2",
+        "kind": "sequence_classification",
+        "text_columns": ["sentence"],
+        "label_names": ["negative", "positive"],
+        "metric": "accuracy",
+        "max_length": 64,
+        "evaluation_split": "auto",
+        "source": sst2 | {"label_names": ["negative", "positive"]},
+    }
+    assert Subject(str(finetuned), dataset=given).split_name == "test"
+    (folder / "test_labelled.tsv").unlink()
+    assert Subject(str(finetuned), dataset=given).split_name == "dev"
 
 
 def test_a_plain_classifier_needs_a_dataset(finetuned, dataset, tmp_path):

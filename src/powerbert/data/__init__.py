@@ -1,23 +1,25 @@
-"""Datasets: where rows come from, what their task is, and how they become batches."""
+"""Datasets: the sources of rows, the task they state, and the batches made of them."""
 
-from powerbert.data.batching import LengthGroupedSampler, LengthSortedSampler, PaddingCollator, make_loader
-from powerbert.data.length import LengthChoice, choose_max_length
-from powerbert.data.module import TextDataModule
-from powerbert.data.source import Source
-from powerbert.data.task import Task
-from powerbert.data.tokenize import load_texts, row_lengths, tokenize
+from powerbert.data.batching import (
+    LengthGroupedSampler,
+    LengthSortedSampler,
+    PaddingCollator,
+    TextDataModule,
+    make_loader,
+)
+from powerbert.data.task import Source, Task
+from powerbert.data.tokenize import load_texts, read_texts, row_lengths, tokenize
 
 __all__ = [
-    "LengthChoice",
     "LengthGroupedSampler",
     "LengthSortedSampler",
     "PaddingCollator",
     "Source",
     "Task",
     "TextDataModule",
-    "choose_max_length",
     "load_texts",
     "make_loader",
+    "read_texts",
     "row_lengths",
     "tokenize",
 ]

@@ -1,39 +1,39 @@
-"""Batches of inputs of like length, so that little of a batch is padding."""
+"""The data module: a source's rows as tokenised batches of similar length, with little padding."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
+from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
-from powerbert.data.task import Task
+from powerbert.base.errors import DataError
+from powerbert.data.task import Source, Task
+from powerbert.data.tokenize import choose_max_length, count_word_pieces, row_lengths, tokenize
+
+log = logging.getLogger(__name__)
 
 POOL = 50
 """Batches that are sorted together: large pools waste less on padding, small ones mix better."""
 
 
 class LengthGroupedSampler(Sampler[int]):
-    """Shuffled rows in an order that makes consecutive batches of like length.
+    """Shuffle rows into an order in which consecutive batches have similar lengths.
 
     The rows are shuffled, cut into pools of 50 batches, sorted by length within each pool and cut into
-    batches, which are shuffled; the one batch that may be smaller comes last. The order depends on nothing
-    but the lengths, `batch_size`, `seed` and the epoch. So an interrupted run goes on as if it had not been,
-    and every process of a training has the same batches, of which it takes its share.
+    batches, which are shuffled; the one batch that may be smaller comes last. The order depends only on the
+    lengths, `batch_size`, `seed` and the epoch, so a resumed run sees the same batches, and all processes of
+    a training agree on them.
     """
 
     def __init__(self, lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int):
-        """Takes the rows.
-
-        Args:
-            lengths: of each row.
-            batch_size: rows of a batch over all processes.
-            seed: of the order.
-        """
+        """Set the lengths of the rows and the rows per batch, over all processes."""
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
         self.seed = seed
@@ -41,84 +41,64 @@ class LengthGroupedSampler(Sampler[int]):
         self._first = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch's order. Lightning calls it before each epoch.
-
-        Args:
-            epoch: number of finished epochs.
-        """
+        """Choose the epoch's order; Lightning calls it before each epoch, from 0."""
         self.epoch = epoch
 
     def skip(self, rows: int) -> None:
-        """Leaves out the first rows of the next pass, and of no other.
-
-        Args:
-            rows: how many.
-        """
+        """Omit the first rows of the next pass only."""
         self._first = rows
 
     def __iter__(self) -> Iterator[int]:
-        """All rows, or what is left of them after `skip`."""
+        """Iterate over all rows, or those left after `skip`."""
         first, self._first = self._first, 0
         return islice(self._order(), first, None)
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return len(self.lengths)
 
     def _order(self) -> Iterator[int]:
-        """An epoch, in four bytes a row: lists of millions of numbers would take ten times that."""
+        """Yield the rows of an epoch; int32 arrays take a tenth of the memory of lists."""
         random = np.random.default_rng([self.seed, self.epoch])
         rows = random.permutation(np.arange(len(self.lengths), dtype=np.int32))
         for start in range(0, len(rows), POOL * self.batch_size):
             pool = rows[start : start + POOL * self.batch_size]
-            pool[:] = self._sorted(pool)
+            pool[:] = pool[np.argsort(-self.lengths[pool], kind="stable")]
         full = len(rows) // self.batch_size
         for batch in np.append(random.permutation(full), full):
             yield from rows[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
 
-    def _sorted(self, rows: np.ndarray) -> np.ndarray:
-        return rows[np.argsort(-self.lengths[rows], kind="stable")]
-
 
 class LengthSortedSampler(Sampler[int]):
-    """All rows, the longest first: for evaluation, where the order does not matter."""
+    """Order rows from the longest to the shortest, for evaluation."""
 
     def __init__(self, lengths: Sequence[int] | np.ndarray):
-        """Takes the rows.
-
-        Args:
-            lengths: of each row.
-        """
+        """Set the lengths of the rows."""
         self.rows = np.argsort(-np.asarray(lengths), kind="stable").astype(np.int32)
 
     def __iter__(self) -> Iterator[int]:
-        """All rows."""
+        """Iterate over all rows."""
         return map(int, self.rows)
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return len(self.rows)
 
 
 class PaddingCollator:
-    """Makes a batch of tokenised rows."""
+    """Make a batch of tokenised rows."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, task: Task):
-        """Takes what says how.
-
-        Args:
-            tokenizer: knows its padding piece and side.
-            task: says whether rows hold several choices and whether labels are numbers.
-        """
+        """Set the tokenizer, for its padding piece and side, and the task, for choices and label types."""
         self.tokenizer = tokenizer
         self.task = task
 
     def __call__(self, rows: Sequence[Mapping[str, Any]], pad_to: int | None = None) -> dict[str, Tensor]:
-        """Pads the rows; columns that are not a model's are left out.
+        """Pad the rows and drop the columns that no model takes.
 
         Args:
             rows: B rows of `tokenize`.
-            pad_to: pads to that many word pieces; None for the longest of the rows.
+            pad_to: Length in word pieces; None for that of the longest row.
 
         Returns:
             `input_ids`, `attention_mask` and so on of shape [B, N], or [B, choices, N] for multiple choice,
@@ -144,22 +124,18 @@ class PaddingCollator:
 class ResumableLoader(DataLoader):
     """A DataLoader over a `LengthGroupedSampler` whose passes may begin within the epoch.
 
-    Nothing is drawn before the first batch is asked for: Lightning makes its iterator before it tells the
-    sampler the epoch.
+    No row is drawn before the first batch is requested: Lightning creates the iterator before it sets the
+    sampler's epoch.
     """
 
     _skipped = 0
 
     def skip(self, batches: int) -> None:
-        """Leaves out the first batches of the next pass, and of no other.
-
-        Args:
-            batches: how many.
-        """
+        """Omit the first batches of the next pass only."""
         self._skipped = batches
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
-        """The batches of an epoch, or what is left of it."""
+        """Iterate over the batches of an epoch, or those left after `skip`."""
         assert isinstance(self.sampler, LengthGroupedSampler)
         assert self.batch_size is not None
         first, self._skipped = self._skipped, 0
@@ -170,17 +146,11 @@ class ResumableLoader(DataLoader):
 def make_loader(
     rows: Dataset, collate: PaddingCollator, sampler: Sampler[int], batch_size: int, num_workers: int = 0
 ) -> DataLoader:
-    """A DataLoader over tokenised rows.
+    """Make a DataLoader over tokenised rows, resumable if the sampler is a `LengthGroupedSampler`.
 
     Args:
-        rows: of `tokenize`.
-        collate: pads them.
-        sampler: gives the order; `list(loader.sampler)` says which row each output belongs to.
-        batch_size: rows of a batch.
-        num_workers: processes that pad; they live as long as the loader.
-
-    Returns:
-        The loader; resumable if the sampler is a `LengthGroupedSampler`.
+        sampler: `list(loader.sampler)` tells which row each output belongs to.
+        num_workers: Processes that pad; they live as long as the loader.
     """
     kind = ResumableLoader if isinstance(sampler, LengthGroupedSampler) else DataLoader
     return kind(
@@ -192,3 +162,130 @@ def make_loader(
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+class TextDataModule(LightningDataModule):
+    """Train, dev and evaluation batches of one task; `setup` fills all attributes but `collate`.
+
+    Attributes:
+        collate: Makes a batch of rows of `dataset`.
+        max_length: l, in word pieces, given by the task or chosen by the length rule.
+        texts: The source's splits, unchanged.
+        dataset: Train, dev and the evaluation split, tokenised, in the order of `texts`.
+        truncated: The share of each split's inputs that were longer than `max_length`.
+    """
+
+    texts: DatasetDict
+    dataset: dict[str, Dataset]
+    truncated: dict[str, float]
+    max_length: int
+
+    def __init__(
+        self,
+        source: Source,
+        task: Task,
+        tokenizer: PreTrainedTokenizerBase,
+        batch_size: int,
+        seed: int,
+        num_workers: int = 0,
+        eval_batch_size: int | None = None,
+    ):
+        """Set what the batches are made of; nothing is read yet.
+
+        Args:
+            batch_size: Inputs per training batch, over all processes.
+            seed: Seed of the order of the training batches.
+            num_workers: Worker processes of each DataLoader.
+            eval_batch_size: Inputs per evaluation batch, over all processes; `batch_size` by default.
+        """
+        super().__init__()
+        self.source = source
+        self.task = task
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.seed = seed
+        self.num_workers = num_workers
+        self.collate = PaddingCollator(tokenizer, task)
+        self.dataset = {}
+        self.truncated = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read and tokenise all splits; a second call does nothing.
+
+        Raises:
+            DataError: If a split or its labels are missing, or a row is invalid.
+        """
+        if self.dataset:
+            return
+        self.texts = self.source.load()
+        splits = dict.fromkeys(("train", "dev", self.task.evaluation_split))
+        for split in splits:
+            self._check(split)
+        self.max_length = self._resolve_max_length()
+        dataset = {
+            split: tokenize(self.texts[split], self.task, self.tokenizer, self.max_length) for split in splits
+        }
+        self.truncated = {
+            split: float(np.mean(row_lengths(rows) > self.max_length)) for split, rows in dataset.items()
+        }
+        self.dataset = dataset
+        shares = ", ".join(f"{share:.2%} of {split}" for split, share in self.truncated.items())
+        log.info("%s: max_length %d truncates %s", self.task.name, self.max_length, shares)
+
+    @property
+    def num_choices(self) -> int:
+        """Number of sequences that make one input."""
+        return self.task.num_choices
+
+    def train_dataloader(self) -> DataLoader:
+        """Return shuffled batches of similar length; the order depends on seed and epoch."""
+        rows = self.dataset["train"]
+        lengths = np.minimum(row_lengths(rows), self.max_length)
+        sampler = LengthGroupedSampler(lengths, self.batch_size, self.seed)
+        return make_loader(rows, self.collate, sampler, self.batch_size, self.num_workers)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the dev split, the longest inputs first."""
+        return self._evaluation_loader("dev")
+
+    def test_dataloader(self) -> DataLoader:
+        """Return the evaluation split, the longest inputs first."""
+        return self._evaluation_loader(self.task.evaluation_split)
+
+    def _evaluation_loader(self, split: str) -> DataLoader:
+        rows = self.dataset[split]
+        sampler = LengthSortedSampler(row_lengths(rows))
+        return make_loader(rows, self.collate, sampler, self.eval_batch_size, self.num_workers)
+
+    def _resolve_max_length(self) -> int:
+        if self.task.max_length != "auto":
+            return self.task.max_length
+        counted = count_word_pieces(self.texts["train"], self.task, self.tokenizer)
+        choice = choose_max_length(counted, longest=self.tokenizer.model_max_length)
+        log.info(
+            "%s: max_length=auto: at most 1%% of the training inputs are longer than %d word pieces; "
+            "chose %d, which truncates %.2f%%",
+            self.task.name,
+            choice.covering,
+            choice.max_length,
+            100 * choice.truncated,
+        )
+        return choice.max_length
+
+    def _check(self, split: str) -> None:
+        name = self.task.name
+        if split not in self.texts:
+            raise DataError(f"dataset '{name}' has no split '{split}'; it has {', '.join(self.texts)}")
+        rows = self.texts[split]
+        for column in self.task.text_columns:
+            if column not in rows.column_names:
+                found = ", ".join(rows.column_names)
+                raise DataError(f"dataset '{name}': split '{split}' has no column '{column}'; it has {found}")
+        if "label" not in rows.column_names:
+            hint = (
+                "; set dataset.evaluation_split=dev" if split == self.task.evaluation_split == "test" else ""
+            )
+            raise DataError(f"dataset '{name}': split '{split}' has no labels{hint}")
+        if len(rows) == 0:
+            raise DataError(f"dataset '{name}': split '{split}' has no rows")

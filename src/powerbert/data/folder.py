@@ -1,4 +1,4 @@
-"""A user's own files: a folder with train, dev and perhaps test as TSV, CSV, JSON Lines or Parquet."""
+"""A user's own files: a folder with train, dev and optionally test as TSV, CSV, JSON Lines or Parquet."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,16 +7,16 @@ from datasets import DatasetDict
 
 from powerbert.base.errors import DataError
 from powerbert.base.files import content_hash
-from powerbert.data.labels import LabelParser
 from powerbert.data.readers import SUFFIXES, column_names
 from powerbert.data.table import file_digest, load_table
+from powerbert.data.task import LabelParser
 
 SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val"), "test": ("test",)}
-"""What the file of each split may be called, before its suffix."""
+"""Splits -> the names that their files may have, without suffix."""
 
 
 class FolderSource:
-    """One file a split, each with a header line (or keys) that names its columns."""
+    """One file per split, each with a header line (or keys) that names its columns."""
 
     def __init__(
         self,
@@ -26,15 +26,15 @@ class FolderSource:
         cache: str | Path,
         label_column: str = "label",
     ):
-        """Names the folder and its columns; nothing is read yet.
+        """Name the folder and its columns; nothing is read yet.
 
         Args:
-            path: of the folder.
-            text_columns: as the files call them.
-            label_names: the classes in the order of their index, as the files call them (the files may
+            path: The folder.
+            text_columns: The files' text columns.
+            label_names: The classes in the order of their index, as the files name them (the files may
                 hold the indices instead); None for regression.
-            cache: folder for what is read.
-            label_column: as the files call it; a test file may be without.
+            cache: Folder for converted rows.
+            label_column: The files' column of labels; a test file may lack it.
         """
         self.path = None if path is None else Path(path).expanduser()
         self.columns = {column: column for column in text_columns}
@@ -43,29 +43,17 @@ class FolderSource:
         self.cache = Path(cache)
 
     def available(self) -> None:
-        """Makes sure that the files are there.
-
-        Raises:
-            DataError: saying which are not.
-        """
+        """Check that the files exist."""
         self._files()
 
     def fingerprint(self) -> str:
-        """Names the content: a hash of the files and of the columns that are read.
-
-        Raises:
-            DataError: if they are not there.
-        """
+        """Hash the files and the name of the label column."""
         return content_hash(
             {split: file_digest(path) for split, path in self._files().items()} | {"label": self.label_column}
         )
 
     def load(self) -> DatasetDict:
-        """The splits that exist, with the text columns, and `label` where labelled.
-
-        Raises:
-            DataError: naming file and row, for whatever is not as it should be.
-        """
+        """Load the splits that exist, with the text columns, and `label` where labelled."""
         splits = {}
         for split, path in self._files().items():
             labelled = split != "test" or self.label_column in column_names(path)
@@ -79,9 +67,7 @@ class FolderSource:
                 "dataset.source.path: give the folder that holds train.tsv (or .csv, ...) and dev.tsv"
             )
         if not self.path.is_dir():
-            problem = (
-                "is a file; give the folder it is in" if self.path.exists() else "there is no such folder"
-            )
+            problem = "is a file; give its folder" if self.path.exists() else "there is no such folder"
             raise DataError(f"dataset.source.path={self.path}: {problem}")
         found = {}
         for split, names in SPLIT_NAMES.items():

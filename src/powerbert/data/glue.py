@@ -13,10 +13,10 @@ from omegaconf import OmegaConf
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.base.files import content_hash
-from powerbert.data.hub import HubDataset
-from powerbert.data.labels import LabelParser
+from powerbert.data.hub import SPLITS, HubSource
 from powerbert.data.readers import MalformedRowError, column_names, read_rows
 from powerbert.data.table import Selection, file_digest, load_table
+from powerbert.data.task import LabelParser
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Layout:
         files: Splits -> the files that may hold them below `GLUE_DIR`; the first that exists is read.
         label: The files' column of labels.
         headerless: The columns of train and dev files that have no header line.
-        skip_malformed: Whether broken rows of the train and dev files are left out.
+        skip_malformed: Whether malformed rows of the train and dev files are skipped.
         hub_columns: The task's text columns -> the hub's, where they differ.
         hub_splits: Splits -> the hub's.
     """
@@ -46,13 +46,11 @@ class Layout:
     headerless: Sequence[str] | None = None
     skip_malformed: bool = False
     hub_columns: Mapping[str, str] = field(default_factory=dict)
-    hub_splits: Mapping[str, str] = field(
-        default_factory=lambda: {"train": "train", "dev": "validation", "test": "test"}
-    )
+    hub_splits: Mapping[str, str] = field(default_factory=SPLITS.copy)
 
     @property
     def required(self) -> dict[str, Sequence[str]]:
-        """The files of the splits without which the task cannot be used."""
+        """The files of train and dev, or of test where the task has no others."""
         return {split: names for split, names in self.files.items() if split != "test"} or dict(self.files)
 
 
@@ -68,7 +66,7 @@ def packaged_layouts() -> dict[str, Layout]:
 
 
 class GlueSource:
-    """One GLUE task. The hub's unlabelled rows, whose label is -1 there, come without labels."""
+    """One GLUE task; methods and errors are those of `Source`."""
 
     def __init__(
         self,
@@ -79,77 +77,67 @@ class GlueSource:
         hub: str = "nyu-mll/glue",
         layout: Mapping[str, Any] | None = None,
     ):
-        """Names the task and where to look for it; nothing is read yet.
+        """Name the task and the places to read from; nothing is read yet.
 
         Args:
             task: Name of the task; without `layout`, that of a packaged dataset.
-            label_names: the classes in the order of their index; None for regression.
-            cache: folder for what is read from `folder`.
+            label_names: The classes in the order of their index; None for regression.
+            cache: Folder for converted rows.
             folder: GLUE's download (`GLUE_DIR`). Where it has no files of the task, the hub is asked.
-            hub: the hub dataset.
+            hub: Id of the hub dataset.
             layout: Fields of `Layout`; None for the layout of the packaged dataset.
 
         Raises:
-            ConfigError: if the task is unknown, or the layout lacks a field or has an unknown one.
+            ConfigError: If the task is unknown, or the layout lacks a field or has an unknown one.
         """
         self.task = task
         self.layout = _layout(task, layout)
         self.labels = LabelParser(label_names)
         self.cache = Path(cache)
         self.folder = Path(folder).expanduser() if folder else None
-        self.hub = HubDataset(hub, self.layout.hub)
+        self.hub = HubSource(
+            hub,
+            list(self.layout.columns),
+            label_names,
+            cache,
+            name=self.layout.hub,
+            splits=self.layout.hub_splits,
+            columns=self.layout.hub_columns,
+        )
 
     def available(self) -> None:
-        """Makes sure, within seconds, that there is something to load.
-
-        Raises:
-            DataError: saying what was missing and what runs without the hub.
-        """
+        """Check, within seconds, that the task can be loaded."""
         if not self._files():
             needed = " and ".join(names[0] for names in self.layout.required.values())
             where = f"GLUE_DIR={self.folder} has no {needed}" if self.folder else "GLUE_DIR is not set"
-            self.hub.require(f"dataset '{self.task}': {where}", f"set GLUE_DIR=<folder with {needed}>")
+            missing = f"dataset '{self.task}': {where}"
+            self.hub.dataset.require(missing, f"set GLUE_DIR=<folder with {needed}>")
 
     def fingerprint(self) -> str:
-        """Names the content: a hash of the files, or the hub's commit.
-
-        Raises:
-            DataError: if there is neither.
-        """
+        """Hash the files, or name the hub's commit."""
         files = self._files()
         if not files:
-            return f"{self.hub}@{self.hub.commit}"
+            return self.hub.dataset.version
         if MRPC_TRAIN in {path.name for path in files.values()}:
             files["dev_ids"] = _mrpc_dev_ids(files["dev"])
         return content_hash({split: file_digest(path) for split, path in files.items()})
 
     def has_labelled_test(self) -> bool:
-        """Whether the test split has labels. Test sets of the hub have none.
-
-        Raises:
-            DataError: if a file that is needed is missing or cannot be read.
-        """
+        """Tell from its header whether the test split has labels. The hub's test sets have none."""
         files = self._files()
         return "test" in files and self.layout.label in column_names(files["test"])
 
     def load(self) -> DatasetDict:
-        """The splits that exist, with the task's text columns, and `label` where labelled.
-
-        Raises:
-            DataError: naming file and row, or what could not be had.
-        """
+        """Load the splits that exist, with the task's text columns, and `label` where labelled."""
         files = self._files()
         if files:
             return DatasetDict({split: self._read(split, path) for split, path in files.items()})
         if self.folder:
-            log.warning("GLUE_DIR=%s has no files of '%s'; taking the hub's", self.folder, self.task)
-        found = self.hub.load()
-        return DatasetDict(
-            {split: self._of_hub(found[name]) for split, name in self.layout.hub_splits.items()}
-        )
+            log.warning("GLUE_DIR=%s has no files of '%s'; using the hub's", self.folder, self.task)
+        return self.hub.load()
 
     def _files(self) -> dict[str, Path]:
-        """The files of the splits that exist; none, where the folder has none that the task requires."""
+        """The files of the splits that exist; none if the folder has no required file of the task."""
         if self.folder is None:
             return {}
         if not self.folder.is_dir():
@@ -181,18 +169,6 @@ class GlueSource:
             selection=_mrpc_selection(split, path) if path.name == MRPC_TRAIN else None,
         )
 
-    def _of_hub(self, split: Dataset) -> Dataset:
-        split = split.rename_columns({theirs: ours for ours, theirs in self.layout.hub_columns.items()})
-        if len(split) and split[0].get("label", -1) != -1:
-            classes = getattr(split.features["label"], "names", None)
-            if classes is not None and tuple(classes) != self.labels.names:
-                raise DataError(
-                    f"{self.hub}: its classes are {', '.join(classes)}; set dataset.label_names so"
-                )
-            split = split.select_columns([*self.layout.columns, "label"])
-            return split.cast_column("label", self.labels.feature)
-        return split.select_columns(list(self.layout.columns))
-
 
 def _layout(task: str, given: Mapping[str, Any] | None) -> Layout:
     if given is None:
@@ -213,14 +189,12 @@ def _layout(task: str, given: Mapping[str, Any] | None) -> Layout:
 def _mrpc_dev_ids(train: Path) -> Path:
     ids = train.with_name("dev_ids.tsv")
     if not ids.is_file():
-        raise DataError(
-            f"{ids}: there is no such file; it says which pairs of {train.name} are the dev split"
-        )
+        raise DataError(f"{ids}: there is no such file; it lists the pairs of {train.name} that form dev")
     return ids
 
 
 def _mrpc_selection(split: str, path: Path) -> Selection:
-    """The pairs of Microsoft's training file that GLUE assigns to `split`."""
+    """Select the pairs of Microsoft's training file that GLUE assigns to `split`."""
     columns = ("#1 ID", "#2 ID")
     ids = _mrpc_dev_ids(path)
     dev = set()

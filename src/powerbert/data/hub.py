@@ -1,4 +1,4 @@
-"""A dataset of the Hugging Face hub, or what an earlier run left of it in the hub's own cache."""
+"""Datasets of the Hugging Face hub, or the copy that an earlier run left in the hub's own cache."""
 
 import hashlib
 import logging
@@ -14,29 +14,28 @@ from huggingface_hub import HfApi
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.base.files import content_hash
 from powerbert.base.hub import PATIENCE, first_line, within
-from powerbert.data.labels import LabelParser
-from powerbert.data.splits import bucket
-from powerbert.data.table import cached_dataset, file_digest
+from powerbert.data.table import cached_dataset, file_digest, hold_out
+from powerbert.data.task import LabelParser
 
 log = logging.getLogger(__name__)
 
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
-"""The splits of a dataset, and what the hub usually calls them."""
+"""Splits -> their usual names on the hub."""
 
-TRAIN_PERCENT = 80
-"""Of the training data, where no dev split exists; the rest selects (section 3.1)."""
+UNLABELLED = (-1, None)
+"""The labels that datasets of the hub give to rows without one."""
 
 
 class HubDataset:
-    """One configuration of a hub dataset."""
+    """One configuration of a hub dataset, with the hub's own splits and columns."""
 
     def __init__(self, repository: str, configuration: str | None = None, revision: str | None = None):
-        """Names the dataset; nothing is asked of the hub yet.
+        """Name the dataset; the hub is not asked yet.
 
         Args:
-            repository: such as `nyu-mll/glue`.
+            repository: Such as `nyu-mll/glue`, or a local folder.
+            configuration: Such as `rte`; None for a repository that has only one.
             revision: Commit, branch or tag; None for the newest.
-            configuration: such as `rte`; None for a repository that has only one.
         """
         self.repository = repository
         self.configuration = configuration
@@ -45,22 +44,27 @@ class HubDataset:
 
     @property
     def commit(self) -> str:
-        """The commit that `load` gives: the hub's newest, or if it cannot be reached the cached one.
+        """The commit that `load` reads: the hub's newest or, if the hub does not answer, the cached one.
 
         Raises:
-            DataError: if there is neither; within seconds.
+            DataError: If there is neither; within seconds.
         """
         return self._found[0]
 
+    @property
+    def version(self) -> str:
+        """The dataset's name with its commit."""
+        return f"{self}@{self.commit}"
+
     def require(self, missing: str, instead: str) -> None:
-        """Makes sure, within seconds, that there is something to load.
+        """Check, within seconds, that the dataset can be loaded.
 
         Args:
-            missing: what was looked for before the hub, and not found.
-            instead: what the user can do without the hub.
+            missing: What was looked for before the hub, and not found.
+            instead: What the user can do without the hub.
 
         Raises:
-            DataError: with both, and with the datasets that need no hub.
+            DataError: With both, and with the datasets that need no hub.
         """
         try:
             _ = self.commit
@@ -72,13 +76,10 @@ class HubDataset:
             ) from None
 
     def load(self) -> DatasetDict:
-        """The dataset with the hub's own splits and columns.
-
-        Returns:
-            The splits, memory-mapped from the hub's cache.
+        """Load the splits, memory-mapped from the hub's cache.
 
         Raises:
-            DataError: if it can be had neither from the hub nor from its cache.
+            DataError: If neither the hub nor its cache has the dataset.
         """
         _, online = self._found
         if not online:
@@ -108,9 +109,9 @@ class HubDataset:
                 commit = str(self._cached().hash)
             except (ValueError, OSError):
                 raise DataError(
-                    f"the hub's dataset {self} cannot be had ({first_line(unreachable)})"
+                    f"the hub's dataset {self} is not available ({first_line(unreachable)})"
                 ) from None
-        log.warning("%s: the hub does not answer; taking the copy of an earlier run", self)
+        log.warning("%s: the hub does not answer; using the copy of an earlier run", self)
         return commit, False
 
     def _cached(self) -> Cache:
@@ -127,7 +128,10 @@ class HubDataset:
 
 
 class HubSource:
-    """A dataset of the hub, or a folder that `datasets.load_dataset` accepts, described by settings alone."""
+    """A dataset of the hub, or a folder that `datasets.load_dataset` accepts, described by settings alone.
+
+    A test split whose every label is -1 or missing loads without labels; an empty one counts as absent.
+    """
 
     def __init__(
         self,
@@ -147,15 +151,14 @@ class HubSource:
             path: Id of the dataset on the hub, or a local folder.
             text_columns: The task's text columns.
             label_names: The classes in the order of their index; None for regression.
-            cache: Folder for what is converted.
+            cache: Folder for converted rows.
             name: Configuration of the dataset.
             revision: Commit, branch or tag; None for the newest.
             splits: train, dev, test -> the dataset's splits. Without a dev split, 20% of train are held out.
             columns: Text columns -> the dataset's columns, where they differ.
-            label_column: The dataset's column of labels.
 
         Raises:
-            ConfigError: if `splits` or `columns` has an unknown key.
+            ConfigError: If `splits` or `columns` has an unknown key.
         """
         splits, columns = dict(splits or SPLITS), dict(columns or {})
         for key, given, known in (("splits", splits, tuple(SPLITS)), ("columns", columns, text_columns)):
@@ -167,68 +170,63 @@ class HubSource:
         self.label_column = label_column
         self.cache = Path(cache)
         self.path = path
-        self.hub = HubDataset(path or "(no path)", name, revision)
+        self.dataset = HubDataset(path or "(no path)", name, revision)
 
     def available(self) -> None:
-        """Make sure, within seconds, that the dataset can be loaded.
-
-        Raises:
-            DataError: saying why not, and which datasets need no hub.
-        """
+        """Check, within seconds, that the dataset can be loaded."""
         if self.path is None:
             raise DataError("dataset.source.path: give the id of a dataset on the hub, such as ag_news")
-        self.hub.require("dataset 'hub'", "give dataset.source.path=<local folder of the dataset>")
+        self.dataset.require("dataset 'hub'", "give dataset.source.path=<local folder of the dataset>")
 
     def fingerprint(self) -> str:
-        """Name the content: the commit, and which columns and splits are read.
-
-        Raises:
-            DataError: if the hub and its cache lack the dataset.
-        """
+        """Hash the commit and which columns and splits are read."""
         return content_hash(self._key())
 
     def load(self) -> DatasetDict:
-        """Read the splits that exist, with the text columns, and `label` where labelled.
-
-        Raises:
-            DataError: naming the split, column or row that is missing or wrong.
-        """
-        found = self.hub.load()
-        named = {split: theirs for split, theirs in self.splits.items() if theirs in found}
-        if "train" not in named:
+        """Load the splits that exist, with the text columns, and `label` where labelled."""
+        found = self.dataset.load()
+        named = {split: found[name] for split, name in self.splits.items() if name in found}
+        if "test" in named and len(named["test"]) == 0:
+            del named["test"]
+        loaded = {split: self._read(split, rows) for split, rows in named.items()}
+        if "train" in self.splits and "train" not in loaded:
             raise DataError(
-                f"{self.hub}: has no split '{self.splits.get('train')}' for train, only {', '.join(found)}; "
+                f"{self.dataset}: has no split '{self.splits['train']}' for train, only {', '.join(found)}; "
                 "set dataset.source.splits.train"
             )
-        loaded = {split: self._read(split, found[theirs]) for split, theirs in named.items()}
-        if "dev" not in loaded:
-            log.warning("%s: has no dev split; 20%% of its train split select instead", self.hub)
+        if "train" in loaded and "dev" not in loaded:
+            if "dev" in self.splits:
+                log.warning("%s: has no dev split; 20%% of its train split are held out as dev", self.dataset)
             loaded["train"], loaded["dev"] = hold_out(loaded["train"], next(iter(self.columns)))
         return DatasetDict(loaded)
 
     def _key(self) -> dict[str, Any]:
         return {
-            "hub": f"{self.hub}@{self.hub.commit}",
+            "hub": self.dataset.version,
             "splits": self.splits,
             "columns": self.columns,
             "label": self.label_column,
         }
 
     def _read(self, split: str, rows: Dataset) -> Dataset:
-        for key, column in [(f"columns.{ours}", theirs) for ours, theirs in self.columns.items()] + (
-            [("label_column", self.label_column)] if split != "test" else []
-        ):
+        if len(rows) == 0:
+            raise DataError(f"{self.dataset}, {self.splits[split]}: has no rows")
+        required = [(f"columns.{ours}", theirs) for ours, theirs in self.columns.items()]
+        required += [] if split == "test" else [("label_column", self.label_column)]
+        for key, column in required:
             if column not in rows.column_names:
                 raise DataError(
-                    f"{self.hub}, {self.splits[split]}: has no column '{column}', only "
+                    f"{self.dataset}, {self.splits[split]}: has no column '{column}', only "
                     f"{', '.join(rows.column_names)}; set dataset.source.{key}"
                 )
         labelled = self.label_column in rows.column_names and (
-            split != "test" or rows[0][self.label_column] not in (-1, None)
+            split != "test" or any(label not in UNLABELLED for label in rows[self.label_column])
         )
         classes = getattr(rows.features[self.label_column], "names", None) if labelled else None
         if classes is not None and tuple(classes) != self.labels.names:
-            raise DataError(f"{self.hub}: its classes are {', '.join(classes)}; set dataset.label_names so")
+            raise DataError(
+                f"{self.dataset}: its classes are {', '.join(classes)}; set dataset.label_names to them"
+            )
         features = Features({column: Value("string") for column in self.columns})
         if labelled:
             features["label"] = self.labels.feature
@@ -241,7 +239,7 @@ class HubSource:
         self, split: str, rows: Dataset, labelled: bool, classes: Sequence[str] | None
     ) -> Iterator[dict[str, Any]]:
         for number, row in enumerate(rows, start=1):
-            where = f"{self.hub}, {self.splits[split]}, row {number}"
+            where = f"{self.dataset}, {self.splits[split]}, row {number}"
             for column in self.columns.values():
                 if not isinstance(row[column], str):
                     raise DataError(f"{where}: column '{column}' is not a text")
@@ -255,12 +253,3 @@ class HubSource:
                 except ValueError as error:
                     raise DataError(f"{where}: column '{self.label_column}': label {error}") from None
             yield example
-
-
-def hold_out(train: Dataset, column: str) -> tuple[Dataset, Dataset]:
-    """Split rows into 80% and 20% by a hash of a column; equal texts fall into the same part."""
-    kept = [bucket(text) < TRAIN_PERCENT for text in train[column]]
-    return (
-        train.select([row for row, chosen in enumerate(kept) if chosen]),
-        train.select([row for row, chosen in enumerate(kept) if not chosen]),
-    )

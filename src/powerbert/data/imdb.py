@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, Value
+from datasets import DatasetDict
 
 from powerbert.base.errors import DataError
 from powerbert.base.files import content_hash
-from powerbert.data.hub import HubDataset, hold_out
-from powerbert.data.labels import LabelParser
-from powerbert.data.table import file_digest, load_table
+from powerbert.data.hub import HubSource
+from powerbert.data.table import file_digest, hold_out, load_table
+from powerbert.data.task import LabelParser
+
+HUB_CLASSES = ("neg", "pos")
 
 
 class ImdbSource:
-    """The reviews as they are, HTML line breaks included; equal reviews fall into the same split."""
+    """The unchanged reviews, HTML line breaks included; equal reviews fall into the same split."""
 
     def __init__(
         self,
@@ -22,70 +24,53 @@ class ImdbSource:
         folder: str | Path | None = None,
         hub: str = "stanfordnlp/imdb",
     ):
-        """Says where to look; nothing is read yet.
+        """Name the places to read from; nothing is read yet.
 
         Args:
-            label_names: the classes in the order of their index (negative, positive).
-            cache: folder for what is read from `folder`.
-            folder: has train.tsv and test.tsv, or the same with `.gz`, with the columns sentence and label
-                (`IMDB_DIR`); None for the hub.
-            hub: the hub dataset.
+            label_names: The classes in the order of their index (negative, positive).
+            cache: Folder for converted rows.
+            folder: `IMDB_DIR`, with train.tsv and test.tsv (or the same with `.gz`) of the columns sentence
+                and label; None for the hub.
+            hub: Id of the hub dataset.
         """
         self.labels = LabelParser(label_names)
         self.cache = Path(cache)
         self.folder = Path(folder).expanduser() if folder else None
-        self.hub = HubDataset(hub)
+        splits = {"train": "train", "dev": None, "test": "test"}
+        columns = {"sentence": "text"}
+        self.hub = HubSource(hub, ["sentence"], HUB_CLASSES, cache, splits=splits, columns=columns)
 
     def available(self) -> None:
-        """Makes sure, within seconds, that there is something to load.
-
-        Raises:
-            DataError: saying what was missing and what runs without the hub.
-        """
+        """Check, within seconds, that the reviews can be loaded."""
         if self.folder is not None:
             self._files(self.folder)
         else:
             instead = "set IMDB_DIR=<folder with train.tsv and test.tsv>"
-            self.hub.require("dataset 'imdb': IMDB_DIR is not set", instead)
+            self.hub.dataset.require("dataset 'imdb': IMDB_DIR is not set", instead)
 
     def fingerprint(self) -> str:
-        """Names the content: a hash of the files, or the hub's commit.
-
-        Raises:
-            DataError: if there is neither.
-        """
+        """Hash the files, or name the hub's commit."""
         if self.folder is None:
-            return f"{self.hub}@{self.hub.commit}"
+            return self.hub.dataset.version
         return content_hash({split: file_digest(path) for split, path in self._files(self.folder).items()})
 
     def load(self) -> DatasetDict:
-        """The splits train and dev (of the training data) and test, with `sentence` and `label`.
-
-        Raises:
-            DataError: naming file and row, or what could not be had.
-        """
+        """Load train and dev (both of the training data) and test, with `sentence` and `label`."""
         if self.folder is None:
-            found = self.hub.load()
-            parts = {split: self._of_hub(found[split]) for split in ("train", "test")}
-        else:
-            columns = {"sentence": "sentence"}
-            parts = {
-                split: load_table(path, columns, ("label", self.labels), self.cache, split=split)
-                for split, path in self._files(self.folder).items()
-            }
+            return self.hub.load()
+        parts = {
+            split: load_table(path, {"sentence": "sentence"}, ("label", self.labels), self.cache, split=split)
+            for split, path in self._files(self.folder).items()
+        }
         train, dev = hold_out(parts["train"], "sentence")
         return DatasetDict({"train": train, "dev": dev, "test": parts["test"]})
-
-    def _of_hub(self, split: Dataset) -> Dataset:
-        return split.rename_column("text", "sentence").cast_column("label", Value("int64"))
 
     @staticmethod
     def _files(folder: Path) -> dict[str, Path]:
         found = {}
         for split in ("train", "test"):
-            paths = [
-                folder / name for name in (f"{split}.tsv", f"{split}.tsv.gz") if (folder / name).is_file()
-            ]
+            candidates = [folder / f"{split}.tsv", folder / f"{split}.tsv.gz"]
+            paths = [path for path in candidates if path.is_file()]
             if not paths:
                 raise DataError(f"IMDB_DIR={folder}: has neither {split}.tsv nor {split}.tsv.gz")
             found[split] = paths[0]

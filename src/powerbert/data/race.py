@@ -9,13 +9,13 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, Features, List, Value
 
-from powerbert.base.errors import ConfigError, DataError, shorten
+from powerbert.base.checks import check_choice
+from powerbert.base.errors import DataError, shorten
 from powerbert.base.files import content_hash
-from powerbert.data.hub import HubDataset
+from powerbert.data.hub import SPLITS, HubDataset
 from powerbert.data.table import cached_dataset
 
 FEATURES = Features({"article": Value("string"), "choices": List(Value("string")), "label": Value("int64")})
-SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 LEVELS = {"all": ("high", "middle"), "high": ("high",), "middle": ("middle",)}
 
 
@@ -30,22 +30,19 @@ class RaceSource:
         hub: str = "ehovy/race",
         level: str = "all",
     ):
-        """Says where to look; nothing is read yet.
+        """Name the places to read from; nothing is read yet.
 
         Args:
-            label_names: the letters of the options, in order.
-            cache: folder for what is read from `folder`.
-            folder: the official download, with `train/high/1.txt` and so on (`RACE_DIR`); None for the hub.
-            hub: the hub dataset.
+            label_names: The letters of the options, in order.
+            cache: Folder for converted rows.
+            folder: The official download, with `train/high/1.txt` and so on (`RACE_DIR`); None for the hub.
+            hub: Id of the hub dataset.
             level: `high`, `middle` or `all`.
 
         Raises:
-            ConfigError: if the level is unknown.
+            ConfigError: If the level is unknown.
         """
-        if level not in LEVELS:
-            raise ConfigError(
-                f"dataset.source.level: '{level}' is unknown; choose one of {', '.join(LEVELS)}"
-            )
+        check_choice("dataset.source.level", level, LEVELS)
         self.letters = tuple(label_names)
         self.cache = Path(cache)
         self.folder = Path(folder).expanduser() if folder else None
@@ -53,11 +50,7 @@ class RaceSource:
         self.hub = HubDataset(hub, level)
 
     def available(self) -> None:
-        """Makes sure, within seconds, that there is something to load.
-
-        Raises:
-            DataError: saying what was missing and what runs without the hub.
-        """
+        """Check, within seconds, that the articles can be loaded."""
         if self.folder is not None:
             for split in SPLITS:
                 self._articles(self.folder, split)
@@ -66,36 +59,23 @@ class RaceSource:
             self.hub.require("dataset 'race': RACE_DIR is not set", instead)
 
     def fingerprint(self) -> str:
-        """Names the content: a hash of the files, or the hub's commit.
-
-        Raises:
-            DataError: if there is neither.
-        """
+        """Hash the files, or name the hub's commit."""
         if self.folder is None:
-            return f"{self.hub}@{self.hub.commit}"
+            return self.hub.version
         return content_hash({split: _digest(self._articles(self.folder, split)) for split in SPLITS})
 
     def load(self) -> DatasetDict:
-        """The splits train, dev and test, with `article`, `choices` and `label`.
-
-        Raises:
-            DataError: naming file and question, or what could not be had.
-        """
+        """Load train, dev and test, with `article`, `choices` and `label`."""
+        found = self.hub.load() if self.folder is None else {}
         splits = {}
-        if self.folder is None:
-            found = self.hub.load()
-            for split, name in SPLITS.items():
-                key = {"race": f"{self.hub}@{self.hub.commit}", "letters": self.letters}
-                splits[split] = cached_dataset(
-                    partial(self._hub_rows, found[name]), FEATURES, key, self.cache, split
-                )
-        else:
-            for split in SPLITS:
+        for split, hub_split in SPLITS.items():
+            if self.folder is None:
+                rows, version = partial(self._hub_rows, found[hub_split]), self.hub.version
+            else:
                 articles = self._articles(self.folder, split)
-                key = {"race": _digest(articles), "letters": self.letters}
-                splits[split] = cached_dataset(
-                    partial(self._file_rows, articles), FEATURES, key, self.cache, split
-                )
+                rows, version = partial(self._file_rows, articles), _digest(articles)
+            key = {"race": version, "letters": self.letters}
+            splits[split] = cached_dataset(rows, FEATURES, key, self.cache, split)
         return DatasetDict(splits)
 
     def _articles(self, folder: Path, split: str) -> list[Path]:
@@ -109,22 +89,7 @@ class RaceSource:
 
     def _file_rows(self, articles: Sequence[Path]) -> Iterator[dict[str, Any]]:
         for path in articles:
-            try:
-                content = json.loads(path.read_bytes().decode("utf-8-sig"))
-                article = str(content["article"])
-                questions = list(
-                    zip(content["questions"], content["options"], content["answers"], strict=True)
-                )
-            except UnicodeDecodeError as error:
-                raise DataError(f"{path}: is not UTF-8 ({error})") from None
-            except KeyError as error:
-                raise DataError(
-                    f"{path}: has no {error}; it needs article, questions, options, answers"
-                ) from None
-            except (ValueError, TypeError, RecursionError) as error:
-                raise DataError(f"{path}: is not an article of RACE ({error})") from None
-            except OSError as error:
-                raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+            article, questions = _read_article(path)
             for number, (question, options, answer) in enumerate(questions, start=1):
                 yield self._row(f"{path}, question {number}", article, question, options, answer)
 
@@ -134,39 +99,44 @@ class RaceSource:
             yield self._row(where, row["article"], row["question"], row["options"], row["answer"])
 
     def _row(self, where: str, article: str, question: Any, options: Any, answer: Any) -> dict[str, Any]:
-        if (
-            not isinstance(question, str)
-            or not isinstance(options, list)
-            or len(options) != len(self.letters)
-        ):
+        count = len(self.letters)
+        if not isinstance(question, str) or not isinstance(options, list) or len(options) != count:
             found = shorten(repr(options))
-            raise DataError(f"{where}: needs a question and {len(self.letters)} options, found {found}")
+            raise DataError(f"{where}: needs a question and {count} options, found {found}")
         if answer not in self.letters:
             raise DataError(f"{where}: answer '{shorten(answer)}' is not one of {', '.join(self.letters)}")
         choices = [complete(question, str(option)) for option in options]
         try:
             "".join([article, *choices]).encode()
         except UnicodeEncodeError:
-            raise DataError(f"{where}: holds half of a surrogate pair, which is no character") from None
+            raise DataError(f"{where}: holds half of a surrogate pair, not a character") from None
         return {"article": article, "choices": choices, "label": self.letters.index(answer)}
 
 
 def complete(question: str, option: str) -> str:
-    """A question with one of its options.
-
-    Args:
-        question: may have a blank, written `_`.
-        option: a possible answer.
-
-    Returns:
-        The question with the option in its blanks, or without blanks followed by the option.
-    """
+    """Put an option into the question's blanks, written `_`, or after a question without blanks."""
     return question.replace("_", option) if "_" in question else f"{question} {option}"
 
 
 def _digest(paths: Sequence[Path]) -> str:
-    """One hash of the contents of many small files, in order."""
+    """Hash the contents of many small files, in order."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _read_article(path: Path) -> tuple[str, list[tuple[Any, Any, Any]]]:
+    """Read an article and its questions, each with its options and answer."""
+    try:
+        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+        questions = zip(content["questions"], content["options"], content["answers"], strict=True)
+        return str(content["article"]), list(questions)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 ({error})") from None
+    except KeyError as error:
+        raise DataError(f"{path}: has no {error}; it needs article, questions, options, answers") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DataError(f"{path}: is not an article of RACE ({error})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None

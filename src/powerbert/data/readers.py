@@ -1,19 +1,20 @@
-"""Strict readers of users' files: every row is read as it stands, or one message names file and row.
+"""Strict readers of users' files: each row is read unchanged, or one message names file and row.
 
 | format | suffix | reading |
 |---|---|---|
-| TSV | `.tsv`, `.txt` | one row a line, split at tabs; a quote is text |
+| TSV | `.tsv`, `.txt` | one row per line, split at tabs; a quote is text |
 | CSV | `.csv` | RFC 4180: commas, quotes, line breaks within quotes |
-| JSON Lines | `.jsonl`, `.json` | one object a line; blank lines are skipped |
+| JSON Lines | `.jsonl`, `.json` | one object per line; blank lines are skipped |
 | Parquet | `.parquet` | any columns |
 
 Text files are UTF-8, with or without a byte order mark, with LF or CRLF, and may be compressed (`.gz`). Blank
 lines at the end of a TSV or CSV file are skipped; in a file with a single column they are empty texts.
 
-Whatever a file holds, one gets rows or a `DataError`, in memory for `LONGEST_ROW` at most: also of a small
-compressed file that grows without end.
+Every file gives rows or a `DataError`, in constant memory (at most `LONGEST_ROW` per row), including a small
+compressed file that expands without end.
 """
 
+import codecs
 import csv
 import gzip
 import json
@@ -30,18 +31,18 @@ import pyarrow.parquet as pq
 
 from powerbert.base.errors import DataError, shorten
 
-TEXT_SUFFIXES = (".tsv", ".txt", ".csv", ".jsonl", ".json")
-SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), ".parquet")
+TEXT_FORMATS = {".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
+FORMATS = (
+    TEXT_FORMATS | {f"{suffix}.gz": name for suffix, name in TEXT_FORMATS.items()} | {".parquet": "parquet"}
+)
+SUFFIXES = tuple(FORMATS)
 LONGEST_ROW = 1 << 24
-"""Bytes of a line, and characters of a row of several lines: such as after a quote that nobody closes."""
+"""The limit of a line in bytes, and of a row of several lines (after an unclosed quote) in characters."""
 
-MOST_NAMES = 20
-"""Of columns in a message."""
+MOST_NAMES = 20  # columns listed in a message
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, OverflowError, TypeError)
-"""What pyarrow raises for a damaged file, such as a name of a column that is not UTF-8."""
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What pyarrow raises for a damaged file, such as one with a column name that is not UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,9 @@ class Row:
     """One row of a file.
 
     Attributes:
-        file: where it stands.
-        number: counted from 1, header and skipped blank lines left out.
-        line: of the file, counted from 1; None where the format has no lines.
-        values: by column. The texts of TSV and CSV, any JSON or Parquet value otherwise.
+        number: Counts from 1, without the header and skipped blank lines.
+        line: Line of the file, from 1; None where the format has no lines.
+        values: By column. Texts in TSV and CSV, any JSON or Parquet value otherwise.
     """
 
     file: Path
@@ -61,32 +61,11 @@ class Row:
     values: Mapping[str, Any]
 
     def text(self, column: str) -> str:
-        """The text of a column.
-
-        Args:
-            column: among `values`.
-
-        Returns:
-            The text, which may be empty.
-
-        Raises:
-            DataError: if it holds something else.
-        """
+        """Return the text of a column, or raise DataError if it holds something else."""
         return self._text(column, self.values[column])
 
     def texts(self, column: str, count: int) -> list[str]:
-        """The list of texts of a column.
-
-        Args:
-            column: among `values`.
-            count: of the texts.
-
-        Returns:
-            The texts, of which any may be empty.
-
-        Raises:
-            DataError: if it holds something else, or another number of texts.
-        """
+        """Return the `count` texts of a column, or raise DataError if it holds something else."""
         value = self.values[column]
         if not isinstance(value, list) or len(value) != count:
             found = f"{len(value)} texts" if isinstance(value, list) else _kind(value)
@@ -94,20 +73,16 @@ class Row:
         return [self._text(column, text) for text in value]
 
     def error(self, problem: str) -> DataError:
-        """An error at this row."""
+        """Return an error that names this row."""
         return _error_at(self.file, self.number, self.line, problem)
 
     def _text(self, column: str, value: Any) -> str:
         if not isinstance(value, str):
-            raise self.error(
-                f"column '{column}' is {_kind(value)}; it must be a text, if need be an empty one"
-            )
+            raise self.error(f"column '{column}' is {_kind(value)}; it must be a text, which may be empty")
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise self.error(
-                f"column '{column}' holds half of a surrogate pair, which is no character"
-            ) from None
+            raise self.error(f"column '{column}' holds half of a surrogate pair, not a character") from None
         return value
 
 
@@ -116,107 +91,71 @@ class MalformedRowError(DataError):
 
 
 class _UndecodableLineError(Exception):
-    def __init__(self, line: int, byte: int):
-        super().__init__(f"byte 0x{byte:02x} is not UTF-8; save the file as UTF-8")
-        self.line = line
+    """Holds the line and the problem; `read_rows` adds the row."""
 
 
 def read_rows(
     path: Path, columns: Sequence[str], *, header: Sequence[str] | None = None
 ) -> Iterator[Row | MalformedRowError]:
-    """Reads a file row by row, in constant memory.
+    """Read a file row by row, in constant memory.
 
     Args:
-        path: its suffix says the format.
-        columns: that every row must have.
-        header: names of the columns of a TSV or CSV file without a header line.
+        columns: The columns that every row must have.
+        header: The column names of a TSV or CSV file without a header line.
 
     Yields:
-        Rows, with at least `columns` among their values; in the place of a row with too few or too many
-        fields the error, which the caller raises or counts.
+        Rows, with at least `columns` among their values. A row with too few or too many fields comes as an
+        error, which the caller raises or counts.
 
     Raises:
-        DataError: naming file and row, for a file that is missing, empty, not of its format or not UTF-8,
-            or that lacks a column.
+        DataError: Naming file and row, if the file is missing, empty, not of its format or not UTF-8, or
+            lacks a column.
     """
-    number = 0
-    try:
-        for row in _open_rows(path, columns, header):
-            number += 1
-            yield row
-    except _UndecodableLineError as error:
-        if error.line == 1 and header is None and file_format(path) != "jsonl":
-            raise DataError(f"{path}, line 1: {error}") from None
-        raise _error_at(path, number + 1, error.line, str(error)) from None
-    if number == 0:
-        raise DataError(f"{path}: has no rows")
-
-
-def column_names(path: Path, *, header: Sequence[str] | None = None) -> list[str]:
-    """The columns of a file, without reading more than its beginning.
-
-    Args:
-        path: as for `read_rows`.
-        header: as for `read_rows`.
-
-    Returns:
-        The names; for JSON Lines the keys of the first object.
-
-    Raises:
-        DataError: as for `read_rows`.
-    """
-    if file_format(path) == "parquet":
-        return _open_parquet(path)[1]
-    for row in read_rows(path, (), header=header):
-        if isinstance(row, MalformedRowError):
-            raise row
-        return list(row.values)
-    return []
-
-
-def file_format(path: Path) -> str:
-    """`tsv`, `csv`, `jsonl` or `parquet`, by the suffix.
-
-    Args:
-        path: of a file.
-
-    Returns:
-        The format.
-
-    Raises:
-        DataError: for any other suffix.
-    """
-    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    formats = {
-        ".tsv": "tsv",
-        ".txt": "tsv",
-        ".csv": "csv",
-        ".jsonl": "jsonl",
-        ".json": "jsonl",
-        ".parquet": "parquet",
-    }
-    if suffix not in formats:
-        raise DataError(f"{path}: unknown kind of file; give one that ends in {', '.join(SUFFIXES)}")
-    return formats[suffix]
-
-
-def _open_rows(
-    path: Path, columns: Sequence[str], header: Sequence[str] | None
-) -> Iterator[Row | MalformedRowError]:
     kind = file_format(path)
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty")
     if kind == "parquet":
-        return _parquet_rows(path, columns)
-    if kind == "jsonl":
-        return _json_rows(path, columns)
-    return _delimited_rows(path, kind, columns, header)
+        rows: Iterator[Row | MalformedRowError] = _parquet_rows(path, columns)
+    elif kind == "jsonl":
+        rows = _json_rows(path, columns)
+    else:
+        rows = _delimited_rows(path, kind, columns, header)
+    number = 0
+    try:
+        for row in rows:
+            number += 1
+            yield row
+    except _UndecodableLineError as error:
+        line, problem = error.args
+        if line == 1 and header is None and kind != "jsonl":
+            raise DataError(f"{path}, line 1: {problem}") from None
+        raise _error_at(path, number + 1, line, problem) from None
+    if number == 0:
+        raise DataError(f"{path}: has no rows")
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the columns of a file (JSON Lines: the first object's keys); errors are those of `read_rows`."""
+    if file_format(path) == "parquet":
+        return _open_parquet(path)[1]
+    first = next(read_rows(path, ()))
+    if isinstance(first, MalformedRowError):
+        raise first
+    return list(first.values)
+
+
+def file_format(path: Path) -> str:
+    """Return `tsv`, `csv`, `jsonl` or `parquet` by the suffix, or raise DataError for any other suffix."""
+    suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    if suffix not in FORMATS:
+        raise DataError(f"{path}: unknown kind of file; the name must end in one of {', '.join(SUFFIXES)}")
+    return FORMATS[suffix]
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Decoded lines with their line ends; only a line feed ends a line, unlike `str.splitlines`."""
+    """Yield decoded lines with their line ends; only a line feed ends a line, unlike `str.splitlines`."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as opened:
             file = cast(BinaryIO, opened)
@@ -224,11 +163,12 @@ def _lines(path: Path) -> Iterator[str]:
                 if len(line) > LONGEST_ROW:
                     raise DataError(f"{path}, line {number}: is longer than {LONGEST_ROW >> 20} MiB")
                 try:
-                    yield (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).decode("utf-8")
+                    yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode("utf-8")
                 except UnicodeDecodeError as error:
-                    raise _UndecodableLineError(number, error.object[error.start]) from None
+                    problem = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
+                    raise _UndecodableLineError(number, problem) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: is not a whole gzip file ({error})") from None
+        raise DataError(f"{path}: is not a complete gzip file ({error})") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
@@ -268,24 +208,21 @@ def _delimited_rows(
     if header is None:
         _, header = next(records, (0, []))
     _require(path, columns, header)
-    number = 0
-    blank: list[int] = []
-    for line, record in records:
-        fields = record
-        if not record:
-            if len(header) > 1:
-                blank.append(line)
-                continue
-            fields = [""]
-        for blank_line in blank:
+    number = blank = 0
+    for line, fields in records:
+        if not fields and len(header) > 1:
+            blank += 1
+            continue
+        for blank_line in range(line - blank, line):
             number += 1
             yield _malformed(path, number, blank_line, 0, header)
-        blank.clear()
+        blank = 0
         number += 1
-        if len(fields) != len(header):
-            yield _malformed(path, number, line, len(fields), header)
+        values = fields or [""]
+        if len(values) != len(header):
+            yield _malformed(path, number, line, len(values), header)
         else:
-            yield Row(path, number, line, dict(zip(header, fields, strict=True)))
+            yield Row(path, number, line, dict(zip(header, values, strict=True)))
 
 
 def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
@@ -320,14 +257,14 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                 except UnicodeDecodeError as error:
                     raise _error_at(path, number, None, f"is not UTF-8 ({error})") from None
                 except (ValueError, OverflowError) as error:  # such as a time beyond the year 9999
-                    raise _error_at(path, number, None, f"holds what Python cannot ({error})") from None
+                    raise _error_at(path, number, None, f"holds an unreadable value ({error})") from None
                 yield Row(path, number, None, values)
     except UNREADABLE as error:
         raise DataError(f"{path}: cannot be read beyond row {number} ({error})") from None
 
 
 def _open_parquet(path: Path) -> tuple[pq.ParquetFile, list[str]]:
-    """The file and the names of its columns."""
+    """Return the file and the names of its columns."""
     try:
         file = pq.ParquetFile(path)
         return file, list(file.schema_arrow.names)
@@ -344,7 +281,7 @@ def _require(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
 
 
 def _listed(names: Iterable[str]) -> str:
-    """Names for a message, which the file of a stranger cannot make as long as it likes."""
+    """List names for a message of bounded length, whatever the file holds."""
     shown = [shorten(name) for name in islice(names, MOST_NAMES + 1)]
     return ", ".join([*shown[:MOST_NAMES], *(["..."] if len(shown) > MOST_NAMES else [])]) or "none"
 

@@ -1,4 +1,4 @@
-"""One file of rows -> one `datasets.Dataset` on disk, typed, checked, and cached by content."""
+"""Rows of a file -> a typed, checked `datasets.Dataset` on disk, cached by content; splits by a hash."""
 
 import hashlib
 import logging
@@ -12,29 +12,31 @@ from datasets.exceptions import DatasetGenerationError
 
 from powerbert.base.errors import DataError
 from powerbert.base.files import content_hash
-from powerbert.data.labels import LabelParser
 from powerbert.data.readers import MalformedRowError, Row, file_format, read_rows
+from powerbert.data.task import LabelParser
 
 log = logging.getLogger(__name__)
+
+TRAIN_PERCENT = 80
+"""Share of the training data that trains where no dev split exists; the rest is dev (section 3.1)."""
+
+CACHE_VERSION = 1
+"""Part of every cache key; increment it when the same file gives other rows than before."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows of a file are meant.
+    """A choice among a file's rows.
 
     Attributes:
-        keep: says so, from a row's values.
-        columns: that `keep` looks at.
-        key: stands for `keep` in the cache's key.
+        keep: Whether a row belongs to the dataset, from its values.
+        columns: The columns that `keep` reads.
+        key: Stands for `keep` in the cache key.
     """
 
     keep: Callable[[Mapping[str, Any]], bool]
     columns: Sequence[str]
     key: str
-
-
-CACHE_VERSION = 1
-"""Part of every key of the cache; raised when the same file gives other rows than before."""
 
 
 def load_table(
@@ -48,25 +50,22 @@ def load_table(
     skip_malformed: bool = False,
     selection: Selection | None = None,
 ) -> Dataset:
-    """Reads a file into a dataset that lies on disk, or finds it there.
+    """Convert a file into a dataset on disk, or reuse an earlier conversion.
 
     An empty text is kept: it becomes an input of special tokens only. Rows are never held in memory.
 
     Args:
-        path: of a TSV, CSV, JSON Lines or Parquet file.
-        columns: the dataset's text columns -> the file's.
-        labels: the file's column of labels with its parser; None for unlabelled rows.
-        cache: folder of the cache. Its key is the file's content and how it is read, never its time.
-        split: that the rows are, for the progress bar.
-        header: names of the columns of a file without a header line.
-        skip_malformed: leaves out rows with too few or too many fields, and says how many.
-        selection: leaves out the rows that are not meant.
+        columns: The dataset's text columns -> the file's.
+        labels: The file's column of labels with its parser; None for unlabelled rows.
+        cache: Folder of the cache. Its key is the file's content and how it is read, never its time.
+        header: The column names of a file without a header line.
+        skip_malformed: Skip rows with too few or too many fields, and log their number.
 
     Returns:
         The text columns, and `label` if there are labels.
 
     Raises:
-        DataError: naming file and row, for whatever is not as it should be.
+        DataError: Naming file and row, if anything is invalid.
     """
     needed = [*columns.values(), *([labels[0]] if labels else []), *(selection.columns if selection else [])]
     features = Features({column: Value("string") for column in columns})
@@ -74,18 +73,17 @@ def load_table(
         features["label"] = labels[1].feature
 
     def rows() -> Iterator[dict[str, Any]]:
-        malformed: list[MalformedRowError] = []
-        kept = 0
+        malformed, first, kept = 0, None, 0
         for row in read_rows(path, needed, header=header):
             if isinstance(row, MalformedRowError):
                 if not skip_malformed:
                     raise row
-                malformed.append(row)
+                malformed, first = malformed + 1, first or row
             elif selection is None or selection.keep(row.values):
                 kept += 1
                 yield _example(row, columns, labels)
         if malformed:
-            log.warning("left out %d malformed rows, of which the first: %s", len(malformed), malformed[0])
+            log.warning("skipped %d malformed rows; the first: %s", malformed, first)
         if not kept:
             raise DataError(f"{path}: none of its rows is left")
 
@@ -108,20 +106,18 @@ def cached_dataset(
     cache: Path,
     split: str,
 ) -> Dataset:
-    """Writes rows to an Arrow file, one after another, unless it is there already.
+    """Write rows to an Arrow file, one after another, unless an earlier call did.
 
     Args:
-        rows: gives the rows; a `DataError` of its own goes through to the caller.
-        features: their types.
-        key: everything the rows depend on.
-        cache: folder of the cache; several processes may use it at once.
-        split: that the rows are, for the progress bar.
+        key: Everything that the rows depend on.
+        cache: Folder of the cache; several processes may use it at once.
+        split: Also named in the progress bar.
 
     Returns:
         The memory-mapped rows, with a fingerprint that depends on `key` and `split` alone.
 
     Raises:
-        DataError: from `rows`.
+        DataError: From `rows`.
     """
     # A cached file belongs to one split, so equal rows of two splits are two files.
     fingerprint = content_hash({"version": CACHE_VERSION, "split": split, **key})
@@ -137,27 +133,39 @@ def cached_dataset(
         if not isinstance(error.__cause__, DataError):
             raise
         bad_row = error.__cause__
-    # Inside the handler its context would be the generation error, of which it is the cause: a circle.
+    # Raised in the handler, its context would be the generation error, whose cause it is: a circle.
     raise bad_row
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file's content.
-
-    Args:
-        path: of the file.
-
-    Returns:
-        64 hexadecimal digits.
+    """Return the SHA-256 of a file's content, in hexadecimal digits.
 
     Raises:
-        DataError: if it cannot be read.
+        DataError: If the file cannot be read.
     """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def bucket(key: str) -> int:
+    """Return a row's bucket, 0 to 99, uniformly: the same on every machine, whatever the order of rows.
+
+    Args:
+        key: What identifies the row: its id or, if it has none, its text (equal texts stay together).
+    """
+    return int(hashlib.sha256(key.encode()).hexdigest(), 16) % 100
+
+
+def hold_out(train: Dataset, column: str) -> tuple[Dataset, Dataset]:
+    """Split rows into 80% and 20% (section 3.1) by a hash of a column; equal texts stay together."""
+    kept = [bucket(text) < TRAIN_PERCENT for text in train[column]]
+    return (
+        train.select([row for row, chosen in enumerate(kept) if chosen]),
+        train.select([row for row, chosen in enumerate(kept) if not chosen]),
+    )
 
 
 def _example(row: Row, columns: Mapping[str, str], labels: tuple[str, LabelParser] | None) -> dict[str, Any]:

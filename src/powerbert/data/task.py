@@ -1,11 +1,17 @@
-"""What is to be predicted from which columns, and how it is judged."""
+"""What is predicted from which columns: the task, its labels, and the source of its rows."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
 
-from powerbert.base.errors import ConfigError
-from powerbert.data.source import Source
+from datasets import DatasetDict, Value
+from omegaconf import OmegaConf
+
+from powerbert.base.checks import check_choice
+from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.base.errors import ConfigError, shorten
 
 Kind = Literal["sequence_classification", "multiple_choice"]
 EvaluationSplit = Literal["dev", "test"]
@@ -13,21 +19,57 @@ EvaluationSplit = Literal["dev", "test"]
 CLASS_METRICS = ("accuracy", "f1", "matthews_correlation")
 REGRESSION_METRICS = ("spearman", "pearson")
 
+SOURCE_PLACES = frozenset({"archive", "cache", "folder"})
+"""Settings of a data source that say where its files lie."""
+
+
+class Source(Protocol):
+    """Where the rows of a dataset come from; instantiated by Hydra from `dataset.source`.
+
+    A source whose test split has labels only sometimes also has `has_labelled_test() -> bool`.
+    """
+
+    def available(self) -> None:
+        """Check quickly that the dataset can be loaded.
+
+        Raises:
+            DataError: Naming what is missing and what to do.
+        """
+
+    def fingerprint(self) -> str:
+        """Name the content; other rows give another name.
+
+        Raises:
+            DataError: If the content is missing.
+        """
+        ...
+
+    def load(self) -> DatasetDict:
+        """Load the splits that exist of train, dev and test.
+
+        Returns:
+            Each with the task's text columns and, where labelled, `label`: the class index, or a number.
+
+        Raises:
+            DataError: Naming file and row, if anything is invalid.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Task:
     """A dataset's task, as `conf/dataset/<name>.yaml` states it.
 
     Attributes:
-        name: of the dataset, as in the record.
-        text_columns: one column of texts, or two for pairs. For multiple choice the first holds a text,
+        name: The dataset's name, as in the record.
+        text_columns: One column of texts, or two for pairs. For multiple choice the first holds a text,
             the second a list of texts, one per choice.
-        label_names: the classes in the order of their index (the choices' letters for multiple choice);
+        label_names: The classes in the order of their index (the choices' letters for multiple choice);
             None for regression.
-        metric: selects the epoch and is reported.
+        metric: Selects the epoch and is reported.
         max_length: l, the number of word pieces beyond which an input is truncated, or `auto` for the
             length rule of section 3.1.
-        evaluation_split: the labelled split whose metric is reported; dev selects the epoch in any case.
+        evaluation_split: The labelled split whose metric is reported; dev always selects the epoch.
         kind: `sequence_classification` (regression included) or `multiple_choice`.
     """
 
@@ -40,31 +82,29 @@ class Task:
     kind: Kind = "sequence_classification"
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be meant.
+        """Validate the fields.
 
         Raises:
-            ConfigError: naming the key.
+            ConfigError: Naming the key.
         """
-        _one_of("kind", self.kind, get_args(Kind))
-        _one_of("evaluation_split", self.evaluation_split, get_args(EvaluationSplit))
-        _one_of("metric", self.metric, REGRESSION_METRICS if self.is_regression else CLASS_METRICS)
-        columns = len(self.text_columns)
-        if (
-            columns not in ((2,) if self.is_multiple_choice else (1, 2))
-            or len(set(self.text_columns)) != columns
-        ):
-            needed = (
-                "two columns (text, choices)" if self.is_multiple_choice else "one column, or two for pairs"
-            )
-            raise ConfigError(f"dataset.text_columns: {list(self.text_columns)} must be {needed}")
-        if self.is_multiple_choice and self.is_regression:
-            raise ConfigError("dataset.label_names: multiple choice needs the names of the choices")
-        if self.label_names is not None and (
-            len(self.label_names) < 2 or len(set(self.label_names)) < len(self.label_names)
-        ):
+        check_choice("dataset.kind", self.kind, get_args(Kind))
+        check_choice("dataset.evaluation_split", self.evaluation_split, get_args(EvaluationSplit))
+        metrics = REGRESSION_METRICS if self.is_regression else CLASS_METRICS
+        if self.metric not in metrics:
             raise ConfigError(
-                f"dataset.label_names: {list(self.label_names)} must be at least two different names"
+                f"dataset.metric: '{self.metric}' does not fit; choose one of {', '.join(metrics)}"
             )
+        columns = self.text_columns
+        fewest, needed = 1, "one column, or two for pairs"
+        if self.is_multiple_choice:
+            fewest, needed = 2, "two columns (text, choices)"
+        if not fewest <= len(columns) <= 2 or len(set(columns)) < len(columns):
+            raise ConfigError(f"dataset.text_columns: {list(columns)} must be {needed}")
+        names = self.label_names
+        if self.is_multiple_choice and names is None:
+            raise ConfigError("dataset.label_names: multiple choice needs the names of the choices")
+        if names is not None and (len(names) < 2 or len(set(names)) < len(names)):
+            raise ConfigError(f"dataset.label_names: {list(names)} must be at least two different names")
         length = self.max_length
         if length != "auto" and (isinstance(length, bool) or not isinstance(length, int) or length < 3):
             raise ConfigError(
@@ -81,8 +121,8 @@ class Task:
                 Without a source, `auto` is dev.
 
         Raises:
-            ConfigError: naming the key whose value is wrong.
-            DataError: if the source's files cannot be read.
+            ConfigError: Naming the key of an invalid value.
+            DataError: If the source's files cannot be read.
         """
         split = cfg["evaluation_split"]
         if split == "auto":
@@ -120,7 +160,7 @@ class Task:
         return self.num_labels if self.is_multiple_choice else 1
 
     def model_fields(self) -> dict[str, Any]:
-        """The fields of a transformers configuration that say what the head predicts."""
+        """Return the fields of a transformers configuration that describe the head."""
         if self.label_names is None:
             return {"num_labels": 1, "problem_type": "regression"}
         names = dict(enumerate(self.label_names))
@@ -133,10 +173,77 @@ class Task:
         return fields
 
     def influence(self) -> dict[str, Any]:
-        """What of the task changes a trained model or its metrics, for an artifact's address."""
+        """Return what changes a trained model or its metrics, for an artifact's address."""
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
 
-def _one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(f"dataset.{key}: '{value}' does not fit; choose one of {', '.join(choices)}")
+class LabelParser:
+    """Convert a label as users write it: a class by its name or its index, or a number.
+
+    Attributes:
+        feature: Type of the label's column: int64 for classes, float64 for regression.
+    """
+
+    def __init__(self, names: Sequence[str] | None):
+        """Set the classes.
+
+        Args:
+            names: In the order of their index; None for regression. A label may also be the index, unless
+                a name is itself a whole number: then labels are names only.
+        """
+        self.names = None if names is None else tuple(str(name) for name in names)
+        self.feature = Value("float64" if names is None else "int64")
+        numeric = any(name.lstrip("-").isdecimal() for name in self.names or ())
+        self._indices = {} if numeric else {str(index): index for index in range(len(self.names or ()))}
+        self._indices |= {name: index for index, name in enumerate(self.names or ())}
+
+    def __call__(self, value: Any) -> int | float:
+        """Return the index of the class, or the finite number of a regression.
+
+        Args:
+            value: Text, number, truth value or None, as a file holds it.
+
+        Raises:
+            ValueError: With a message for the user, if the label is invalid.
+        """
+        return self._number(value) if self.names is None else self._index(value, self.names)
+
+    def _index(self, value: Any, names: Sequence[str]) -> int:
+        text = str(value).strip()
+        if isinstance(value, float) and value.is_integer():
+            text = str(int(value))
+        if isinstance(value, bool) and text not in self._indices:
+            text = str(int(value))
+        if value is None or not text:
+            raise ValueError(f"is missing ({', '.join(names)})")
+        if text not in self._indices:
+            raise ValueError(f"'{shorten(text)}' is not among the classes ({', '.join(names)})")
+        return self._indices[text]
+
+    @staticmethod
+    def _number(value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            empty = value is None or value == ""
+            problem = "is missing" if empty else f"'{shorten(value)}' is not a finite number"
+            raise ValueError(f"{problem}; a regression needs one in every row")
+        return number
+
+
+def packaged_source(name: str, cache: Path) -> dict[str, Any]:
+    """Read where a dataset of `conf/dataset` comes from, outside a composed configuration.
+
+    Args:
+        cache: folder for what has to be fetched.
+
+    Returns:
+        The node `source`, resolved; empty if there is no such yaml.
+    """
+    yamls = {path.stem: path for path in (CONFIG_FOLDER / "dataset").glob("*.yaml")}
+    if name not in yamls:
+        return {}
+    cfg = OmegaConf.create({"paths": {"cache": str(cache)}, "dataset": OmegaConf.load(yamls[name])})
+    return OmegaConf.to_container(cfg, resolve=True)["dataset"]["source"]  # type: ignore[index, call-overload, return-value]

@@ -60,7 +60,7 @@ class LatencySettings:
 
     def __post_init__(self) -> None:
         """Raise ConfigError, naming the field, if a value is invalid."""
-        check_whole("warmup", self.warmup, 0)
+        check_whole("measure.warmup", self.warmup, 0)
         for name in ("runs", "padded_batch_size", "dynamic_batch_size", "dynamic_batches"):
             check_whole(f"measure.{name}", getattr(self, name))
         check_choice("measure.statistic", self.statistic, ("median", "mean"))

@@ -30,7 +30,7 @@ def predict(cfg: DictConfig) -> None:
         )
         return
 
-    from powerbert.data.texts import read_texts
+    from powerbert.data import read_texts
     from powerbert.predict.predictor import Predictor
 
     predictor = Predictor(cfg.artifact, cfg.batch_size)

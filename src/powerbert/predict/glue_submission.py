@@ -1,6 +1,6 @@
-"""The files that GLUE's server takes: `python -m powerbert.predict artifact=[a,b] +format=glue output=glue`.
+"""Files for GLUE's server: `python -m powerbert.predict artifact=[a,b] +format=glue output=glue`.
 
-Each file has a line for every row of the task's test set, in order: its number and what the model predicts.
+Each file has one line per row of the task's test set, in order: the row's number and the prediction.
 """
 
 import logging
@@ -15,7 +15,7 @@ from torch import Tensor
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.base.output import whole_file
 from powerbert.data import Task
-from powerbert.data.source import packaged_source
+from powerbert.data.task import packaged_source
 from powerbert.predict.predictor import Predictor
 from powerbert.store.artifacts import Artifact
 
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TestSet:
-    """What the server takes for one test set.
+    """The server's format of one test set.
 
     Attributes:
-        file: its name.
-        rows: of GLUE's own test set.
-        words: whether it wants the labels' names rather than their indices.
+        file: Name of the file.
+        rows: Rows of GLUE's own test set.
+        words: Whether predictions are the labels' names rather than their indices.
     """
 
     file: str
@@ -50,33 +50,33 @@ TEST_SETS = {
     "wnli": TestSet("WNLI.tsv", 146),
     "ax": TestSet("AX.tsv", 1104, words=True),
 }
-"""By the name of the dataset's yaml."""
+"""Name of the dataset's yaml -> format."""
 
 MNLI = ("mnli_m", "mnli_mm", "ax")
-"""The test sets that a model of MNLI predicts, whichever of its dev sets it was tuned on."""
+"""The test sets that every model of MNLI predicts, whichever dev set it was tuned on."""
 
 
 def write_submission(artifacts: Sequence[Path], output: Path, cache: Path, batch_size: int = 32) -> None:
-    """Predicts the test sets of the tasks that the artifacts were trained on, and logs what is there.
+    """Predict the test sets of the tasks that the artifacts were trained on, and log which files are missing.
 
-    The test sets come from where `conf/dataset` says now (`GLUE_DIR`, else the hub), not from where the
-    training set came from. Files of other tasks that are in the folder already count as written.
+    The test sets come from the place that `conf/dataset` names now (`GLUE_DIR`, else the hub), not from that
+    of the training set. Files of other tasks already in the folder count as written.
 
     Args:
-        artifacts: one for each task. One of MNLI predicts both of its test sets, and the diagnostic set AX.
-        output: folder of the files, made if missing.
-        cache: folder for the rows that are read.
-        batch_size: inputs per forward pass.
+        artifacts: One per task. One of MNLI predicts both of its test sets, and the diagnostic set AX.
+        output: Folder of the files, created if missing.
+        cache: Folder for converted rows.
+        batch_size: Inputs per forward pass.
 
     Raises:
-        ConfigError: if an artifact is not of GLUE, or two are of the same task.
-        ModelError: if a folder holds no artifact.
-        DataError: if the test set of an artifact's own task cannot be had.
+        ConfigError: If an artifact was not trained on GLUE, or two were trained on the same task.
+        ModelError: If a folder holds no artifact.
+        DataError: If the test set of an artifact's own task is not available.
     """
     if output.is_file():
         raise ConfigError(f"output: {output} is a file; give a folder")
     own = _by_task(artifacts)
-    test_sets = {task: _test_sets(task, own, cache) for task in own}  # all, before the first is predicted
+    test_sets = {task: _test_sets(task, own, cache) for task in own}  # load all before predicting any
     for task, rows_by_name in test_sets.items():
         predictor = Predictor(own[task], batch_size)
         for name, rows in rows_by_name.items():
@@ -85,17 +85,14 @@ def write_submission(artifacts: Sequence[Path], output: Path, cache: Path, batch
 
 
 def load_test_set(task: str, cache: Path) -> Dataset:
-    """A test set of GLUE in the server's order.
+    """Load a test set of GLUE in the server's order.
 
     Args:
-        task: a key of `TEST_SETS`.
-        cache: folder for what is read.
-
-    Returns:
-        The rows.
+        task: A key of `TEST_SETS`.
+        cache: Folder for converted rows.
 
     Raises:
-        DataError: if there is none, or one in another order.
+        DataError: If there is none, or one in another order.
     """
     source = instantiate(packaged_source(task, cache))
     source.available()
@@ -115,12 +112,10 @@ def load_test_set(task: str, cache: Path) -> Dataset:
 
 
 def format_predictions(test_set: TestSet, task: Task, logits: Tensor) -> Iterator[str]:
-    """What the server takes as a prediction.
+    """Convert a model's outputs into the server's predictions.
 
     Args:
-        test_set: that is predicted.
-        task: of the model.
-        logits: shape [rows, classes], or [rows, 1] for regression.
+        logits: Shape [rows, classes], or [rows, 1] for regression.
 
     Yields:
         For each row a label's name or index, or a number from 0 to 5.
@@ -149,7 +144,7 @@ def _by_task(artifacts: Iterable[Path]) -> dict[str, Path]:
 
 
 def _test_sets(task: str, own: Mapping[str, Path], cache: Path) -> dict[str, Dataset]:
-    """A task's own test set and, for the first model of MNLI, those that no other model predicts."""
+    """Load a task's own test set and, for the first model of MNLI, those that no other model predicts."""
     found = {task: load_test_set(task, cache)}
     if task == next((name for name in own if name in MNLI), None):
         for name in (name for name in MNLI if name not in own):

@@ -17,7 +17,15 @@ from powerbert.base.checks import check_whole
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, DataError, ModelError
 from powerbert.base.progress import progress
-from powerbert.data import LengthSortedSampler, PaddingCollator, Task, make_loader, row_lengths, tokenize
+from powerbert.data import (
+    LengthSortedSampler,
+    PaddingCollator,
+    Source,
+    Task,
+    make_loader,
+    row_lengths,
+    tokenize,
+)
 from powerbert.predict.predictor import Predictor
 from powerbert.store.artifacts import MANIFEST, Artifact
 
@@ -80,8 +88,16 @@ class Subject:
 
     @cached_property
     def task(self) -> Task:
-        """The dataset's task."""
-        return Task.from_config(self.settings)
+        """The dataset's task; its source is asked only to resolve `evaluation_split: auto`."""
+        automatic = self.settings["evaluation_split"] == "auto"
+        return Task.from_config(self.settings, self.source if automatic else None)
+
+    @cached_property
+    def source(self) -> Source:
+        """The dataset's source."""
+        if self.dataset is None:
+            self._check_source()
+        return instantiate(self.settings["source"], _recursive_=False)
 
     @property
     def max_length(self) -> int:
@@ -96,11 +112,8 @@ class Subject:
     @cached_property
     def rows(self) -> Dataset:
         """All rows of the split."""
-        if self.dataset is None:
-            self._check_source()
-        source = instantiate(self.settings["source"], _recursive_=False)
-        source.available()
-        splits = source.load()
+        self.source.available()
+        splits = self.source.load()
         name = self.split_name
         if name not in splits:
             raise DataError(

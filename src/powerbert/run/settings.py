@@ -15,7 +15,7 @@ from powerbert.base.checks import check_choice, check_number, check_whole
 from powerbert.base.cli import plain
 from powerbert.base.errors import ConfigError, UserError, find_user_error
 from powerbert.data import Task
-from powerbert.data.source import SOURCE_PLACES, Source
+from powerbert.data.task import SOURCE_PLACES, Source
 from powerbert.elimination import SELECTIONS, validate_retention_configuration
 from powerbert.measure import LatencySettings
 from powerbert.methods import Method, StagePlan
