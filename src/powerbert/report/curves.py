@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from powerbert.base.errors import DataError
 from powerbert.report.naming import Record, knob_label, method_label
-from powerbert.report.spread import Spread, over_seeds
+from powerbert.report.spread import Spread, by_seed, over_seeds
 from powerbert.report.table import METHOD_NAMES, METRIC_NAMES
 from powerbert.report.trials import Trial, choose_trial
 
@@ -49,11 +49,13 @@ class Baseline:
 
     Attributes:
         metric: over the seeds, on the evaluation split.
+        dev: the mean metric on dev; minus infinity if it is unknown.
         cost: milliseconds a batch under each protocol and FLOPs an input, the mean over all runs.
         seeds: of the fine-tuned models, ascending.
     """
 
     metric: Spread
+    dev: float
     cost: Mapping[Cost, float]
     seeds: tuple[int, ...]
 
@@ -67,6 +69,9 @@ class Point:
         knob: its label, see `naming.knob_label`.
         metric: over the seeds, on the evaluation split.
         change: of the metric against the fine-tuned models of the same seeds, the mean; negative for a loss.
+        dev: the mean metric on dev, by which points are chosen; minus infinity if it is unknown.
+        dev_change: of the metric on dev, as `change`; minus infinity if it is unknown.
+        dev_is_evaluation: whether dev is also the evaluation split for any of the records.
         speedup: how many times faster than the baseline, or for FLOPs how many times fewer.
         cost: where the point is drawn: the baseline's cost divided by the mean speed-up, in its unit.
             Each run times its model and the baseline in turn, so their ratio is not disturbed by what
@@ -82,6 +87,9 @@ class Point:
     knob: str
     metric: Spread
     change: float
+    dev: float
+    dev_change: float
+    dev_is_evaluation: bool
     speedup: Mapping[Cost, Spread]
     cost: Mapping[Cost, float]
     measured: Mapping[Cost, Spread]
@@ -265,6 +273,7 @@ def _baseline(records: Sequence[Record], shown: Sequence[Record]) -> Baseline:
         models[record["seed"], record["baseline"].get("artifact") or value] = value
     return Baseline(
         metric=over_seeds((seed, value) for (seed, _), value in models.items()),
+        dev=_mean_dev(shown, "baseline"),
         cost={
             cost: fmean(_cost(record, cost)[fields[-2]] for record in records)
             for cost, fields in _FIELDS.items()
@@ -279,6 +288,8 @@ def _point(method: str, knob: str, trial: Trial, baseline: Baseline) -> Point:
 
     metric = over_seeds((record["seed"], record["metric"]["value"]) for record in trial.records)
     own_baselines = over_seeds((record["seed"], record["baseline"]["value"]) for record in trial.records)
+    dev = _mean_dev(trial.records, "metric")
+    dev_baseline = _mean_dev(trial.records, "baseline")
     speedup = {cost: spread(cost, fields[-1]) for cost, fields in _FIELDS.items()}
     epochs = [_epochs(record) for record in trial.records]
     return Point(
@@ -286,6 +297,9 @@ def _point(method: str, knob: str, trial: Trial, baseline: Baseline) -> Point:
         knob=knob,
         metric=metric,
         change=metric.mean - own_baselines.mean,
+        dev=dev,
+        dev_change=dev - dev_baseline if math.isfinite(dev_baseline) else -math.inf,
+        dev_is_evaluation=any(_dev_is_evaluation(record) for record in trial.records),
         speedup=speedup,
         cost={cost: baseline.cost[cost] / speedup[cost].mean for cost in COSTS},
         measured={cost: spread(cost, fields[-3]) for cost, fields in _FIELDS.items()},
@@ -294,6 +308,22 @@ def _point(method: str, knob: str, trial: Trial, baseline: Baseline) -> Point:
         setting=trial.setting,
         records=trial.records,
     )
+
+
+def _dev_is_evaluation(record: Record) -> bool:
+    return "dev" not in record["metric"]
+
+
+def _mean_dev(records: Sequence[Record], field_name: str) -> float:
+    """The mean over seeds on dev of `metric` or `baseline`; minus infinity if a record does not state it."""
+    values = []
+    for record in records:
+        entry = record[field_name]
+        value = entry["value"] if _dev_is_evaluation(record) else entry.get("dev")
+        if value is None:
+            return -math.inf
+        values.append((record["seed"], value))
+    return fmean(by_seed(values))
 
 
 def _epochs(record: Record) -> float | None:
@@ -306,6 +336,10 @@ def _epochs(record: Record) -> float | None:
 def _remarks(records: Sequence[Record], baseline: Baseline, points: Sequence[Point]) -> list[str]:
     """What keeps the points from being compared as if all had been found at once."""
     notes = []
+    if any(point.dev_is_evaluation for point in points):
+        notes.append("dev is also the evaluation split here, so the choice of the best points is optimistic")
+    if any(not math.isfinite(point.dev_change) for point in points):
+        notes.append("points without a metric on dev are never chosen as the best")
     partial = [point.label for point in points if point.seeds != baseline.seeds]
     if partial:
         seeds = ", ".join(map(str, baseline.seeds))
