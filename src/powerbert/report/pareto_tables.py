@@ -131,9 +131,9 @@ def explanations(margin: float) -> list[str]:
     return [
         "padded, dynamic, FLOPs: times faster or fewer than the fine-tuned model, timed in turn in each run",
         "±: sample standard deviation over seeds; epochs: in all stages; trials: settings tried, best on dev",
-        f"{FRONT} on the Pareto front: neither another point nor the fine-tuned model beats it",
+        f"{FRONT} on the Pareto front: neither another point nor the fine-tuned model beats it on dev",
         f"hypervolume: area gained over a model of the fine-tuned one's cost and {margin:g} points less,",
-        "from 0 (nothing) to 1 (the fine-tuned model's metric at no cost); speed-ups are read off the points",
+        "from 0 (nothing) to 1 (the fine-tuned model's metric at no cost); the best points are chosen on dev",
     ]
 
 
