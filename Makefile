@@ -24,6 +24,7 @@ demo: $(STAMP)  ## Fine-tune, search, re-train and measure on real movie review 
 bench: $(STAMP)  ## Time BERT-base with the paper's retention configurations against transformers and ONNX Runtime
 	$(BIN)/python -m powerbert.benchmark shape=bert_base retention=paper_cola,paper_rte,paper_figure1,full \
 	    batch_size=8,32 training=true memory=true output=runs/benchmark
+	$(BIN)/python experiments/inference/targets.py runs/benchmark/benchmark.json
 
 test: $(STAMP)  ## Run the tests (10 to 13 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2

@@ -8,8 +8,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
-from powerbert.models.tiny import tiny, tiny_config
-from powerbert.models.tiny_tokenizer import tiny_tokenizer
+from powerbert.models.tiny import tiny, tiny_config, tiny_tokenizer
 from tests.made_up import write_corpus
 
 # One thread for each test process and for those it starts: tiny models gain nothing from more, and workers

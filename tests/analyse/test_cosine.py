@@ -6,7 +6,7 @@ import torch
 
 from powerbert.analyse.cosine import mean_pairwise_cosine, run, similarity_by_encoder, summarise
 from powerbert.predict.subject import Subject
-from tests.analyse.conftest import ROWS
+from tests.fixtures import ROWS
 
 
 def double_loop(word_vectors: torch.Tensor) -> float:

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -7,16 +5,16 @@ from transformers import BertForMultipleChoice
 
 from powerbert.analyse.mutual_information import (
     count_labels,
+    logits_without_one,
     resolve_encoders,
     resolve_positions,
     run,
     tabulate,
 )
-from powerbert.analyse.parts import take_apart
 from powerbert.base.errors import ConfigError
 from powerbert.models import load_host_model
 from powerbert.predict.subject import Subject
-from tests.analyse.conftest import ROWS
+from tests.fixtures import ROWS
 from tests.models.backbones import BACKBONES, make_host
 
 LENGTHS, VOCABULARY = (9, 4, 7, 9, 5, 8, 8), 60
@@ -58,22 +56,17 @@ def undecided_bert(tiny_bert):
 def test_counts_are_those_of_eliminating_one_word_at_a_time(undecided_bert):
     encoders, positions = [1, 2, 3], [2, 4, 7, 8]
     batch = ragged_batch(LENGTHS, VOCABULARY)
-    parts, seen = take_apart(undecided_bert), []
-
-    def classify(hidden, mask):
-        seen.append(parts.classify(hidden, mask))
-        return seen[-1]
-
-    counts = count_labels(replace(parts, classify=classify), batch, encoders, positions, classes=3)
+    counts = count_labels(undecided_bert, batch, encoders, positions, classes=3)
+    with torch.inference_mode():
+        variants = dict(logits_without_one(undecided_bert, batch, encoders, positions))
 
     expected = np.zeros((3, 4, 3, 3), dtype=int)
     for number, (ids, length) in enumerate(zip(batch["input_ids"], LENGTHS, strict=True)):
         one = ids[None, :length]
         label = undecided_bert(one).logits.argmax()
-        variants = iter(seen[1:])
         for row, encoder in enumerate(encoders):
             for column, k in enumerate(positions):
-                logits = next(variants)[number]
+                logits = variants[encoder, k][number]
                 if k <= length:
                     without = logits_without(undecided_bert, one, encoder, k)[0]
                     torch.testing.assert_close(logits, without, atol=1e-5, rtol=1e-4)
@@ -100,7 +93,7 @@ def test_all_choices_of_an_input_lose_a_word(tiny_bert_config):
             label = torch.stack([model(ids[None]).logits.squeeze() for ids in pair]).argmax()
             changed = torch.stack([logits_without(model, ids, 1, k).squeeze() for ids in pair]).argmax()
             expected[0, column, label, changed] += 1
-    counts = count_labels(take_apart(model), batch, [1], [3, 7], classes=2, choices=2)
+    counts = count_labels(model, batch, [1], [3, 7], classes=2, choices=2)
     assert counts.tolist() == expected.tolist()
     assert counts.sum(axis=(2, 3)).tolist() == [[2, 1]]
 
@@ -173,7 +166,7 @@ def test_refuses_a_model_that_predicts_a_number(tiny_checkpoint, tokenizer, data
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_can_be_analysed(backbone):
     host, batch = make_host(backbone), ragged_batch(LENGTHS, VOCABULARY)
-    joint = count_labels(take_apart(host), batch, [1, 3], [2, 3], classes=3)
+    joint = count_labels(host, batch, [1, 3], [2, 3], classes=3)
     labels = host(**batch).logits.argmax(dim=-1).bincount(minlength=3)
     assert (joint.sum(axis=-1) == labels.numpy()).all()
     for counts in joint[1]:

@@ -34,6 +34,9 @@ def test_writes_table_and_figure_of_records(tmp_path):
     assert table["retained"][:12].tolist() == RECORD["retention_configuration"]
     assert table["max_length"].unique().tolist() == [256]
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".png", ".svg", ".csv"}
+    assert "<!-- \N{SCRIPT SMALL L} = 256 -->" in (tmp_path / "out" / "retention.svg").read_text(
+        encoding="utf-8"
+    )
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out" / "retention.csv"), table, check_dtype=False)
 
 

@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from powerbert.analyse.page import write_page
 from powerbert.analyse.survival import Piece, Trace, trace_inputs, trace_pieces
-from powerbert.analyse.trace import print_traces, run, words_at
+from powerbert.analyse.trace import print_traces, run, words_at, write_page
 from powerbert.base.errors import ConfigError
 from powerbert.predict.subject import Subject
 

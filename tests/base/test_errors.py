@@ -1,10 +1,18 @@
 import errno
+import itertools
 import os
 
 import pytest
 from safetensors import SafetensorError
 
-from powerbert.base.errors import StorageError, find_storage_error, printable, shorten
+from powerbert.base.errors import (
+    StorageError,
+    causes,
+    find_storage_error,
+    find_user_error,
+    printable,
+    shorten,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +67,13 @@ def test_a_storage_error_is_found_among_causes_and_in_the_words_of_libraries():
 @pytest.mark.parametrize("error", [None, FileNotFoundError(errno.ENOENT, "no"), ValueError("os error 28")])
 def test_other_errors_are_none_of_storage(error):
     assert find_storage_error(error, "runs") is None
+
+
+@pytest.mark.parametrize(("there", "back"), itertools.product(("__cause__", "__context__"), repeat=2))
+def test_circles_of_causes_and_contexts_end(there, back):
+    first, second = ValueError("first"), KeyError("second")
+    setattr(first, there, second)
+    setattr(second, back, first)
+    assert list(itertools.islice(causes(first, contexts=True), 3)) == [first, second]
+    assert find_user_error(first) is None
+    assert find_storage_error(first, "runs") is None

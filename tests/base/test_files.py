@@ -6,7 +6,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from powerbert.base.files import content_hash, file_name, plain, write_synced
+from powerbert.base.files import content_hash, file_name, plain, write_synced, write_whole
 
 
 def test_writes_strict_json(tmp_path):
@@ -53,3 +53,16 @@ def test_hash_depends_on_content_alone():
 )
 def test_file_names_never_become_paths(parts, expected):
     assert file_name(*parts) == expected
+
+
+@pytest.mark.parametrize(("mode", "content"), [("w", "é\n"), ("wb", b"\xff\r\n")])
+def test_a_file_is_replaced_whole_or_left_alone(tmp_path, mode, content):
+    path = tmp_path / "file"
+    path.write_text("before")
+    with pytest.raises(TypeError), write_whole(path, mode) as file:
+        file.write(None)
+    assert path.read_text() == "before"
+    with write_whole(path, mode) as file:
+        file.write(content)
+    assert path.read_bytes() == (content if mode == "wb" else content.encode())
+    assert list(tmp_path.iterdir()) == [path]

@@ -35,6 +35,16 @@ def test_other_errors_pass():
         raise KeyError("key")
 
 
+@pytest.mark.parametrize("there", ["__cause__", "__context__"])
+@pytest.mark.parametrize("back", ["__cause__", "__context__"])
+def test_an_error_whose_causes_form_a_circle_passes(there, back):
+    first, second = ValueError("first"), KeyError("second")
+    setattr(first, there, second)
+    setattr(second, back, first)
+    with pytest.raises(ValueError, match="first"), interruptible():
+        raise first
+
+
 def test_a_signal_that_someone_else_handles_is_theirs():
     heard = []
     previous = signal.signal(signal.SIGTERM, lambda *_: heard.append("it"))

@@ -3,7 +3,7 @@ import torch
 
 from powerbert.benchmark import footprint
 from powerbert.benchmark.footprint import forward_bytes, free_bytes
-from powerbert.models.auto import BACKBONES
+from powerbert.models.backbone import BACKBONES
 from powerbert.models.tiny import tiny_config
 
 

@@ -3,13 +3,14 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from powerbert.benchmark import inference, timing
+from powerbert.benchmark import inference
 from powerbert.benchmark.contestants import EAGER, HOST, POWER, Contestant
 from powerbert.benchmark.footprint import forward_bytes
 from powerbert.benchmark.inference import InferenceBenchmark
 from powerbert.benchmark.runtimes import RUNTIMES, Runtime
 from powerbert.benchmark.settings import Cell
 from powerbert.measure import count_flops
+from powerbert.measure.timing import Times
 from tests.benchmark.conftest import RETENTION, settings
 
 CELL = Cell(RETENTION, 24, 3)
@@ -42,10 +43,10 @@ def test_ratios_are_to_the_host(measure, monkeypatch):
     packed = {Contestant("host", "onednn"): 2.0, Contestant("power", "onednn"): 0.5}
     times = {EAGER: 8.0, HOST: 4.0, POWER: 1.0} | packed
 
-    def timed(forwards, batches, device, schedule):
-        return {one: timing.Times([times[one]] * 3) for one in forwards}
+    def timed(rounds, device, schedule):
+        return Times({one: [times[one]] * 3 for one in rounds[0]})
 
-    monkeypatch.setattr(inference, "time_interleaved", timed)
+    monkeypatch.setattr(inference, "time_in_turn", timed)
     rows, _ = measure("runtimes=[eager,sdpa,onednn]", "protocols=[padded]")
     assert [(row.speedup, row.speedup_eager, row.speedup_same, row.time_ratio) for row in rows] == [
         (0.5, 1.0, 1.0, 2.0),
@@ -109,10 +110,10 @@ def test_without_the_baseline_there_is_nothing_to_compare(measure, monkeypatch):
 def test_runs_in_inference_mode(measure, monkeypatch):
     modes = []
 
-    def timed(forwards, batches, device, schedule):
+    def timed(rounds, device, schedule):
         modes.append(torch.is_inference_mode_enabled())
-        return {one: timing.Times([1.0]) for one in forwards}
+        return Times({one: [1.0] for one in rounds[0]})
 
-    monkeypatch.setattr(inference, "time_interleaved", timed)
+    monkeypatch.setattr(inference, "time_in_turn", timed)
     measure("protocols=[padded]")
     assert modes == [True]

@@ -67,7 +67,7 @@ def test_weights_come_from_the_seed_and_the_random_state_is_left_alone(pair, wor
 
 
 def test_an_unknown_backbone_is_named():
-    with pytest.raises(ConfigError, match=r"^shape.model_type: 'gpt2' is unknown; choose of bert"):
+    with pytest.raises(ConfigError, match=r"^shape.model_type: 'gpt2' is unknown; choose of albert, bert"):
         from_shape("other", "gpt2", seed=0)
 
 

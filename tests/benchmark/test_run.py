@@ -65,7 +65,7 @@ def test_json_holds_settings_machine_and_every_result(shape):
         (24, 2),
         (24, 3),
     ]
-    assert found["memory"] == found["skipped"] == found["targets"] == []
+    assert found["memory"] == found["skipped"] == []
 
 
 def test_csv_has_a_line_for_each_result(shape):
@@ -116,17 +116,6 @@ def test_memory_is_measured_at_the_greatest_length_and_batch_size(monkeypatch):
     assert {(row.length, row.batch_size) for row in findings.memory} == {(512, 3)}
     assert "PoWER-BERT, full" in text
     assert "2.0 MB" in text
-
-
-def test_targets_are_printed_where_there_are_some(monkeypatch):
-    monkeypatch.setattr("powerbert.benchmark.targets.SHAPE", "tiny")
-    findings, text = benchmark(
-        "retention=full", "length=8", "batch_size=8", "runtimes=[sdpa]", "protocols=[padded]"
-    )
-    (verdict,) = findings.verdicts
-    assert verdict.setting == "full, length 8, batch 8"
-    assert "full retention: time by that of sdpa" in text
-    assert ("holds" if verdict.holds else "does not hold") in text
 
 
 def test_what_was_left_out_is_told(monkeypatch):

@@ -1,9 +1,19 @@
-from dataclasses import replace
+import importlib.util
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
 from powerbert.benchmark.results import Inference, Memory, Training
-from powerbert.benchmark.targets import TARGETS, judge
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "inference" / "targets.py"
+_spec = importlib.util.spec_from_file_location("benchmark_targets", SCRIPT)
+targets = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = targets  # dataclasses look their module up
+_spec.loader.exec_module(targets)
+TARGETS, judge = targets.TARGETS, targets.judge
 
 POWER = Inference(
     retention="paper_rte",
@@ -109,3 +119,14 @@ def test_verdicts_say_where_and_what():
 
 def test_every_kind_of_result_has_a_target():
     assert {target.rows for target in TARGETS} == {Inference, Training, Memory}
+
+
+def test_the_script_reads_a_benchmark(tmp_path, capsys):
+    file = tmp_path / "benchmark.json"
+    found = {"model": "bert_base", "environment": {"device": "cpu"}}
+    rows = {"inference": [asdict(POWER)], "training": [asdict(STEP)], "memory": [asdict(PEAK)]}
+    file.write_text(json.dumps(found | rows))
+    targets.main(file)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(line.endswith(": holds") for line in lines)

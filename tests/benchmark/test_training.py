@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from powerbert.benchmark import training
-from powerbert.benchmark.timing import Times
 from powerbert.benchmark.training import measure_training
+from powerbert.measure.timing import Times
 from tests.benchmark.conftest import settings
 
 
@@ -17,8 +17,8 @@ def test_both_steps_train_and_the_shared_weights_stay(pair, inputs):
 
 
 def test_the_ratio_is_of_the_search_to_fine_tuning(pair, inputs, monkeypatch):
-    times = {"plain": Times([2.0, 2.0, 4.0]), "soft": Times([3.0, 3.0, 5.0])}
-    monkeypatch.setattr(training, "time_interleaved", lambda *_: times)
+    times = Times({"plain": [2.0, 2.0, 4.0], "soft": [3.0, 3.0, 5.0]})
+    monkeypatch.setattr(training, "time_in_turn", lambda *_: times)
     row = measure_training(pair, inputs, 8, 2, settings())
     assert (row.plain_ms, row.soft_ms, row.time_ratio) == (2.0, 3.0, 1.5)
     assert (row.plain_iqr_ms, row.soft_iqr_ms) == (1.0, 1.0)

@@ -6,8 +6,8 @@ from datasets import Dataset, DatasetDict
 from datasets.packaged_modules.generator.generator import Generator
 
 import powerbert.data.hub as hub
-from powerbert.base.errors import DataError
-from powerbert.data.hub import HubDataset
+from powerbert.base.errors import ConfigError, DataError
+from powerbert.data.hub import HubDataset, HubSource
 
 
 @pytest.fixture
@@ -75,3 +75,51 @@ def test_reachable_hub_that_breaks_off(monkeypatch):
     monkeypatch.setattr(hub, "load_dataset", break_off)
     with pytest.raises(DataError, match=r"nyu-mll/glue/rte cannot be loaded \(connection reset\)$"):
         HubDataset("nyu-mll/glue", "rte").load()
+
+
+@pytest.fixture
+def local_dataset(tmp_path):
+    folder = tmp_path / "news"
+    folder.mkdir()
+    rows = "".join(f"text {number},{number % 2}\n" for number in range(60))
+    for split in ("train", "test"):
+        (folder / f"{split}.csv").write_text("body,topic\n" + rows)
+    return folder
+
+
+def source_of(folder, cache, **changes):
+    settings = {"columns": {"text": "body"}, "label_column": "topic"} | changes
+    return HubSource(str(folder), ["text"], ["world", "sports"], cache, **settings)
+
+
+def test_dataset_by_settings_alone(local_dataset, cache):
+    source = source_of(local_dataset, cache)
+    source.available()
+    loaded = source.load()
+    assert set(loaded) == {"train", "dev", "test"}
+    assert len(loaded["train"]) + len(loaded["dev"]) == len(loaded["test"]) == 60
+    assert loaded["test"][1] == {"text": "text 1", "label": 1}
+    before = source.fingerprint()
+    assert source_of(local_dataset, cache).fingerprint() == before
+    (local_dataset / "test.csv").write_text("body,topic\nother,0\n")
+    assert source_of(local_dataset, cache).fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"columns": {}}, r"has no column 'text', only body, topic; set dataset\.source\.columns\.text"),
+        ({"label_column": "label"}, r"has no column 'label'.*dataset\.source\.label_column"),
+        ({"splits": {"train": "training"}}, r"has no split 'training'.*dataset\.source\.splits\.train"),
+    ],
+)
+def test_missing_part_is_named(local_dataset, cache, changes, message):
+    with pytest.raises(DataError, match=message):
+        source_of(local_dataset, cache, **changes).load()
+
+
+def test_unknown_split_and_missing_path_are_named(local_dataset, cache):
+    with pytest.raises(ConfigError, match=r"dataset\.source\.splits: 'valid'"):
+        source_of(local_dataset, cache, splits={"train": "train", "valid": "test"})
+    with pytest.raises(DataError, match=r"dataset\.source\.path"):
+        HubSource(None, ["text"], ["a", "b"], cache).available()

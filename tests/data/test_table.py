@@ -129,3 +129,16 @@ def test_rows_lie_on_disk_not_in_memory(cache):
     assert table[19_999]["text"].startswith("19999 ")
     assert table.data.nbytes > 20_000_000
     assert pa.total_allocated_bytes() - before < 2_000_000
+
+
+def test_error_of_a_bad_row_has_a_chain_that_ends(write, cache):
+    with pytest.raises(DataError) as caught:
+        load_table(write("a.tsv", "text\tlabel\none\tnan\n"), COLUMNS, LABELS, cache)
+    waiting, seen = [caught.value], set()
+    while waiting:
+        error = waiting.pop()
+        seen.add(id(error))
+        for follower in (error.__cause__, error.__context__):
+            assert id(follower) not in seen, "the chain of errors is a circle"
+            if follower is not None:
+                waiting.append(follower)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -90,3 +92,20 @@ def test_influence_is_everything_but_the_name():
 def test_what_cannot_be_meant_is_refused_by_name(change, message):
     with pytest.raises(ConfigError, match=message):
         make_task(**change)
+
+
+@pytest.mark.parametrize(("labelled", "split"), [(True, "test"), (False, "dev")])
+def test_split_of_auto_is_what_the_source_has(labelled, split):
+    cfg = {
+        "name": "reviews",
+        "text_columns": ["text"],
+        "label_names": ["bad", "good"],
+        "metric": "accuracy",
+        "max_length": 8,
+        "evaluation_split": "auto",
+        "kind": "sequence_classification",
+    }
+    source = SimpleNamespace(has_labelled_test=lambda: labelled)
+    assert Task.from_config(cfg, source).evaluation_split == split
+    assert Task.from_config(cfg | {"evaluation_split": "dev"}, source).evaluation_split == "dev"
+    assert Task.from_config(cfg, SimpleNamespace()).evaluation_split == "dev"

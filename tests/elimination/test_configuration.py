@@ -52,7 +52,7 @@ def test_a_diverged_search_is_named():
 
 
 def test_an_unknown_rounding_is_named():
-    with pytest.raises(ConfigError, match=r"^rounding .* 'nearest'"):
+    with pytest.raises(ConfigError, match=r"^rounding: 'nearest'"):
         derive_retention_configuration([4.0], "nearest")
 
 

@@ -5,11 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from datasets import Dataset
-from transformers.modeling_outputs import SequenceClassifierOutput
 
-from powerbert.data import PaddingCollator, Task, tokenize
-from powerbert.export.check import TOLERANCE, agreement, made_up_batches, metric_of, row_logits
+from powerbert.data import Task
+from powerbert.export.check import TOLERANCE, agreement, made_up_batches
 
 TASK = Task("made-up", ("text",), ("a", "b"), "accuracy", 16)
 CHOICE = replace(TASK, text_columns=("text", "choices"), kind="multiple_choice")
@@ -57,22 +55,3 @@ def test_made_up_batches_of_several_choices(tokenizer):
     batches = made_up_batches(tokenizer, CHOICE, [*NAMES, "token_type_ids"], 16)
     assert all(batch["token_type_ids"].shape[1] == 2 for batch in batches)
     assert any(batch["token_type_ids"].any() for batch in batches)
-
-
-def test_logits_come_in_the_order_of_the_rows(tokenizer):
-    class Lengths(torch.nn.Module):
-        def forward(self, attention_mask, **_):
-            return SequenceClassifierOutput(logits=attention_mask.sum(1, keepdim=True))
-
-    texts = ["a film", "a", "a film that was good", "the film", ""]
-    rows = tokenize(Dataset.from_dict({"text": texts, "label": [0] * 5}), TASK, tokenizer, 16)
-    logits = row_logits(Lengths(), rows, PaddingCollator(tokenizer, TASK), batch_size=2)
-    assert logits.flatten().tolist() == [len(row["input_ids"]) for row in rows]
-    assert logits.dtype == torch.float32
-
-
-def test_the_metric_is_the_tasks():
-    logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 1.0]])
-    assert metric_of(logits, torch.tensor([0, 1, 1]), TASK) == pytest.approx(2 / 3)
-    regression = replace(TASK, label_names=None, metric="spearman")
-    assert metric_of(torch.tensor([[1.0], [5.0], [7.0]]), torch.tensor([0.1, 0.2, 0.3]), regression) > 0.999

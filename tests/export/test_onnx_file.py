@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from powerbert.base.errors import ConfigError
-from powerbert.export import export_onnx, onnx_session, quantize_onnx
+from powerbert.export import export_onnx, load_onnx, onnx_session, quantize_onnx
 from powerbert.export import onnx_file as module
-from powerbert.export.exported import load_onnx
+from powerbert.export.exported import require
 from tests.models.backbones import make_host, make_power
 from tests.models.batches import padded, ragged_inputs
 
@@ -104,6 +104,12 @@ def test_an_input_of_padding_alone_gets_finite_logits(path, batch):
     assert load_onnx(path)(**batch | {"attention_mask": mask}).logits.isfinite().all()
 
 
+def test_without_a_mask_every_word_is_real(path, batch):
+    ids, types = batch["input_ids"], batch["token_type_ids"]
+    expected = load_onnx(path)(input_ids=ids, token_type_ids=types, attention_mask=torch.ones_like(ids))
+    assert load_onnx(path)(input_ids=ids, token_type_ids=types).logits.equal(expected.logits)
+
+
 def test_another_format_is_refused(path, tmp_path):
     with pytest.raises(ConfigError, match=r"^format: 'int4' is unknown; choose one of int8, float16"):
         quantize_onnx(path, tmp_path / "int4.onnx", "int4")
@@ -113,4 +119,4 @@ def test_packages_that_are_missing_are_named():
     with pytest.raises(
         ConfigError, match=r'^format: onnx needs no_such_package.*pip install "powerbert\[onnx\]"'
     ):
-        module.require("json", "no_such_package")
+        require("json", "no_such_package")

@@ -5,8 +5,7 @@ import functools
 import pytest
 import torch
 
-from powerbert.export import export_onnx, export_torch, graph, onnx_file
-from powerbert.export.exported import load_onnx, load_torch
+from powerbert.export import export_onnx, export_torch, graph, load_onnx, load_torch, onnx_file
 from powerbert.models import longest_input, prune_heads
 from tests.models.backbones import BACKBONES, make_host, make_power
 from tests.models.batches import padded, ragged_inputs

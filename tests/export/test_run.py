@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from transformers import AutoConfig, BertConfig
 
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, DataError, ModelError
-from powerbert.export import formats
+from powerbert.export import Exported, load_torch
 from powerbert.export.__main__ import export
+from powerbert.export.formats import FORMATS
 from powerbert.models import load_model, load_tokenizer
 
 from .artifacts import MAX_LENGTH
@@ -150,15 +152,12 @@ def test_within_the_artifact_nothing_is_overwritten(artifacts, tmp_path):
 
 
 def test_a_file_that_computes_something_else_is_not_kept(artifacts, tmp_path, monkeypatch):
-    def wrong(path):
-        loaded = formats_load(path)
-        run = loaded.run
-        loaded.run = lambda batch: run(batch) + 0.01
-        return loaded
+    def wrong(path, threads):
+        file = load_torch(path)
+        return Exported(file.names, lambda batch: file.run(batch) + 0.01)
 
-    formats_load = formats.load_torch
-    monkeypatch.setattr(formats, "load_torch", wrong)
-    with pytest.raises(ModelError, match=r"nothing was written, since .* 21 of 21"):
+    monkeypatch.setitem(FORMATS, "torch_export", replace(FORMATS["torch_export"], load=wrong))
+    with pytest.raises(ModelError, match=r"nothing was written, .* 21 of 21"):
         run(f"artifact={artifacts[0]}", "format=torch_export", f"output={tmp_path}/out")
     assert list(tmp_path.iterdir()) == []
 

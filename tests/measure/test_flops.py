@@ -3,7 +3,7 @@ import torch
 from transformers import BertConfig, BertForMultipleChoice, BertForSequenceClassification
 
 from powerbert.measure import count_flops, word_vectors
-from powerbert.models import PowerBertConfig, PowerBertForSequenceClassification
+from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
 
 HIDDEN, ENCODERS, LABELS = 48, 3, 2
 

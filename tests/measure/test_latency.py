@@ -4,8 +4,14 @@ from datasets import Dataset
 from torch import nn
 
 from powerbert.base.errors import ConfigError, DataError
-from powerbert.measure import LatencySettings, latency, measure_latency
-from powerbert.models import PowerBertConfig, PowerBertForSequenceClassification
+from powerbert.measure import LatencySettings, latency, measure_latency, timing
+from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """No reading of the processors, so that what else the machine does repeats no run."""
+    monkeypatch.setattr(timing, "read_processors", lambda: None)
 
 
 class Recorder(nn.Module):
@@ -86,15 +92,15 @@ def test_the_two_models_take_turns_and_alternate_who_is_first():
     callers = [name for name, _, _ in calls]
     turns = [tuple(callers[i : i + 2]) for i in range(0, len(callers), 2)]
     assert set(turns) == {("model", "baseline"), ("baseline", "model")}
-    assert turns[:4] == [turns[0], turns[1]] * 2
     assert turns[0] != turns[1]
+    assert turns[:4].count(turns[0]) == 2
 
 
 @pytest.mark.parametrize(("statistic", "expected"), [("median", 1.0), ("mean", 1.5)])
 def test_times_are_summarised_over_the_runs(monkeypatch, statistic, expected):
     """The model takes 1, 1, 1 and 3 ms after a warm-up of 50 ms; the baseline always 4 ms."""
     taken = {"model": iter([50.0, 1.0, 1.0, 1.0, 3.0] * 2), "baseline": iter([4.0] * 10)}
-    monkeypatch.setattr(latency, "milliseconds", lambda call, device: next(taken[call.func.name]))
+    monkeypatch.setattr(timing, "milliseconds", lambda call, device: next(taken[call.func.name]))
     result, _ = measure(rows_of([4]), runs=4, warmup=1, statistic=statistic)
     for protocol in ("padded", "dynamic"):
         assert result[protocol]["model_ms"] == expected
@@ -106,7 +112,7 @@ def test_times_are_summarised_over_the_runs(monkeypatch, statistic, expected):
 
 def test_time_is_per_batch(monkeypatch):
     monkeypatch.setattr(
-        latency, "milliseconds", lambda call, device: float(call.keywords["input_ids"].shape[1])
+        timing, "milliseconds", lambda call, device: float(call.keywords["input_ids"].shape[1])
     )
     result, _ = measure(rows_of([2, 2, 8, 8]), runs=1, warmup=0, dynamic_batch_size=2)
     assert result["dynamic"]["model_ms"] == 5.0

@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from powerbert.methods.losses import hidden_cosine_loss, patient_loss, soft_target_loss
+from powerbert.methods.bert_pkd import patient_loss
+from powerbert.methods.distilbert import hidden_cosine_loss
+from powerbert.methods.distillation import soft_target_loss
 
 
 def test_soft_targets_of_two_classes():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from powerbert.methods.importance import choose_heads, head_importance
+from powerbert.methods.head_prune import choose_heads, head_importance
 from powerbert.models import unique_encoders
 from tests.models.backbones import BACKBONES, make_host
 from tests.models.batches import padded, ragged_inputs

@@ -1,6 +1,6 @@
 import pytest
 
-from powerbert.methods.layer_maps import evenly_spread, skip_map
+from powerbert.methods.distillation import evenly_spread, skip_map
 
 
 @pytest.mark.parametrize(

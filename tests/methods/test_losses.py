@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from powerbert.methods import BertPkd, DistilBert
-from powerbert.methods.losses import hidden_cosine_loss, patient_loss, soft_target_loss
+from powerbert.methods.bert_pkd import patient_loss
+from powerbert.methods.distilbert import hidden_cosine_loss
+from powerbert.methods.distillation import soft_target_loss
 from powerbert.models import take_encoders
 from tests.models.backbones import BACKBONES, make_host
 from tests.models.batches import padded, ragged_inputs

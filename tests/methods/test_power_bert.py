@@ -6,7 +6,7 @@ import pytest
 
 from powerbert.elimination import random_order
 from powerbert.models import load_model
-from powerbert.models.auto import BACKBONES
+from powerbert.models.backbone import BACKBONES
 from powerbert.store.records import read_records
 from tests.tiny_runs import artifacts, train
 

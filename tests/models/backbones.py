@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from powerbert.models.auto import BACKBONES as TABLE
-from powerbert.models.auto import TASKS
+from powerbert.models.backbone import BACKBONES as TABLE
+from powerbert.models.backbone import TASKS
 from powerbert.models.tiny import tiny_config
 
 BACKBONES = sorted(TABLE)

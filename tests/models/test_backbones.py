@@ -17,9 +17,8 @@ from transformers import (
 )
 
 from powerbert.models import load_host_model, load_power_model
-from powerbert.models.auto import BACKBONES as TABLE
-from powerbert.models.tiny import tiny
-from powerbert.models.tiny_tokenizer import tiny_tokenizer
+from powerbert.models.backbone import BACKBONES as TABLE
+from powerbert.models.tiny import tiny, tiny_tokenizer
 
 from .backbones import BACKBONES, make_host, make_power
 from .batches import padded, ragged_inputs

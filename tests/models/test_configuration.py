@@ -2,15 +2,11 @@ import pytest
 from huggingface_hub.errors import StrictDataclassError
 
 from powerbert.base.errors import ConfigError
-from powerbert.models import (
-    PowerAlbertConfig,
-    PowerBertConfig,
-    PowerBertForSequenceClassification,
-    PowerRobertaConfig,
-    longest_input,
-    num_encoders,
-)
-from powerbert.models.auto import BACKBONES
+from powerbert.models import longest_input, num_encoders
+from powerbert.models.backbone import BACKBONES
+from powerbert.models.backbones.albert import PowerAlbertConfig
+from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
+from powerbert.models.backbones.roberta import PowerRobertaConfig
 from powerbert.models.tiny import tiny_config
 
 HOST = tiny_config().to_dict() | {"model_type": "power_bert"}

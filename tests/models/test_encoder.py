@@ -5,7 +5,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from powerbert.elimination import blockwise_significance
-from powerbert.models.bert import bert_encoder
+from powerbert.models.backbones.bert import bert_encoder
 from powerbert.models.encoder import encode, encode_and_extract, encode_and_soft_extract
 
 N, K, HIDDEN, INNER = 10, 4, 32, 64

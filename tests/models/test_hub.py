@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
 from powerbert.base.errors import ModelError
-from powerbert.models import hub
+from powerbert.models import checkpoint
 
 BERT = "google-bert/bert-base-uncased"
 
@@ -27,8 +27,8 @@ def client(monkeypatch):
             raise folder
         return str(folder / repository)
 
-    monkeypatch.setattr(hub, "HfApi", lambda: client)
-    monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(checkpoint, "HfApi", lambda: client)
+    monkeypatch.setattr(checkpoint, "snapshot_download", snapshot_download)
     return client
 
 
@@ -40,28 +40,28 @@ def fail(error):
 
 
 def test_takes_the_newest_when_the_hub_answers(client):
-    assert hub.hub_snapshot(BERT) == Path("/online") / BERT
+    assert checkpoint.hub_snapshot(BERT) == Path("/online") / BERT
 
 
 def test_takes_no_pickled_file(client):
     client.files = ["model.safetensors", "pytorch_model.bin"]
-    hub.hub_snapshot(BERT)
+    checkpoint.hub_snapshot(BERT)
     assert not any(fnmatch("pytorch_model.bin", pattern) for pattern in client.patterns)
     client.files = ["config.json", "pytorch_model.bin"]
     with pytest.raises(ModelError, match=rf"'{BERT}' has pickled weights .* then give model\.path="):
-        hub.hub_snapshot(BERT)
+        checkpoint.hub_snapshot(BERT)
 
 
 def test_takes_what_an_earlier_run_left_when_it_does_not(client):
     client.model_info = fail(ConnectionError("no route"))
-    assert hub.hub_snapshot(BERT) == Path("/cached") / BERT
+    assert checkpoint.hub_snapshot(BERT) == Path("/cached") / BERT
 
 
 def test_says_what_runs_offline_when_there_is_neither(client):
     client.model_info = fail(ConnectionError("no route\nto host"))
     client.cached = LocalEntryNotFoundError("nothing")
     with pytest.raises(ModelError) as raised:
-        hub.hub_snapshot(BERT)
+        checkpoint.hub_snapshot(BERT)
     message = str(raised.value)
     assert all(part in message for part in (BERT, "no route", "model.path=", "model=minilm_l6"))
     assert "\n" not in message
@@ -71,9 +71,9 @@ def test_does_not_wait_for_a_hub_that_is_silent(client, monkeypatch):
     released = threading.Event()
     client.model_info = lambda *args, **kwargs: released.wait(60)
     client.cached = LocalEntryNotFoundError("nothing")
-    monkeypatch.setattr(hub, "PATIENCE", 0.05)
+    monkeypatch.setattr(checkpoint, "PATIENCE", 0.05)
     with pytest.raises(ModelError, match=r"cannot be reached .no answer within 0\.05 seconds."):
-        hub.hub_snapshot(BERT)
+        checkpoint.hub_snapshot(BERT)
     released.set()
 
 
@@ -81,10 +81,10 @@ def test_a_model_that_the_hub_does_not_have(client):
     response = SimpleNamespace(headers={}, request=None, status_code=404)
     client.model_info = fail(RepositoryNotFoundError("404", response=response))
     with pytest.raises(ModelError, match=rf"^model.path: the hub has no model '{BERT}'"):
-        hub.hub_snapshot(BERT)
+        checkpoint.hub_snapshot(BERT)
 
 
 def test_a_download_that_breaks_off(client):
     client.online = OSError("disk full")
     with pytest.raises(ModelError, match=rf"'{BERT}' could not be downloaded .disk full."):
-        hub.hub_snapshot(BERT)
+        checkpoint.hub_snapshot(BERT)

@@ -16,13 +16,8 @@ from transformers import (
 )
 
 from powerbert.base.errors import ConfigError, ModelError
-from powerbert.models import (
-    PowerBertForMultipleChoice,
-    PowerBertForSequenceClassification,
-    load_host_model,
-    load_model,
-    load_power_model,
-)
+from powerbert.models import load_host_model, load_model, load_power_model
+from powerbert.models.backbones.bert import PowerBertForMultipleChoice, PowerBertForSequenceClassification
 
 from .backbones import BACKBONES, host_config, make_host
 from .batches import padded, ragged_inputs
@@ -147,7 +142,7 @@ def test_multiple_choice_is_refused_before_anything_is_trained(backbone, tmp_pat
     make_host(backbone).save_pretrained(tmp_path)
     for load in (load_host_model, load_power_model):
         with pytest.raises(
-            ModelError, match=f"multiple choice is not supported with {backbone} .* bert, albert$"
+            ModelError, match=f"multiple choice is not supported with {backbone} .* albert, bert$"
         ):
             load(tmp_path, task="multiple_choice")
 
@@ -332,7 +327,10 @@ def truncated(folder):
         (with_content("config.json", b"{"), "config.json cannot be read"),
         (with_content("config.json", b"\xff\xfe"), "config.json cannot be read"),
         (with_content("config.json", b"[1]"), "config.json cannot be read"),
-        (lambda f: edited(f, model_type="gpt2"), "model type 'gpt2' is not supported; supported are bert"),
+        (
+            lambda f: edited(f, model_type="gpt2"),
+            "model type 'gpt2' is not supported; supported are albert",
+        ),
         (lambda f: edited(f, hidden_size="x"), "config.json does not fit .*hidden_size"),
         (lambda f: edited(f, hidden_size=33), "cannot be loaded .*multiple"),
         (

@@ -10,11 +10,11 @@ from powerbert.models import (
     load_host_model,
     load_model,
     load_power_model,
+    num_encoders,
     prune_heads,
     take_encoders,
     unique_encoders,
 )
-from powerbert.models.configuration import num_encoders
 
 from .backbones import BACKBONES, make_host, make_power
 from .batches import padded, ragged_inputs
@@ -133,5 +133,5 @@ def test_taken_encoders_keep_their_heads(tmp_path):
 
 def test_an_albert_of_several_groups_is_refused():
     model = make_host("albert", num_hidden_groups=3)
-    with pytest.raises(ModelError, match="3 groups of 1"):
+    with pytest.raises(ModelError, match="this albert model: its 3 encoders share 3 sets"):
         take_encoders(model, [0, 1])

@@ -5,10 +5,9 @@ import torch
 
 from powerbert.base.errors import ConfigError
 from powerbert.models import load_host_model, load_tokenizer, longest_input
-from powerbert.models.auto import BACKBONES
+from powerbert.models.backbone import BACKBONES
 from powerbert.models.checkpoint import fingerprint
-from powerbert.models.tiny import tiny
-from powerbert.models.tiny_tokenizer import tiny_tokenizer
+from powerbert.models.tiny import tiny, tiny_tokenizer
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -31,7 +30,7 @@ def test_the_tokenizer_knows_common_words(backbone):
 
 
 def test_an_unknown_backbone_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"^model.backbone: 'gpt2' is unknown; choose one of bert, albert"):
+    with pytest.raises(ConfigError, match=r"^model.backbone: 'gpt2' is unknown; choose one of albert, bert"):
         tiny(tmp_path / "tiny", backbone="gpt2")
 
 

@@ -3,7 +3,7 @@ import torch
 
 from powerbert.base.errors import DataError, ModelError
 from powerbert.data import Task
-from powerbert.predict.predictor import Predictor
+from powerbert.predict import Predictor
 from tests.untrained import dataset_settings, untrained_artifact, untrained_model
 
 TEXTS = ["good", "a film that is far too long " * 9, "", "the film was bad", 'x "y", {z}\t!']

@@ -6,7 +6,7 @@ import torch
 
 from powerbert.base.errors import ConfigError, DataError, ModelError
 from powerbert.predict.subject import Subject
-from tests.analyse.conftest import ROWS
+from tests.fixtures import ROWS
 
 
 def test_takes_the_dataset_that_the_artifact_was_trained_on(subject):
@@ -35,7 +35,7 @@ def test_another_dataset_and_split(finetuned, dataset, subject):
     given = {**dataset, "name": "other", "evaluation_split": "dev"}
     other = Subject(str(finetuned), dataset=given, split="train")
     assert other.title == "tiny (finetune): other, 3 inputs of train"
-    with pytest.raises(DataError, match="dataset 'folder' has no split 'test'; it has train, dev"):
+    with pytest.raises(DataError, match="dataset 'folder' has no split 'test'; its splits are train, dev"):
         Subject(str(finetuned), split="test").sample()
 
 
@@ -61,7 +61,7 @@ def test_choices_become_sequences(finetuned, dataset, tmp_path):
         }
     )
     rows = subject.sample().map(lambda row: {"choices": ["good", "bad film", row["text"]]})
-    subject.__dict__["_rows"] = rows
+    subject.rows = rows
     batch = next(subject.batches("Test"))
     assert batch["input_ids"].shape[0] == 6
     first = subject.predictor.tokenizer(rows[-1]["text"], "good")["input_ids"][:16]
@@ -76,7 +76,7 @@ def test_refuses_a_limit(finetuned, limit):
 
 @pytest.mark.parametrize("artifact", [None, ["a", "b"]])
 def test_needs_one_artifact(artifact):
-    with pytest.raises(ConfigError, match=r"^artifact: this analysis takes the folder of one trained model"):
+    with pytest.raises(ConfigError, match=r"^artifact: give the folder of one trained model"):
         _ = Subject(artifact).model
 
 

@@ -2,8 +2,8 @@
 
     python -I outside.py <folder>
 
-Each sub-folder is a saved model with a `case.json` that says which Auto class loads it and what it is given;
-what comes out is written beside that, as `outcome.json`.
+Each sub-folder is a saved model with a `case.json`, which holds its Auto class and its input; the results are
+written beside it, as `outcome.json`.
 """
 
 import importlib.util
@@ -33,7 +33,7 @@ def load(auto, folder):
 
 
 def outcome(folder, auto, texts):
-    """What comes of the model as it was saved, and as it is after it has been saved from here."""
+    """Results of the saved model, and of the model after it is saved once more from here."""
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     inputs = tokenizer(*texts, padding=True, return_tensors="pt")
     if auto == "AutoModelForMultipleChoice":

@@ -2,6 +2,8 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
+from itertools import count
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from transformers.dynamic_module_utils import get_imports, get_relative_imports
 import powerbert
 from powerbert.base.errors import ModelError
 from powerbert.models import load_host_model, load_model, load_power_model, load_tokenizer, prune_heads
-from powerbert.models.auto import BACKBONES, TASKS
+from powerbert.models.backbone import BACKBONES, TASKS, Backbone
 from powerbert.models.tiny import tiny
 from powerbert.predict.predictor import Predictor
 from powerbert.ship import modeling_code, save_modeling_code
@@ -190,3 +192,75 @@ def test_a_model_that_was_not_saved_is_refused(folder, tmp_path):
     with pytest.raises(ModelError, match=r"config\.json: cannot be read .* save the model there first"):
         save_modeling_code(load_model(folder), tmp_path / "empty")
     assert not (tmp_path / "empty").exists()
+
+
+NUMBER = count()
+
+
+@pytest.fixture
+def made_up(tmp_path, monkeypatch):
+    """Makes a backbone of the class Main in a module of another package; its text follows that class's."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(text):
+        name = f"made_up_{next(NUMBER)}"
+        (tmp_path / f"{name}.py").write_text(text)
+        main = import_module(name).Main
+        return Backbone(main, main, {})
+
+    return make
+
+
+def test_definitions_come_after_what_they_use_and_nothing_else_comes(made_up):
+    code = modeling_code(
+        made_up(
+            "import math\nfrom collections import OrderedDict as Ordered\n"
+            "from powerbert.models import PowerFields\n\n"
+            "def mark(cls):\n    cls.area = math.floor(SIZE) * WIDTH\n    return cls\n\n"
+            "# How many.\nSIZE = 3\nWIDTH: int = 4\nUNUSED = Ordered()\n\n"
+            "@mark\nclass Main(PowerFields):\n    def parity(self, n):\n        return even(n)\n\n"
+            "def even(n):\n    return n == 0 or odd(n - 1)\n\n"
+            "def odd(n):\n    return n != 0 and even(n - 1)\n\n"
+            "print('registered')\n"
+        )
+    )
+    namespace = {"__name__": "generated"}
+    exec(compile(code, "generated", "exec"), namespace)
+    assert namespace["Main"].area == 12
+    assert namespace["Main"]().parity(4)
+    assert not {"UNUSED", "Ordered", "print", "import powerbert", "from powerbert"} & set(code.split())
+    assert "print(" not in code
+    assert code.index("class ConfigError") < code.index("class PowerFields") < code.index("class Main")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "from powerbert.models import PowerFields\ndef fields(): pass\n"
+            "class Main(PowerFields):\n    uses = fields\n",
+            "fields means two things",
+        ),
+        ("from powerbert.models import PowerFields as Fields\nclass Main(Fields): pass", "original name"),
+        ("if True:\n    FIELDS = 1\nclass Main: pass", "the statement in line 1 would be lost"),
+        ("def more(): pass\ndef more(): return 1\nclass Main: pass", "in line 2 would be lost"),
+        ("class Main:\n    def f(self):\n        from powerbert.models import embed", "at the top"),
+    ],
+)
+def test_what_would_be_lost_is_refused(made_up, text, message):
+    with pytest.raises(ValueError, match=message):
+        modeling_code(made_up(text))
+
+
+def test_where_no_code_can_be_written_a_run_is_told_so_and_not_stopped(folder, made_up, monkeypatch, caplog):
+    backbone = made_up(
+        "from powerbert.models.backbones.bert import PowerBertConfig\n"
+        "if True:\n    FIELDS = 1\n"
+        "class Main(PowerBertConfig):\n    model_type = 'power_made_up'\n"
+    )
+    monkeypatch.setitem(BACKBONES, "made_up", backbone)
+    model, before = load_model(folder), config_of(folder)
+    model.config = backbone.config(**model.config.to_dict() | {"model_type": "power_made_up"})
+    assert save_modeling_code(model, folder) is None
+    assert "the statement in line 2 would be lost" in caplog.text
+    assert config_of(folder) == before

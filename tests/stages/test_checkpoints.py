@@ -128,7 +128,7 @@ def test_a_signal_waits_until_the_training_is_saved(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     with caplog.at_level("INFO"):
         assert finetune(corpus, tmp_path) == undisturbed
-    assert "finetune: going on in epoch 2, after 17 steps" in caplog.text
+    assert "finetune: resuming in epoch 2, after 17 steps" in caplog.text
 
 
 def test_a_signal_during_validation_waits_for_its_end(undisturbed, corpus, tmp_path, monkeypatch):

@@ -1,1 +1,1 @@
-"""The paper's analyses, made from a trained model and its inputs."""
+"""The paper's analyses of a trained model and its inputs."""

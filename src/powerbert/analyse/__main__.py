@@ -1,8 +1,7 @@
-"""Analyses of a trained model: `python -m powerbert.analyse analysis=cosine artifact=<folder>`.
+"""Analyse a trained model: `python -m powerbert.analyse analysis=cosine artifact=<folder>`.
 
-An analysis is a function `run(..., output)` that writes its files to the folder `output`.
-`conf/analysis/<name>.yaml` names it as `_target_`, with `_partial_: true`, what it is made from and its
-settings.
+An analysis is a function `run(..., output)` that writes its files to the folder `output`. Its yaml,
+`conf/analysis/<name>.yaml`, names the function as `_target_` with `_partial_: true` and holds its settings.
 """
 
 import sys
@@ -10,18 +9,20 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from powerbert.base.checks import check_whole
 from powerbert.base.cli import entry_point, quote_values
 
 
 def analyse(cfg: DictConfig) -> None:
-    """Makes the analysis that the configuration names."""
+    """Run the analysis that the configuration names."""
     from hydra.utils import instantiate  # heavy imports wait until Hydra has accepted the command line
 
+    check_whole("batch_size", cfg.batch_size)
     instantiate(cfg.analysis)(output=output_folder(cfg))
 
 
 def output_folder(cfg: DictConfig) -> Path:
-    """Where the files go: as told, or a folder named after the one artifact that is analysed."""
+    """Return the folder of the files: `output`, or one named after the artifact where there is just one."""
     if cfg.output is not None:
         return Path(cfg.output)
     folder = Path(cfg.paths.runs) / "analysis"
@@ -29,7 +30,7 @@ def output_folder(cfg: DictConfig) -> Path:
 
 
 def quoted(argv: list[str]) -> list[str]:
-    """Quotes texts and folders; a list of artifacts is left to Hydra's grammar."""
+    """Quote texts and folders; leave a list of artifacts to Hydra's grammar."""
     return quote_values({"text", "text_pair"}, argv, or_grammar={"artifact", "records", "output"})
 
 

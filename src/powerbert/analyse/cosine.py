@@ -1,4 +1,4 @@
-"""Figure 2: how alike an input's word-vectors are after each encoder (section 2, diffusion)."""
+"""Figure 2: similarity of an input's word-vectors after each encoder (section 2, diffusion)."""
 
 import math
 from pathlib import Path
@@ -14,29 +14,28 @@ from powerbert.predict.subject import Subject
 
 
 def run(subject: Subject, output: Path) -> pd.DataFrame:
-    """Measures the similarity and writes `cosine.csv`, `.png` and `.svg`.
+    """Measure the similarity and write `cosine.csv`, `.png` and `.svg`.
 
-    Each input counts equally: first the mean over the pairs of an input, then over the inputs. In the paper,
-    whose inputs are all padded to l words, this is the mean over all pairs; here padding is left out, and the
-    mean over all pairs would be one of the long inputs mostly.
+    Each input counts equally: the mean over the pairs of an input, then the mean over the inputs. The paper
+    pads all inputs to l words, where this equals the mean over all pairs. Here padding is left out, and the
+    mean over all pairs would mostly show the long inputs.
 
     Args:
-        subject: a fine-tuned model, or one that eliminates word-vectors (with fewer pairs then).
-        output: the folder for the files.
+        subject: A fine-tuned model, or one that eliminates word-vectors and so has fewer pairs.
+        output: Folder of the files.
 
     Returns:
-        The table, one row per encoder: `encoder`, `cosine_similarity`, `standard_deviation` over the inputs,
-        and `inputs`, the number of those that have at least two word-vectors there.
+        One row per encoder: `encoder`, `cosine_similarity`, `standard_deviation` over the inputs, and
+        `inputs`, the number of inputs that have at least two word-vectors there.
     """
-    similarities = similarity_by_encoder(subject)
-    table = summarise(similarities)
+    table = summarise(similarity_by_encoder(subject))
     save(_draw(table, subject.title), table, output, "cosine")
     return table
 
 
 @torch.inference_mode()
 def similarity_by_encoder(subject: Subject) -> Tensor:
-    """The mean similarity of each input's pairs after each encoder, [L, inputs]; NaN without a pair."""
+    """Return the mean similarity of each input's pairs by encoder, [L, inputs]; NaN without a pair."""
     columns = []
     for batch in subject.batches("Cosine similarity"):
         states = encoder_outputs(subject.model.base_model, batch)
@@ -45,7 +44,7 @@ def similarity_by_encoder(subject: Subject) -> Tensor:
 
 
 def encoder_outputs(base_model: torch.nn.Module, batch: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """The word-vectors [B, K, D] that each encoder outputs, with the mask [B, K] of the real ones."""
+    """Return each encoder's word-vectors [B, K, D] with the mask [B, K] of the real ones."""
     if getattr(base_model, "eliminates", False):
         outputs = base_model(**batch, output_hidden_states=True, output_retained=True)
         masks = [retained.mask for retained in outputs.retained]
@@ -56,10 +55,10 @@ def encoder_outputs(base_model: torch.nn.Module, batch: dict[str, Tensor]) -> li
 
 
 def mean_pairwise_cosine(word_vectors: Tensor, mask: Tensor) -> Tensor:
-    """The mean cosine similarity over all pairs of an input's real word-vectors.
+    """Return the mean cosine similarity over all pairs of an input's real word-vectors.
 
-    All products of two of an input's n unit vectors u add up to |sum u|^2: those of the n vectors with
-    themselves, and each of the n(n - 1) / 2 pairs twice.
+    |sum u|^2 of an input's n unit vectors u is the sum of all their products: n of each vector with itself,
+    and each of the n(n - 1) / 2 pairs twice.
 
     Args:
         word_vectors: [B, N, D].
@@ -76,7 +75,7 @@ def mean_pairwise_cosine(word_vectors: Tensor, mask: Tensor) -> Tensor:
 
 
 def summarise(similarities: Tensor) -> pd.DataFrame:
-    """The table of `run` from the similarities, [L, inputs]."""
+    """Return the table of `run` from the similarities, [L, inputs]."""
     inputs = pd.DataFrame(similarities.double().numpy()).T
     return pd.DataFrame(
         {

@@ -5,26 +5,19 @@ from numpy.typing import NDArray
 
 
 def entropy(counts: NDArray[np.integer]) -> float:
-    """H = -sum over b of Pr(b) ln Pr(b).
-
-    Args:
-        counts: how often each outcome occurred, of any shape; at least one did.
-
-    Returns:
-        The entropy in nats.
-    """
+    """Return H = -sum over b of Pr(b) ln Pr(b), from the count of each outcome; at least one is positive."""
     p = counts[counts > 0] / counts.sum()
     return float(-(p * np.log(p)).sum()) + 0.0  # never -0.0
 
 
 def mutual_information(joint: NDArray[np.integer]) -> float:
-    """MI(X; Y) = sum over b, b' of Pr(X = b, Y = b') ln [Pr(X = b, Y = b') / (Pr(X = b) Pr(Y = b'))].
+    """Return MI(X; Y) = sum over b, b' of Pr(X = b, Y = b') ln [Pr(X = b, Y = b') / (Pr(X = b) Pr(Y = b'))].
 
     Args:
-        joint: how often X = b and Y = b' occurred together, [classes, classes].
+        joint: Counts of X = b together with Y = b', [classes, classes].
 
     Returns:
-        The mutual information in nats: 0 if independent, H(X) if Y determines X.
+        0 if X and Y are independent, H(X) if Y determines X.
     """
     independent = np.outer(joint.sum(axis=1), joint.sum(axis=0))
     seen = joint > 0

@@ -1,4 +1,4 @@
-"""Figure 1: how many word-vectors each encoder retains, for several runs side by side."""
+"""Figure 1: the word-vectors that each encoder retains, for several runs side by side."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from transformers import PreTrainedConfig
@@ -23,12 +24,12 @@ class Run:
     """A run that ended in a retention configuration.
 
     Attributes:
-        dataset: its name.
-        model: its name.
-        knob: what was set, such as `{"lambda": 0.001}`.
-        seed: of the run.
-        configuration: word-vectors that each encoder retains.
-        max_length: l, the word-vectors that enter the first encoder at most.
+        dataset: Name of the dataset.
+        model: Name of the model.
+        knob: The settings of the method, such as `{"lambda": 0.001}`.
+        seed: Seed of the run.
+        configuration: Word-vectors that each encoder retains.
+        max_length: l, the largest number of word-vectors that enter the first encoder.
     """
 
     dataset: str
@@ -53,21 +54,21 @@ class Run:
 def run(
     output: Path, artifacts: str | Sequence[str] | None = None, records: str | None = None
 ) -> pd.DataFrame:
-    """Collects the configurations and writes `retention.csv`, `.png` and `.svg`.
+    """Collect the configurations and write `retention.csv`, `.png` and `.svg`.
 
     Args:
-        output: the folder for the files.
-        artifacts: folder of a re-trained model, or several.
-        records: a folder of records; those without a retention configuration are left out.
+        output: Folder of the files.
+        artifacts: Folders of re-trained models.
+        records: A folder of records; those without a retention configuration are left out.
 
     Returns:
-        The table, one row per run and encoder: `run`, counted from 1, `dataset`, `model`, `setting`,
-        `encoder`, `retained` and `max_length`.
+        One row per run and encoder: `run`, counted from 1, `dataset`, `model`, `setting`, `encoder`,
+        `retained` and `max_length`.
 
     Raises:
-        ConfigError: unless either artifacts or records are given.
-        DataError: if no record has a retention configuration.
-        ModelError: if an artifact has none.
+        ConfigError: Unless exactly one of artifacts and records is given.
+        DataError: If no record has a retention configuration.
+        ModelError: If an artifact has none.
     """
     if (artifacts is None) == (records is None):
         raise ConfigError(
@@ -84,20 +85,10 @@ def run(
 
 
 def runs_of_records(folder: Path) -> list[Run]:
-    """The runs of a folder of records that have a retention configuration, sorted by what was set.
-
-    Raises:
-        DataError: if there is none.
-    """
+    """Return the runs of the records that have a retention configuration, sorted by their settings."""
+    fields = ("dataset", "model", "knob", "seed", "retention_configuration", "max_length")
     runs = [
-        Run(
-            record["dataset"],
-            record["model"],
-            record["knob"],
-            record["seed"],
-            record["retention_configuration"],
-            record["max_length"],
-        )
+        Run(*(record[field] for field in fields))
         for record in read_records(folder)
         if record["retention_configuration"] is not None
     ]
@@ -107,29 +98,20 @@ def runs_of_records(folder: Path) -> list[Run]:
 
 
 def run_of_artifact(folder: Path) -> Run:
-    """The run that an artifact with extract layers came from.
-
-    Raises:
-        ModelError: if the folder is no artifact, or has no retention configuration.
-    """
+    """Return the run that an artifact came from; ModelError if it has no retention configuration."""
     manifest = Artifact.load(folder).manifest
     configuration = PreTrainedConfig.get_config_dict(folder)[0].get("retention_configuration")
     if configuration is None:
         raise ModelError(f"{folder}: this artifact has no retention configuration; give a re-trained model")
     config = manifest["config"]
     searched = config["elimination"]["retention_configuration"] is None
-    return Run(
-        config["dataset"]["name"],
-        config["model"]["name"],
-        {"lambda": config["lambda"]} if searched else {},
-        config["seed"],
-        configuration,
-        manifest["max_length"],
-    )
+    knob = {"lambda": config["lambda"]} if searched else {}
+    names = config["dataset"]["name"], config["model"]["name"]
+    return Run(*names, knob, config["seed"], configuration, manifest["max_length"])
 
 
 def tabulate(runs: Sequence[Run]) -> pd.DataFrame:
-    """The table of `run`."""
+    """Return the table of `run`."""
     rows = [
         {
             "run": number,
@@ -151,28 +133,30 @@ def _draw(runs: Sequence[Run]) -> Figure:
     down = -(-len(runs) // across)
     encoders = max(len(one.configuration) for one in runs)
     with new_figure(across * max(3, 0.3 * encoders + 0.6), 2.7 * down) as figure:
-        panels = figure.subplots(down, across, sharey=True, squeeze=False).flatten()
-        for axes, one in zip(panels, runs, strict=False):
-            axes.set_title(one.label)
-            bars = axes.bar(range(1, len(one.configuration) + 1), one.configuration, width=0.7, color=BLUE)
-            axes.bar_label(
-                bars, fontsize=8, padding=1, path_effects=[withStroke(linewidth=2, foreground="white")]
-            )
-            axes.axhline(one.max_length, color=ORANGE, linestyle="--", linewidth=1)
-            axes.annotate(
-                rf"$\ell$ = {one.max_length}",
-                (1, one.max_length),
-                xycoords=("axes fraction", "data"),
-                xytext=(0, 2),
-                textcoords="offset points",
-                horizontalalignment="right",
-                color=ORANGE,
-                fontsize=8,
-            )
+        panels = figure.subplots(down, across, sharey=True, squeeze=False)
+        for axes, one in zip(panels.flat, runs, strict=False):
+            _draw_panel(axes, one)
             axes.set_ylim(0, 1.12 * max(other.max_length for other in runs))
-            number_encoders(axes, len(one.configuration))
-        for axes in panels[len(runs) :]:
+        for axes in panels.flat[len(runs) :]:
             axes.set_axis_off()
-        for row in range(down):
-            panels[row * across].set_ylabel("word-vectors retained")
+        for axes in panels[:, 0]:
+            axes.set_ylabel("word-vectors retained")
     return figure
+
+
+def _draw_panel(axes: Axes, one: Run) -> None:
+    axes.set_title(one.label)
+    bars = axes.bar(range(1, len(one.configuration) + 1), one.configuration, width=0.7, color=BLUE)
+    axes.bar_label(bars, fontsize=8, padding=1, path_effects=[withStroke(linewidth=2, foreground="white")])
+    axes.axhline(one.max_length, color=ORANGE, linestyle="--", linewidth=1)
+    axes.annotate(
+        f"\N{SCRIPT SMALL L} = {one.max_length}",
+        (1, one.max_length),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2),
+        textcoords="offset points",
+        horizontalalignment="right",
+        color=ORANGE,
+        fontsize=8,
+    )
+    number_encoders(axes, len(one.configuration))

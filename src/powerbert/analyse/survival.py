@@ -1,4 +1,4 @@
-"""Which word pieces of an input survive each encoder, as the words of its text."""
+"""The word pieces of an input that survive each encoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Piece:
     """One word piece.
 
     Attributes:
-        text: as the input has it; special pieces as the tokenizer writes them.
-        joined: whether it follows the piece before it without a space.
-        survives: the last encoder that retains it, from 1; 0 if the first eliminates it.
+        text: As in the input; special pieces as the tokenizer writes them.
+        joined: Whether it follows the previous piece without a space.
+        survives: The last encoder that retains it, from 1; 0 if the first eliminates it.
     """
 
     text: str
@@ -30,10 +30,10 @@ class Trace:
     """One sequence on its way through the encoders.
 
     Attributes:
-        heading: what the sequence is.
-        pieces: in the order of the text.
-        prediction: of the input, as `Predictor` gives it.
-        label: the name or the number that the dataset gives the input; None if it gives none.
+        heading: The sequence's name: its input and choice; may be empty.
+        pieces: In the order of the text.
+        prediction: The input's, as returned by `Predictor`.
+        label: The input's label in the dataset, a name or a number; None without one.
     """
 
     heading: str
@@ -42,47 +42,42 @@ class Trace:
     label: str | None
 
     def retained(self, encoder: int) -> int:
-        """How many word-vectors leave an encoder, from 1; 0 stands for the embeddings."""
+        """Return the number of word-vectors that leave an encoder, from 1; 0 means the embeddings."""
         return sum(piece.survives >= encoder for piece in self.pieces)
 
     @property
     def verdict(self) -> str:
-        """The prediction for people, with the dataset's label where there is one."""
+        """The prediction for people, with the dataset's label if there is one."""
         if "value" in self.prediction:
             predicted = f"{self.prediction['value']:.2f}"
         else:
             predicted = f"{self.prediction['label']} ({self.prediction['score']:.2f})"
         return predicted if self.label is None else f"{predicted}, labelled {self.label}"
 
-    @property
-    def title(self) -> str:
-        """Heading, if there is one, and verdict."""
-        return f"{self.heading}: {self.verdict}" if self.heading else self.verdict
-
 
 def trace_inputs(predictor: Predictor, rows: Sequence[Texts], labels: Sequence[str | None]) -> list[Trace]:
-    """Follows inputs through the encoders.
+    """Follow inputs through the encoders of a model with a retention configuration.
 
     Args:
-        predictor: holds a model with a retention configuration.
-        rows: each a tuple with the task's text columns in order.
-        labels: what the dataset says of each; None where it says nothing.
+        predictor: The model.
+        rows: Each a tuple of the task's text columns in order.
+        labels: The dataset's label of each; None where there is none.
 
     Returns:
-        A trace for each input, or for multiple choice for each of its choices.
+        One trace per input; for multiple choice, one per choice.
     """
     traces = []
     for number, (row, label, prediction) in enumerate(zip(rows, labels, predictor(rows), strict=True), 1):
         heading = "" if len(rows) == 1 else f"input {number}"
         for choice, texts in _sequences(row, predictor.task):
-            words = trace_pieces(predictor, texts)
-            traces.append(Trace(" ".join(filter(None, (heading, choice))), words, prediction, label))
+            pieces = trace_pieces(predictor, texts)
+            traces.append(Trace(f"{heading} {choice}".strip(), pieces, prediction, label))
     return traces
 
 
 @torch.inference_mode()
 def trace_pieces(predictor: Predictor, texts: Sequence[str]) -> tuple[Piece, ...]:
-    """The word pieces of one sequence, made of one text or of two, with the encoders that they survive."""
+    """Return the word pieces of one sequence, made of one or two texts."""
     tokenizer, model = predictor.tokenizer, predictor.model
     encoded = tokenizer(
         *texts,
@@ -109,11 +104,9 @@ def trace_pieces(predictor: Predictor, texts: Sequence[str]) -> tuple[Piece, ...
 
 
 def _sequences(row: Texts, task: Task) -> list[tuple[str, tuple[str, ...]]]:
-    """The sequences that make an input, each with what is to be said of it."""
+    """Return the name and the texts of each sequence of an input."""
     if not task.is_multiple_choice:
         return [("", row)]
     text, choices = row
-    return [
-        (f"choice {name}", (text, choice))
-        for name, choice in zip(task.label_names or (), choices, strict=True)
-    ]
+    names = task.label_names or ()
+    return [(f"choice {name}", (text, choice)) for name, choice in zip(names, choices, strict=True)]

@@ -1,17 +1,18 @@
-"""Figure 4 on real inputs: which word pieces survive each encoder."""
+"""Figure 4 on real inputs: the word pieces that survive each encoder."""
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from powerbert.analyse.page import write_page
 from powerbert.analyse.survival import Trace, trace_inputs
+from powerbert.base.checks import check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.base.figures import BLUE, GREY, new_figure, save
 from powerbert.predict.predictor import Texts
@@ -25,32 +26,32 @@ log = logging.getLogger(__name__)
 def run(
     subject: Subject, output: Path, text: str | None = None, text_pair: str | None = None, inputs: int = 3
 ) -> list[Trace]:
-    """Prints the surviving words and writes `trace.html`, `trace.csv`, `.png` and `.svg`.
-
-    On a terminal eliminated words are dimmed, elsewhere each of their letters becomes a dot.
+    """Print the surviving words and write `trace.html`, `trace.csv`, `.png` and `.svg`.
 
     Args:
-        subject: a model with a retention configuration, with its inputs.
-        output: the folder for the files.
-        text: traced instead of the dataset's inputs.
-        text_pair: its second text, for a task on pairs.
-        inputs: how many of the dataset's inputs to trace.
+        subject: A model with a retention configuration, and its inputs.
+        output: Folder of the files.
+        text: A text to trace instead of the dataset's inputs.
+        text_pair: Its second text, for a task on pairs.
+        inputs: The number of the dataset's inputs to trace.
 
     Returns:
-        A trace for each sequence: for each input, or each of its choices.
+        One trace per input; for multiple choice, one per choice.
 
     Raises:
-        ConfigError: if the model has no retention configuration, or `inputs` cannot be meant.
+        ConfigError: If the model has no retention configuration, or `inputs` is no positive whole number.
     """
-    if isinstance(inputs, bool) or not isinstance(inputs, int) or inputs < 1:
-        raise ConfigError(f"analysis.inputs: {inputs!r} must be a whole number of at least 1")
+    check_whole("analysis.inputs", inputs)
     configuration = getattr(subject.model.config, "retention_configuration", None)
     if configuration is None:
         raise ConfigError(
             f"artifact: {subject.folder} has no retention configuration, so it eliminates nothing; "
             "give a re-trained model"
         )
-    rows, labels = _draw_inputs(subject, inputs) if text is None else _given(text, text_pair)
+    if text is None:
+        rows, labels = _sample_inputs(subject, inputs)
+    else:
+        rows, labels = [(text,) if text_pair is None else (text, text_pair)], [None]
     traces = trace_inputs(subject.predictor, rows, labels)
     print_traces(traces, configuration)
     save(_draw(traces, len(configuration)), tabulate(traces), output, "trace")
@@ -62,38 +63,36 @@ def run(
 def print_traces(
     traces: Sequence[Trace], configuration: Sequence[int], console: Console | None = None
 ) -> None:
-    """Prints a line of words for each encoder.
+    """Print one line of words per encoder, on standard output unless a console is given.
 
-    Args:
-        traces: to print.
-        configuration: the model's retention configuration.
-        console: where to; standard output by default.
+    Eliminated words are dimmed on a terminal; elsewhere each of their letters becomes a dot.
     """
     console = console or Console()
     console.print(f"retention configuration {tuple(configuration)}", highlight=False)
-    for one in traces:
+    for trace in traces:
         table = Table(box=None, header_style="", pad_edge=False)
         table.add_column("encoder", justify="right", no_wrap=True)
         table.add_column("retains", justify="right", no_wrap=True)
         table.add_column()
         for encoder in range(len(configuration) + 1):
-            words = words_at(one, encoder, dots=not console.is_terminal)
-            table.add_row(str(encoder) if encoder else "", str(one.retained(encoder)), words)
+            words = words_at(trace, encoder, dots=not console.is_terminal)
+            table.add_row(str(encoder) if encoder else "", str(trace.retained(encoder)), words)
+        title = f"{trace.heading}: {trace.verdict}" if trace.heading else trace.verdict
         console.print()
-        console.print(Text(one.title, "bold"))
+        console.print(Text(title, "bold"))
         console.print(table)
 
 
-def words_at(one: Trace, encoder: int, *, dots: bool) -> Text:
-    """The words after an encoder, from 1; 0 stands for the embeddings.
+def words_at(trace: Trace, encoder: int, *, dots: bool) -> Text:
+    """Return the words after an encoder, from 1; 0 means the embeddings.
 
     Args:
-        one: the trace.
-        encoder: which.
-        dots: shows an eliminated word as dots, instead of dimming it.
+        trace: The sequence.
+        encoder: Number of the encoder.
+        dots: Write an eliminated word as dots instead of dimming it.
     """
     line = Text()
-    for number, piece in enumerate(one.pieces):
+    for number, piece in enumerate(trace.pieces):
         if number and not piece.joined:
             line.append(" ")
         if piece.survives >= encoder:
@@ -105,25 +104,28 @@ def words_at(one: Trace, encoder: int, *, dots: bool) -> Text:
     return line
 
 
-def tabulate(traces: Sequence[Trace]) -> pd.DataFrame:
-    """One row per word piece.
+def write_page(path: Path, model: str, configuration: Sequence[int], traces: Sequence[Trace]) -> None:
+    """Write one HTML file without scripts or references; all text of the inputs is escaped."""
+    environment = Environment(
+        loader=PackageLoader("powerbert.analyse", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("trace.html.jinja").render(
+        model=model, configuration=configuration, traces=traces
+    )
+    path.write_text(page, encoding="utf-8")
 
-    Returns:
-        `sequence` and `position`, both from 1, the `piece`, and `survives`, the last encoder that retains it.
-    """
+
+def tabulate(traces: Sequence[Trace]) -> pd.DataFrame:
+    """Return one row per word piece: `sequence` and `position`, both from 1, `piece` and `survives`."""
     rows = [
         {"sequence": number, "position": position, "piece": piece.text, "survives": piece.survives}
-        for number, one in enumerate(traces, start=1)
-        for position, piece in enumerate(one.pieces, start=1)
+        for number, trace in enumerate(traces, start=1)
+        for position, piece in enumerate(trace.pieces, start=1)
     ]
     return pd.DataFrame(rows)
 
 
-def _given(text: str, text_pair: str | None) -> tuple[list[Texts], list[str | None]]:
-    return [(text,) if text_pair is None else (text, text_pair)], [None]
-
-
-def _draw_inputs(subject: Subject, inputs: int) -> tuple[list[Texts], list[str | None]]:
+def _sample_inputs(subject: Subject, inputs: int) -> tuple[list[Texts], list[str | None]]:
     rows, names = subject.sample(inputs), subject.task.label_names
     texts = [tuple(row[column] for column in subject.task.text_columns) for row in rows]
     if "label" not in rows.column_names:
@@ -133,24 +135,22 @@ def _draw_inputs(subject: Subject, inputs: int) -> tuple[list[Texts], list[str |
 
 def _draw(traces: Sequence[Trace], encoders: int) -> Figure:
     columns = [
-        (one, one.pieces[start : start + PIECES_PER_COLUMN])
-        for one in traces
-        for start in range(0, len(one.pieces), PIECES_PER_COLUMN)
+        (trace, trace.pieces[start : start + PIECES_PER_COLUMN])
+        for trace in traces
+        for start in range(0, len(trace.pieces), PIECES_PER_COLUMN)
     ]
-    height = 0.18 * max(len(pieces) for _, pieces in columns) + 1.2
-    with new_figure(3.2 * len(columns), height) as figure:
-        for axes, (one, pieces) in zip(
-            figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True
-        ):
-            lasting = [piece.survives for piece in pieces]
-            colours = [BLUE if survives == encoders else GREY for survives in lasting]
-            axes.barh(range(len(pieces)), lasting, height=0.7, color=colours)
-            axes.set_yticks(range(len(pieces)), [p.text for p in pieces], fontsize=8)
-            axes.set_ylim(max(len(pieces) for _, pieces in columns) - 0.4, -0.6)
+    longest = max(len(pieces) for _, pieces in columns)
+    with new_figure(3.2 * len(columns), 0.18 * longest + 1.2) as figure:
+        panels = figure.subplots(1, len(columns), squeeze=False)[0]
+        for axes, (trace, pieces) in zip(panels, columns, strict=True):
+            colours = [BLUE if piece.survives == encoders else GREY for piece in pieces]
+            axes.barh(range(len(pieces)), [piece.survives for piece in pieces], height=0.7, color=colours)
+            axes.set_yticks(range(len(pieces)), [piece.text for piece in pieces], fontsize=8)
+            axes.set_ylim(longest - 0.4, -0.6)
             axes.set_xlim(0, encoders)
             axes.set_xticks(range(encoders + 1))
             axes.set_xlabel("last encoder that retains it")
             axes.grid(axis="x")
             axes.grid(axis="y", visible=False)
-            axes.set_title("\n".join(filter(None, (one.heading, one.verdict))), fontsize=9)
+            axes.set_title("\n".join(filter(None, (trace.heading, trace.verdict))), fontsize=9)
     return figure

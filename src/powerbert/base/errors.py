@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+from collections.abc import Iterator
 
 
 class UserError(Exception):
@@ -63,6 +64,24 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
+def causes(error: BaseException | None, contexts: bool = False) -> Iterator[BaseException]:
+    """Walk from an error to what caused it; each error comes once, even where the chain is a circle.
+
+    Args:
+        error: the error that was caught; it comes first.
+        contexts: also follow `__context__`, the error that was being handled when another was raised.
+    """
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        current = waiting.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        waiting += [current.__context__, current.__cause__] if contexts else [current.__cause__]
+
+
 def find_user_error(error: BaseException | None) -> UserError | None:
     """The user's error in a chain of causes: Hydra wraps what the things it instantiates raise.
 
@@ -72,9 +91,7 @@ def find_user_error(error: BaseException | None) -> UserError | None:
     Returns:
         The first `UserError` of the chain, or None.
     """
-    while error is not None and not isinstance(error, UserError):
-        error = error.__cause__
-    return error
+    return next((cause for cause in causes(error) if isinstance(cause, UserError)), None)
 
 
 def find_storage_error(error: BaseException | None, place: str) -> StorageError | None:
@@ -87,16 +104,15 @@ def find_storage_error(error: BaseException | None, place: str) -> StorageError 
     Returns:
         The error for the user; None if none of the chain is of that kind.
     """
-    while error is not None:
-        told = _RUST.search(str(error))
-        number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    for cause in causes(error):
+        told = _RUST.search(str(cause))
+        number = cause.errno if isinstance(cause, OSError) else int(told[1]) if told else None
         if number in FULL | READ_ONLY:
-            where = getattr(error, "filename", None) or f"a file under {place}"
+            where = getattr(cause, "filename", None) or f"a file under {place}"
             remedy = (
                 "make room there; what is finished stays, and the same command goes on where it was"
                 if number in FULL
                 else "choose a folder that can be written to, such as paths.runs=<folder>"
             )
             return StorageError(f"{where}: {os.strerror(number)}; {remedy}")
-        error = error.__cause__
     return None

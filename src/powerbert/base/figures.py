@@ -1,4 +1,4 @@
-"""The look of the figures, and the files that each analysis leaves: PNG, SVG and the table as CSV."""
+"""The shared style of figures, and their files: PNG, SVG and the table as CSV."""
 
 import logging
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from matplotlib.ticker import MaxNLocator
 log = logging.getLogger(__name__)
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6B6B6B"
-"""Colours that colour-blind readers tell apart (after Okabe and Ito), and a neutral one."""
+"""Two colours that colour-blind readers can tell apart (after Okabe and Ito), and a neutral one."""
 
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "font.size": 10,
-    "text.parse_math": False,  # a "$" in a name is a character
+    "text.parse_math": False,  # keeps a "$" in a name as a character
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "axes.edgecolor": GREY,
@@ -42,27 +42,19 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def new_figure(width: float, height: float) -> Iterator[Figure]:
-    """A figure to draw on in the shared style.
-
-    Args:
-        width: in inches.
-        height: in inches.
-
-    Yields:
-        The figure; what is drawn within the block has the style.
-    """
+    """Yield a figure of a size in inches; what the block draws has the shared style."""
     with matplotlib.rc_context(STYLE):
         yield Figure(figsize=(width, height), layout="constrained")
 
 
 def shades(count: int) -> list[tuple[float, float, float, float]]:
-    """Colours for things that have an order: from dark to light, all of them visible on white."""
+    """Return colours for ordered things, from dark to light, all visible on white."""
     colours = matplotlib.colormaps["viridis"]
     return [colours(0.85 * index / max(count - 1, 1)) for index in range(count)]
 
 
 def number_encoders(axes: Axes, count: int) -> None:
-    """Labels the x axis of one bar per encoder, from 1."""
+    """Label the x axis of a plot with one bar per encoder, from 1."""
     axes.set_xlabel("encoder")
     axes.set_xlim(0.4, count + 0.6)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=13, integer=True, steps=[1, 2, 5, 10]))
@@ -71,13 +63,13 @@ def number_encoders(axes: Axes, count: int) -> None:
 
 
 def save(figure: Figure, table: pd.DataFrame, output: Path, name: str) -> None:
-    """Writes `<name>.png`, `<name>.svg` and `<name>.csv`; equal content gives equal files.
+    """Write `<name>.png`, `<name>.svg` and `<name>.csv`; equal content gives equal files.
 
     Args:
-        figure: from `new_figure`.
-        table: what the figure shows, one row per number shown.
-        output: the folder, made if missing.
-        name: of the files.
+        figure: From `new_figure`.
+        table: The numbers that the figure shows.
+        output: Folder of the files, created if missing.
+        name: Name of the files without suffix.
     """
     output.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context(STYLE):

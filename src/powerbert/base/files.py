@@ -4,9 +4,11 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 def plain(value: Any) -> Any:
@@ -62,6 +64,29 @@ def write_synced(path: Path, value: Mapping[str, Any]) -> None:
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def write_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Write a file that appears, complete and on disk, at the end of the block, or not at all.
+
+    A file that exists is replaced. The new entry of the folder is not synced; call `sync` on the folder
+    where that matters.
+
+    Args:
+        path: the file; its folder must exist.
+        mode: "w" for UTF-8 text with "\n" as line end, "wb" for bytes.
+    """
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
+    try:
+        with part.open(mode, encoding=encoding, newline=newline) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

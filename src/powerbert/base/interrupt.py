@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from powerbert.base.errors import causes
+
 STOPPING = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 """The signals that ask a process to stop, with what Python does about them by default."""
 
@@ -63,9 +65,7 @@ def in_main_thread() -> bool:
 
 def _find_interrupted(error: BaseException | None) -> Interrupted | None:
     """What struck before an error, or while another was handled; None if nothing did."""
-    while error is not None and not isinstance(error, Interrupted):
-        error = error.__cause__ or error.__context__
-    return error
+    return next((cause for cause in causes(error, contexts=True) if isinstance(cause, Interrupted)), None)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

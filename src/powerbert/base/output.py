@@ -1,48 +1,33 @@
 """Files that a user asked for with `output=`."""
 
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from powerbert.base.errors import ConfigError
+from powerbert.base.files import write_whole
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """Writes a text file that appears whole, at the end of the block, or not at all.
+    """Write a UTF-8 text file that appears complete, at the end of the block, or not at all.
 
     Args:
-        path: of the file, which is replaced; folders above it are made. A device or a pipe is written to
-            as it is.
-
-    Yields:
-        The file, open for UTF-8 text.
+        path: the file, which is replaced; missing folders are made. A device or a pipe is written directly.
 
     Raises:
-        ConfigError: naming `output`, if it cannot be written there.
+        ConfigError: naming `output`, if the file cannot be written.
     """
     if path.is_dir():
         raise ConfigError(f"output: {path} is a folder; give a file")
-    if path.exists() and not path.is_file():
-        with _open(path) as file:
-            yield file
-        return
     target = path.resolve()  # a link stays a link
-    part = target.with_name(f".{uuid.uuid4().hex}.part")
-    file = _open(part)
-    try:
-        with file:
-            yield file
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _open(path: Path) -> TextIO:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise ConfigError(f"output: {path.parent} cannot be written to ({error.strerror})") from error
+    direct = path.exists() and not path.is_file()
+    with ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            opened = path.open("w", encoding="utf-8", newline="\n") if direct else write_whole(target)
+            file = stack.enter_context(opened)
+        except OSError as error:
+            raise ConfigError(f"output: {target.parent} cannot be written to ({error.strerror})") from error
+        yield file

@@ -16,7 +16,6 @@ from powerbert.base.files import write_synced
 from powerbert.benchmark.figure import draw, tabulate
 from powerbert.benchmark.results import Inference, Memory, Skipped, Training
 from powerbert.benchmark.settings import Cell
-from powerbert.benchmark.targets import Verdict
 from powerbert.measure import describe_environment
 
 BENCHMARK_VERSION = 1
@@ -36,7 +35,6 @@ class Findings:
         training: training steps.
         memory: peaks.
         skipped: what was left out.
-        verdicts: on the targets.
     """
 
     model: str
@@ -48,7 +46,6 @@ class Findings:
     training: list[Training] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
 
     @property
     def machine(self) -> str:
@@ -81,7 +78,6 @@ class Findings:
             "training": [asdict(row) for row in self.training],
             "memory": [asdict(row) for row in self.memory],
             "skipped": [asdict(one) for one in self.skipped],
-            "targets": [asdict(verdict) for verdict in self.verdicts],
         }
         write_synced(output / "benchmark.json", everything)
 

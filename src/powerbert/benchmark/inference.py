@@ -1,8 +1,9 @@
 """Forward passes of the host and of PoWER-BERT on every runtime, timed side by side."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,9 +17,9 @@ from powerbert.benchmark.pair import Pair
 from powerbert.benchmark.results import Inference, Skipped, one_line
 from powerbert.benchmark.runtimes import RUNTIMES, Compiled, Forward
 from powerbert.benchmark.settings import Cell, Settings
-from powerbert.benchmark.timing import Times, time_interleaved
 from powerbert.measure import count_flops
 from powerbert.measure.latency import Batch
+from powerbert.measure.timing import Times, time_in_turn
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,14 @@ class InferenceBenchmark:
             return [], skipped
         with torch.inference_mode():
             timed = {
-                protocol: time_interleaved(forwards, of_protocol, settings.device, settings.schedule)
+                protocol: time_in_turn(
+                    [
+                        {one: partial(forward, batch) for one, forward in forwards.items()}
+                        for batch in of_protocol
+                    ],
+                    settings.device,
+                    settings.schedule,
+                )
                 for protocol, of_protocol in batches.items()
             }
         rows = [
@@ -124,16 +132,17 @@ class InferenceBenchmark:
         return None
 
     def _rows(
-        self, cell: Cell, protocol: str, batches: Sequence[Batch], times: Mapping[Contestant, Times]
+        self, cell: Cell, protocol: str, batches: Sequence[Batch], times: Times[Contestant]
     ) -> list[Inference]:
         operations = {
             "host": self._count(self.pair.host(), batches),
             "power": self._count(self.pair.power(cell.retention), batches),
         }
         rows = []
-        for contestant, taken in times.items():
-            speedup, lower, upper = taken.speedup_over(times[HOST])
-            eager = taken.speedup_over(times[EAGER])[0] if EAGER in times else None
+        for contestant in times.runs:
+            speedup = times.speedup(contestant, HOST)
+            lower, upper = times.speedup_range(contestant, HOST)
+            eager = times.speedup(contestant, EAGER) if EAGER in times.runs else None
             same = Contestant("host", contestant.runtime)
             ratio = operations["host"] / operations[contestant.role]
             rows.append(
@@ -145,17 +154,19 @@ class InferenceBenchmark:
                     mean_length=sum(batch["input_ids"].shape[-1] for batch in batches) / len(batches),
                     role=contestant.role,
                     runtime=contestant.runtime,
-                    ms=taken.median,
-                    iqr_ms=taken.spread,
-                    runs=len(taken.passes),
+                    ms=times.ms(contestant),
+                    iqr_ms=times.iqr_ms(contestant),
+                    runs=len(times.runs[contestant]),
                     speedup=speedup,
                     speedup_lower=lower,
                     speedup_upper=upper,
                     speedup_eager=eager,
-                    speedup_same=taken.speedup_over(times[same])[0] if same in times else None,
+                    speedup_same=times.speedup(contestant, same) if same in times.runs else None,
                     flops=operations[contestant.role],
                     flops_ratio=ratio,
                     efficiency=speedup / ratio,
+                    disturbed=times.disturbed,
+                    others=times.others,
                 )
             )
         return rows

@@ -14,7 +14,7 @@ from powerbert.base.errors import ConfigError
 from powerbert.benchmark.retention import Retention
 from powerbert.export.host import host_config
 from powerbert.models import load_host_model, load_model, longest_input, num_encoders
-from powerbert.models.auto import BACKBONES, TASKS
+from powerbert.models.backbone import BACKBONES, TASKS, find_backbone
 from powerbert.models.configuration import POWER_FIELDS
 from powerbert.store.artifacts import MANIFEST, Artifact
 
@@ -144,7 +144,7 @@ def from_shape(name: str, model_type: str, seed: int, **fields: Any) -> Pair:
     Raises:
         ConfigError: if there is no such backbone.
     """
-    if model_type not in BACKBONES:
+    if find_backbone(model_type) is None:
         raise ConfigError(f"shape.model_type: '{model_type}' is unknown; choose of {', '.join(BACKBONES)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -20,14 +20,16 @@ class Inference:
         ms: for a batch, the median over the runs.
         iqr_ms: interquartile range over the runs.
         runs: number of timed passes.
-        speedup: over the host with sdpa in float32, the median over the runs.
-        speedup_lower: lower quartile of it.
-        speedup_upper: upper quartile of it.
+        speedup: reported time of the host with sdpa in float32, divided by `ms`.
+        speedup_lower: lower quartile of the speed-ups within single runs.
+        speedup_upper: upper quartile of them.
         speedup_eager: over the eager host, likewise; None where that was not timed.
         speedup_same: over the host on the same runtime, likewise.
         flops: operations for a batch, from the shapes alone.
         flops_ratio: the host's operations by the contestant's.
         efficiency: `speedup` by `flops_ratio`: 1 where all that is saved in operations is saved in time.
+        disturbed: whether other processes kept the processors busy; None if unknown.
+        others: largest share of the processors that they used in a run.
     """
 
     retention: str
@@ -48,6 +50,8 @@ class Inference:
     flops: float
     flops_ratio: float
     efficiency: float
+    disturbed: bool | None = None
+    others: float | None = None
 
     @property
     def contestant(self) -> Contestant:
@@ -71,8 +75,10 @@ class Training:
         plain_iqr_ms: interquartile range over the runs.
         soft_ms: of a step with soft-extract layers, likewise.
         soft_iqr_ms: interquartile range over the runs.
-        time_ratio: the latter by the former, the median over the runs.
+        time_ratio: `soft_ms` divided by `plain_ms`.
         runs: number of timed steps.
+        disturbed: whether other processes kept the processors busy; None if unknown.
+        others: largest share of the processors that they used in a run.
     """
 
     length: int
@@ -83,6 +89,8 @@ class Training:
     soft_iqr_ms: float
     time_ratio: float
     runs: int
+    disturbed: bool | None = None
+    others: float | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from powerbert.benchmark.pair import Pair, from_artifact
 from powerbert.benchmark.results import Skipped, one_line
 from powerbert.benchmark.retention import read_retentions
 from powerbert.benchmark.settings import USUAL_LENGTH, Settings
-from powerbert.benchmark.targets import Row, judge
 from powerbert.benchmark.training import measure_training
 from powerbert.run.settings import plain
 
@@ -112,14 +111,10 @@ class _Run:
         tables.print_skipped(self.console, skipped)
 
     def conclude(self) -> None:
-        """Verdicts and files."""
-        found, output = self.findings, self.settings.output
-        rows: list[Row] = [*found.inference, *found.training, *found.memory]
-        found.verdicts = judge(rows, found.model, self.settings.device.type)
-        if found.verdicts:
-            tables.print_verdicts(self.console, found.verdicts)
+        """Write the files."""
+        output = self.settings.output
         if output is not None:
-            found.write(output)
+            self.findings.write(output)
             self.console.print(Text(f"written: {output}"))
 
 

@@ -13,7 +13,7 @@ from powerbert.base.errors import ConfigError
 from powerbert.benchmark.inputs import PROTOCOLS
 from powerbert.benchmark.retention import Retention
 from powerbert.benchmark.runtimes import RUNTIMES
-from powerbert.benchmark.timing import Schedule
+from powerbert.measure.timing import Schedule
 from powerbert.run.settings import plain
 
 USUAL_LENGTH = 128

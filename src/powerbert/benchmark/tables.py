@@ -13,12 +13,10 @@ from powerbert.benchmark.findings import Findings
 from powerbert.benchmark.inputs import PROTOCOLS
 from powerbert.benchmark.results import Inference, Memory, Skipped, Training
 from powerbert.benchmark.settings import Cell
-from powerbert.benchmark.targets import Verdict
 
 NOTES = (
     "ms: a batch, median over the runs ± half the interquartile range. x eager, x sdpa: times faster than "
-    "the host in float32, x same: than the host on the same runtime; median over the runs of the ratio "
-    "within a run.",
+    "the host in float32, x same: than the host on the same runtime; ratios of the printed times.",
     "FLOPs: the host's operations by the contestant's. eff., the efficiency: x sdpa by FLOPs.",
     *(f"{name}: {meaning}." for name, meaning in PROTOCOLS.items()),
 )
@@ -64,8 +62,9 @@ def print_cell(console: Console, cell: Cell, rows: Sequence[Inference], skipped:
         table.add_row(Text(f"{protocol}, {of_protocol[0].mean_length:.0f} word pieces", style="bold"))
         for row in of_protocol:
             power = row.role == "power"
+            disturbed = " (disturbed)" if row.disturbed else ""
             table.add_row(
-                Text(f" {row.contestant.label}"),
+                Text(f" {row.contestant.label}{disturbed}"),
                 f"{_ms(row.ms)} ± {_ms(row.iqr_ms / 2)}",
                 *([_ratio(row.speedup_eager)] if with_eager else []),
                 _ratio(row.speedup),
@@ -76,6 +75,7 @@ def print_cell(console: Console, cell: Cell, rows: Sequence[Inference], skipped:
     console.print()
     if rows:
         console.print(table)
+    _warn(console, rows)
     print_skipped(console, skipped)
 
 
@@ -110,6 +110,7 @@ def print_training(console: Console, rows: Sequence[Training]) -> None:
         )
     console.print()
     console.print(table)
+    _warn(console, rows)
 
 
 def print_memory(console: Console, rows: Sequence[Memory]) -> None:
@@ -136,25 +137,13 @@ def print_memory(console: Console, rows: Sequence[Memory]) -> None:
     console.print(table)
 
 
-def print_verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
-    """Prints which targets hold.
-
-    Args:
-        console: where to print.
-        verdicts: those of a target one after another.
-    """
-    table = _table("Targets")
-    table.add_column("")  # alone wraps where the terminal is narrow
-    for header in ("target", "measured", ""):
-        table.add_column(header, justify="right", no_wrap=True)
-    for meaning, group in groupby(verdicts, key=lambda verdict: verdict.meaning):
-        table.add_section()
-        table.add_row(Text(meaning, style="bold"))
-        for one in group:
-            verdict = Text("holds", "green") if one.holds else Text("does not hold", "bold red")
-            table.add_row(f" {one.setting}", f"{one.relation} {one.bound:.2f}", f"{one.value:.3f}", verdict)
-    console.print()
-    console.print(table)
+def _warn(console: Console, rows: Sequence[Inference] | Sequence[Training]) -> None:
+    """Say how much of the processors other processes used, where they disturbed the times."""
+    shares = [row.others for row in rows if row.disturbed and row.others is not None]
+    if shares:
+        console.print(
+            Text(f"  disturbed: other processes used up to {max(shares):.0%} of the processors", "bold red")
+        )
 
 
 def _table(title: str) -> Table:

@@ -1,6 +1,7 @@
 """A training step of the configuration search against one of fine-tuning, timed side by side."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,9 +10,9 @@ from powerbert.benchmark.inputs import Inputs
 from powerbert.benchmark.pair import Pair
 from powerbert.benchmark.results import Training
 from powerbert.benchmark.settings import Settings
-from powerbert.benchmark.timing import time_interleaved
 from powerbert.data import Task
 from powerbert.measure.latency import Batch
+from powerbert.measure.timing import time_in_turn
 from powerbert.stages import FineTune, Optimization, Search, Stage
 
 OPTIMIZATION = Optimization(learning_rate=2e-5)
@@ -49,16 +50,19 @@ def measure_training(
     (batch,) = inputs.batches("padded", batch_size, length, 1)
     labelled = {**batch, "labels": _labels(task, batch_size)}
     on_device = {name: tensor.to(device) for name, tensor in labelled.items()}
-    times = time_interleaved(calls, [on_device], device, settings.schedule)
+    steps = {name: partial(step, on_device) for name, step in calls.items()}
+    times = time_in_turn([steps], device, settings.schedule)
     return Training(
         length=length,
         batch_size=batch_size,
-        plain_ms=times["plain"].median,
-        plain_iqr_ms=times["plain"].spread,
-        soft_ms=times["soft"].median,
-        soft_iqr_ms=times["soft"].spread,
-        time_ratio=times["plain"].speedup_over(times["soft"])[0],
-        runs=len(times["plain"].passes),
+        plain_ms=times.ms("plain"),
+        plain_iqr_ms=times.iqr_ms("plain"),
+        soft_ms=times.ms("soft"),
+        soft_iqr_ms=times.iqr_ms("soft"),
+        time_ratio=times.speedup("plain", "soft"),
+        runs=len(times.runs["plain"]),
+        disturbed=times.disturbed,
+        others=times.others,
     )
 
 

@@ -2,20 +2,69 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache as remembered
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict
+from omegaconf import OmegaConf
 
+from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.base.files import content_hash
-from powerbert.data.glue_layout import LAYOUTS, MRPC_TRAIN
 from powerbert.data.hub import HubDataset
 from powerbert.data.labels import LabelParser
 from powerbert.data.readers import MalformedRowError, column_names, read_rows
 from powerbert.data.table import Selection, file_digest, load_table
 
 log = logging.getLogger(__name__)
+
+MRPC_TRAIN = "msr_paraphrase_train.txt"
+"""MRPC as Microsoft ships it, train and dev in one file; `dev_ids.tsv` beside it lists the pairs of dev."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the rows of one task are, as `layout` in the dataset's yaml states it.
+
+    Attributes:
+        hub: Configuration of the hub dataset.
+        columns: The task's text columns -> the files' columns.
+        files: Splits -> the files that may hold them below `GLUE_DIR`; the first that exists is read.
+        label: The files' column of labels.
+        headerless: The columns of train and dev files that have no header line.
+        skip_malformed: Whether broken rows of the train and dev files are left out.
+        hub_columns: The task's text columns -> the hub's, where they differ.
+        hub_splits: Splits -> the hub's.
+    """
+
+    hub: str
+    columns: Mapping[str, str]
+    files: Mapping[str, Sequence[str]]
+    label: str = "label"
+    headerless: Sequence[str] | None = None
+    skip_malformed: bool = False
+    hub_columns: Mapping[str, str] = field(default_factory=dict)
+    hub_splits: Mapping[str, str] = field(
+        default_factory=lambda: {"train": "train", "dev": "validation", "test": "test"}
+    )
+
+    @property
+    def required(self) -> dict[str, Sequence[str]]:
+        """The files of the splits without which the task cannot be used."""
+        return {split: names for split, names in self.files.items() if split != "test"} or dict(self.files)
+
+
+@remembered
+def packaged_layouts() -> dict[str, Layout]:
+    """Read the layouts of `conf/dataset` by task, for sources of old manifests, which hold none."""
+    layouts = {}
+    for path in sorted((CONFIG_FOLDER / "dataset").glob("*.yaml")):
+        source: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)["source"]  # type: ignore[index, call-overload]
+        if "layout" in source:
+            layouts[source["task"]] = Layout(**source["layout"])
+    return layouts
 
 
 class GlueSource:
@@ -28,23 +77,23 @@ class GlueSource:
         cache: str | Path,
         folder: str | Path | None = None,
         hub: str = "nyu-mll/glue",
+        layout: Mapping[str, Any] | None = None,
     ):
         """Names the task and where to look for it; nothing is read yet.
 
         Args:
-            task: a key of `LAYOUTS`.
+            task: Name of the task; without `layout`, that of a packaged dataset.
             label_names: the classes in the order of their index; None for regression.
             cache: folder for what is read from `folder`.
             folder: GLUE's download (`GLUE_DIR`). Where it has no files of the task, the hub is asked.
             hub: the hub dataset.
+            layout: Fields of `Layout`; None for the layout of the packaged dataset.
 
         Raises:
-            ConfigError: if the task is unknown.
+            ConfigError: if the task is unknown, or the layout lacks a field or has an unknown one.
         """
-        if task not in LAYOUTS:
-            raise ConfigError(f"dataset.source.task: '{task}' is unknown; choose one of {', '.join(LAYOUTS)}")
         self.task = task
-        self.layout = LAYOUTS[task]
+        self.layout = _layout(task, layout)
         self.labels = LabelParser(label_names)
         self.cache = Path(cache)
         self.folder = Path(folder).expanduser() if folder else None
@@ -73,6 +122,15 @@ class GlueSource:
         if MRPC_TRAIN in {path.name for path in files.values()}:
             files["dev_ids"] = _mrpc_dev_ids(files["dev"])
         return content_hash({split: file_digest(path) for split, path in files.items()})
+
+    def has_labelled_test(self) -> bool:
+        """Whether the test split has labels. Test sets of the hub have none.
+
+        Raises:
+            DataError: if a file that is needed is missing or cannot be read.
+        """
+        files = self._files()
+        return "test" in files and self.layout.label in column_names(files["test"])
 
     def load(self) -> DatasetDict:
         """The splits that exist, with the task's text columns, and `label` where labelled.
@@ -134,6 +192,22 @@ class GlueSource:
             split = split.select_columns([*self.layout.columns, "label"])
             return split.cast_column("label", self.labels.feature)
         return split.select_columns(list(self.layout.columns))
+
+
+def _layout(task: str, given: Mapping[str, Any] | None) -> Layout:
+    if given is None:
+        layouts = packaged_layouts()
+        if task not in layouts:
+            raise ConfigError(
+                f"dataset.source.task: '{task}' is unknown; choose one of {', '.join(layouts)}, "
+                "or give dataset.source.layout"
+            )
+        return layouts[task]
+    plain: Any = OmegaConf.to_container(given, resolve=True) if OmegaConf.is_config(given) else given
+    try:
+        return Layout(**plain)
+    except TypeError as error:
+        raise ConfigError(f"dataset.source.layout: {str(error).removeprefix('Layout.__init__() ')}") from None
 
 
 def _mrpc_dev_ids(train: Path) -> Path:

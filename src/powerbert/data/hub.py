@@ -1,30 +1,47 @@
 """A dataset of the Hugging Face hub, or what an earlier run left of it in the hub's own cache."""
 
+import hashlib
 import logging
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
-from datasets import DatasetDict, load_dataset
+from datasets import Dataset, DatasetDict, Features, Value, load_dataset
 from datasets.packaged_modules.cache.cache import Cache
 from huggingface_hub import HfApi
 
-from powerbert.base.errors import DataError
+from powerbert.base.errors import ConfigError, DataError
+from powerbert.base.files import content_hash
 from powerbert.base.hub import PATIENCE, first_line, within
+from powerbert.data.labels import LabelParser
+from powerbert.data.splits import bucket
+from powerbert.data.table import cached_dataset, file_digest
 
 log = logging.getLogger(__name__)
+
+SPLITS = {"train": "train", "dev": "validation", "test": "test"}
+"""The splits of a dataset, and what the hub usually calls them."""
+
+TRAIN_PERCENT = 80
+"""Of the training data, where no dev split exists; the rest selects (section 3.1)."""
 
 
 class HubDataset:
     """One configuration of a hub dataset."""
 
-    def __init__(self, repository: str, configuration: str | None = None):
+    def __init__(self, repository: str, configuration: str | None = None, revision: str | None = None):
         """Names the dataset; nothing is asked of the hub yet.
 
         Args:
             repository: such as `nyu-mll/glue`.
+            revision: Commit, branch or tag; None for the newest.
             configuration: such as `rte`; None for a repository that has only one.
         """
         self.repository = repository
         self.configuration = configuration
+        self.revision = revision
+        self.local = Path(repository).expanduser() if Path(repository).expanduser().is_dir() else None
 
     @property
     def commit(self) -> str:
@@ -67,16 +84,22 @@ class HubDataset:
         if not online:
             return DatasetDict(self._cached().as_dataset())
         try:
-            return load_dataset(self.repository, self.configuration)
+            options = {} if self.revision is None else {"revision": self.revision}
+            return load_dataset(str(self.local or self.repository), self.configuration, **options)
         except Exception as error:  # the clients raise exceptions of several HTTP libraries
             raise DataError(f"the hub's dataset {self} cannot be loaded ({first_line(error)})") from error
 
     @cached_property
     def _found(self) -> tuple[str, bool]:
-        """The commit, and whether the hub answered."""
+        """The commit (for a local folder a hash of its files), and whether `load_dataset` can load it."""
+        if self.local is not None:
+            files = sorted(path for path in self.local.rglob("*") if path.is_file())
+            listed = "".join(f"{path.relative_to(self.local)} {file_digest(path)}\n" for path in files)
+            return hashlib.sha256(listed.encode()).hexdigest()[:40], True
+        options = {} if self.revision is None else {"revision": self.revision}
         try:
             return within(
-                PATIENCE, lambda: str(HfApi().dataset_info(self.repository, timeout=PATIENCE).sha)
+                PATIENCE, lambda: str(HfApi().dataset_info(self.repository, timeout=PATIENCE, **options).sha)
             ), True
         except Exception as unreachable:  # as in `load`
             try:
@@ -94,8 +117,148 @@ class HubDataset:
             dataset_name=self.repository.rpartition("/")[2],
             config_name=self.configuration,
             version="auto",
-            hash="auto",
+            hash=self.revision or "auto",
         )
 
     def __str__(self) -> str:
         return f"{self.repository}/{self.configuration}" if self.configuration else self.repository
+
+
+class HubSource:
+    """A dataset of the hub, or a folder that `datasets.load_dataset` accepts, described by settings alone."""
+
+    def __init__(
+        self,
+        path: str | None,
+        text_columns: Sequence[str],
+        label_names: Sequence[str] | None,
+        cache: str | Path,
+        name: str | None = None,
+        revision: str | None = None,
+        splits: Mapping[str, str | None] | None = None,
+        columns: Mapping[str, str] | None = None,
+        label_column: str = "label",
+    ):
+        """Name the dataset; nothing is read yet.
+
+        Args:
+            path: Id of the dataset on the hub, or a local folder.
+            text_columns: The task's text columns.
+            label_names: The classes in the order of their index; None for regression.
+            cache: Folder for what is converted.
+            name: Configuration of the dataset.
+            revision: Commit, branch or tag; None for the newest.
+            splits: train, dev, test -> the dataset's splits. Without a dev split, 20% of train are held out.
+            columns: Text columns -> the dataset's columns, where they differ.
+            label_column: The dataset's column of labels.
+
+        Raises:
+            ConfigError: if `splits` or `columns` has an unknown key.
+        """
+        splits, columns = dict(splits or SPLITS), dict(columns or {})
+        for key, given, known in (("splits", splits, tuple(SPLITS)), ("columns", columns, text_columns)):
+            for unknown in set(given) - set(known):
+                raise ConfigError(f"dataset.source.{key}: '{unknown}' is not one of {', '.join(known)}")
+        self.splits = {split: theirs for split, theirs in splits.items() if theirs is not None}
+        self.columns = {column: columns.get(column, column) for column in text_columns}
+        self.labels = LabelParser(label_names)
+        self.label_column = label_column
+        self.cache = Path(cache)
+        self.path = path
+        self.hub = HubDataset(path or "(no path)", name, revision)
+
+    def available(self) -> None:
+        """Make sure, within seconds, that the dataset can be loaded.
+
+        Raises:
+            DataError: saying why not, and which datasets need no hub.
+        """
+        if self.path is None:
+            raise DataError("dataset.source.path: give the id of a dataset on the hub, such as ag_news")
+        self.hub.require("dataset 'hub'", "give dataset.source.path=<local folder of the dataset>")
+
+    def fingerprint(self) -> str:
+        """Name the content: the commit, and which columns and splits are read.
+
+        Raises:
+            DataError: if the hub and its cache lack the dataset.
+        """
+        return content_hash(self._key())
+
+    def load(self) -> DatasetDict:
+        """Read the splits that exist, with the text columns, and `label` where labelled.
+
+        Raises:
+            DataError: naming the split, column or row that is missing or wrong.
+        """
+        found = self.hub.load()
+        named = {split: theirs for split, theirs in self.splits.items() if theirs in found}
+        if "train" not in named:
+            raise DataError(
+                f"{self.hub}: has no split '{self.splits.get('train')}' for train, only {', '.join(found)}; "
+                "set dataset.source.splits.train"
+            )
+        loaded = {split: self._read(split, found[theirs]) for split, theirs in named.items()}
+        if "dev" not in loaded:
+            log.warning("%s: has no dev split; 20%% of its train split select instead", self.hub)
+            loaded["train"], loaded["dev"] = hold_out(loaded["train"], next(iter(self.columns)))
+        return DatasetDict(loaded)
+
+    def _key(self) -> dict[str, Any]:
+        return {
+            "hub": f"{self.hub}@{self.hub.commit}",
+            "splits": self.splits,
+            "columns": self.columns,
+            "label": self.label_column,
+        }
+
+    def _read(self, split: str, rows: Dataset) -> Dataset:
+        for key, column in [(f"columns.{ours}", theirs) for ours, theirs in self.columns.items()] + (
+            [("label_column", self.label_column)] if split != "test" else []
+        ):
+            if column not in rows.column_names:
+                raise DataError(
+                    f"{self.hub}, {self.splits[split]}: has no column '{column}', only "
+                    f"{', '.join(rows.column_names)}; set dataset.source.{key}"
+                )
+        labelled = self.label_column in rows.column_names and (
+            split != "test" or rows[0][self.label_column] not in (-1, None)
+        )
+        classes = getattr(rows.features[self.label_column], "names", None) if labelled else None
+        if classes is not None and tuple(classes) != self.labels.names:
+            raise DataError(f"{self.hub}: its classes are {', '.join(classes)}; set dataset.label_names so")
+        features = Features({column: Value("string") for column in self.columns})
+        if labelled:
+            features["label"] = self.labels.feature
+        key = self._key() | {"classes": self.labels.names}
+        return cached_dataset(
+            lambda: self._rows(split, rows, labelled, classes), features, key, self.cache, split
+        )
+
+    def _rows(
+        self, split: str, rows: Dataset, labelled: bool, classes: Sequence[str] | None
+    ) -> Iterator[dict[str, Any]]:
+        for number, row in enumerate(rows, start=1):
+            where = f"{self.hub}, {self.splits[split]}, row {number}"
+            for column in self.columns.values():
+                if not isinstance(row[column], str):
+                    raise DataError(f"{where}: column '{column}' is not a text")
+            example = {ours: row[theirs] for ours, theirs in self.columns.items()}
+            if labelled:
+                value = row[self.label_column]
+                if classes is not None and isinstance(value, int) and 0 <= value < len(classes):
+                    value = classes[value]
+                try:
+                    example["label"] = self.labels(value)
+                except ValueError as error:
+                    raise DataError(f"{where}: column '{self.label_column}': label {error}") from None
+            yield example
+
+
+def hold_out(train: Dataset, column: str) -> tuple[Dataset, Dataset]:
+    """Split rows into 80% and 20% by a hash of a column; equal texts fall into the same part."""
+    kept = [bucket(text) < TRAIN_PERCENT for text in train[column]]
+    return (
+        train.select([row for row, chosen in enumerate(kept) if chosen]),
+        train.select([row for row, chosen in enumerate(kept) if not chosen]),
+    )

@@ -7,12 +7,9 @@ from datasets import Dataset, DatasetDict, Value
 
 from powerbert.base.errors import DataError
 from powerbert.base.files import content_hash
-from powerbert.data.hub import HubDataset
+from powerbert.data.hub import HubDataset, hold_out
 from powerbert.data.labels import LabelParser
-from powerbert.data.splits import bucket
 from powerbert.data.table import file_digest, load_table
-
-TRAIN_PERCENT = 80
 
 
 class ImdbSource:
@@ -76,9 +73,7 @@ class ImdbSource:
                 split: load_table(path, columns, ("label", self.labels), self.cache, split=split)
                 for split, path in self._files(self.folder).items()
             }
-        in_train = [bucket(review) < TRAIN_PERCENT for review in parts["train"]["sentence"]]
-        train = parts["train"].select([row for row, chosen in enumerate(in_train) if chosen])
-        dev = parts["train"].select([row for row, chosen in enumerate(in_train) if not chosen])
+        train, dev = hold_out(parts["train"], "sentence")
         return DatasetDict({"train": train, "dev": dev, "test": parts["test"]})
 
     def _of_hub(self, split: Dataset) -> Dataset:

@@ -134,9 +134,11 @@ def cached_dataset(
             fingerprint=fingerprint,
         )
     except DatasetGenerationError as error:
-        if isinstance(error.__cause__, DataError):
-            raise error.__cause__ from None
-        raise
+        if not isinstance(error.__cause__, DataError):
+            raise
+        bad_row = error.__cause__
+    # Inside the handler its context would be the generation error, of which it is the cause: a circle.
+    raise bad_row
 
 
 def file_digest(path: Path) -> str:

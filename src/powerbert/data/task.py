@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from powerbert.base.errors import ConfigError
+from powerbert.data.source import Source
 
 Kind = Literal["sequence_classification", "multiple_choice"]
 EvaluationSplit = Literal["dev", "test"]
@@ -71,18 +72,22 @@ class Task:
             )
 
     @classmethod
-    def from_config(cls, cfg: Mapping[str, Any]) -> "Task":
-        """Reads the task from a dataset's configuration.
+    def from_config(cls, cfg: Mapping[str, Any], source: Source | None = None) -> "Task":
+        """Read the task from a dataset's configuration.
 
         Args:
-            cfg: the node `dataset` (its `source` is not looked at).
-
-        Returns:
-            The task.
+            cfg: The node `dataset`; its `source` is not read.
+            source: Resolves `evaluation_split: auto`: test where its test split has labels, else dev.
+                Without a source, `auto` is dev.
 
         Raises:
-            ConfigError: naming the key that cannot be meant.
+            ConfigError: naming the key whose value is wrong.
+            DataError: if the source's files cannot be read.
         """
+        split = cfg["evaluation_split"]
+        if split == "auto":
+            has_labelled_test = getattr(source, "has_labelled_test", None)
+            split = "test" if has_labelled_test is not None and has_labelled_test() else "dev"
         names = cfg["label_names"]
         return cls(
             name=str(cfg["name"]),
@@ -90,7 +95,7 @@ class Task:
             label_names=None if names is None else tuple(str(name) for name in names),
             metric=cfg["metric"],
             max_length=cfg["max_length"],
-            evaluation_split=cfg["evaluation_split"],
+            evaluation_split=split,
             kind=cfg["kind"],
         )
 

@@ -1,7 +1,8 @@
 """The algorithm of the paper as tensor functions and two small modules; plain PyTorch.
 
-Shapes are written with B inputs in a batch, H heads, N word-vectors of an input, K retained ones, D the
-hidden size, L encoders and l the longest input.
+Shapes: B inputs, H heads, N word-vectors of an input, K retained ones, D hidden size, L encoders, l longest
+input. ``mask`` is True where a word is real and False where it is padding, [B, N]; None if every word is
+real.
 """
 
 from powerbert.elimination.configuration import (

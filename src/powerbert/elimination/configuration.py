@@ -1,7 +1,5 @@
 """Retention configurations: how many word-vectors each encoder retains (section 2.2)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,32 +7,26 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from powerbert.base.checks import check_choice
 from powerbert.base.errors import ConfigError
 
 Rounding = Literal["ceil", "floor"]
 
 TOLERANCE = 1e-4
-"""A mass this close to a whole number is that number. It is a float32 sum of at most a few hundred parameters
-in [0, 1], whose error is smaller: 64 parameters of 1 that sum to 64.000004 retain 64 word-vectors, not 65."""
+"""A mass this close to a whole number counts as that number. A mass is a float32 sum of at most a few hundred
+parameters in [0, 1], with a smaller error: 64 parameters of 1 may sum to 64.000004 and mean 64, not 65."""
 
 
 def derive_retention_configuration(mass: Sequence[float] | Tensor, rounding: Rounding = "ceil") -> list[int]:
-    """Turn the masses learnt by the search into a retention configuration.
+    """Turn the learnt mass of each encoder, [L], into a retention configuration (section 2.2).
 
-    ``l_j`` is the rounded mass of encoder j, then ``min(l_j, l_{j-1})``, and never below 1 ([CLS]).
-
-    Args:
-        mass: Mass of each encoder, [L]. One within ``TOLERANCE`` of a whole number counts as that number.
-        rounding: "ceil" as in the paper, or "floor" as in its released code.
-
-    Returns:
-        The number of word-vectors that each encoder retains, non-increasing.
+    ``l_j`` is the rounded mass of encoder j, then ``min(l_j, l_{j-1})``, and at least 1 for [CLS]. The paper
+    rounds with "ceil", its released code with "floor".
 
     Raises:
         ConfigError: If ``rounding`` is neither, or a mass is not a finite number.
     """
-    if rounding not in get_args(Rounding):
-        raise ConfigError(f"rounding must be one of {', '.join(get_args(Rounding))}, not {rounding!r}")
+    check_choice("rounding", rounding, get_args(Rounding))
     masses = mass.tolist() if isinstance(mass, Tensor) else list(mass)
     configuration: list[int] = []
     for encoder, value in enumerate(masses, start=1):
@@ -51,16 +43,11 @@ def derive_retention_configuration(mass: Sequence[float] | Tensor, rounding: Rou
 def validate_retention_configuration(
     configuration: Sequence[int], num_encoders: int, max_length: int | None = None
 ) -> None:
-    """Check that a retention configuration can be meant.
-
-    Args:
-        configuration: Number of word-vectors that each encoder retains.
-        num_encoders: Number of encoders of the model, L.
-        max_length: Longest input; None leaves that unchecked.
+    """Check a retention configuration; without ``max_length`` entries have no upper limit.
 
     Raises:
-        ConfigError: If the configuration has not one whole number for each encoder, grows from one encoder to
-            the next, or has an entry below 1 or above ``max_length``.
+        ConfigError: Unless there is one whole number for each encoder, none greater than the one before, and
+            each from 1 to ``max_length``.
     """
     entries = list(configuration)
     if len(entries) != num_encoders:

@@ -1,7 +1,5 @@
 """The extract layer: retain rows at given positions (section 2.1)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -9,12 +7,12 @@ from torch import Tensor
 def extract_rows(rows: Tensor, positions: Tensor) -> Tensor:
     """Retain the rows at ``positions``, in that order.
 
-    Serves word-vectors, [B, N, D] with positions [B, K], and the query rows of attention matrices,
-    [B, H, N, N] with positions [B, 1, K].
+    Word-vectors have rows [B, N, D] and positions [B, K]; attention matrices, whose query rows are retained,
+    [B, H, N, N] and [B, 1, K].
 
     Args:
         rows: One row for each word-vector, [..., N, width].
-        positions: Indices into N; its leading dimensions are those of ``rows`` or 1, [..., K].
+        positions: Indices into N, [..., K]; leading dimensions are those of ``rows`` or 1.
 
     Returns:
         The retained rows, [..., K, width].
@@ -28,13 +26,5 @@ def extract_rows(rows: Tensor, positions: Tensor) -> Tensor:
 
 
 def extract_mask(mask: Tensor, positions: Tensor) -> Tensor:
-    """The attention mask of the retained word-vectors.
-
-    Args:
-        mask: True where a word is real, [B, N].
-        positions: Indices into N, [B, K].
-
-    Returns:
-        The mask at those positions, [B, K].
-    """
+    """Return the mask, [B, N], at the retained positions, [B, K]."""
     return mask.gather(1, positions)

@@ -1,34 +1,22 @@
 """From significance to ordered positions, and to the positions that are retained (sections 2.1 and 2.2).
 
-Everything here has shapes known from its arguments' shapes and waits for no value on the device. An input's
-ranking depends on its real words only, not on how much padding stands beside them nor on which side.
+All output shapes follow from input shapes, so nothing waits for a value on the device. The ranking of an
+input depends on its real words only, not on how far or on which side it is padded.
 """
-
-from __future__ import annotations
 
 import torch
 from torch import Tensor
 
 
 def cls_position(mask: Tensor) -> Tensor:
-    """Position of [CLS], the first real word of each input, whichever side the padding is on.
-
-    Args:
-        mask: True where a word is real, [B, N].
-
-    Returns:
-        Index into N, [B, 1]; 0 for an input without a real word.
-    """
+    """Return the position of [CLS], the first real word of each input, [B, 1]; 0 without a real word."""
     return mask.int().argmax(dim=1, keepdim=True)
 
 
 def order_by_significance(scores: Tensor, mask: Tensor | None = None, *, protect_cls: bool = True) -> Tensor:
-    """Sort word-vectors by decreasing significance; padding comes last and ties keep their original order.
+    """Sort word-vectors by decreasing significance, [B, N]; padding comes last, ties keep their order.
 
-    Args:
-        scores: Significance, [B, N].
-        mask: True where a word is real, [B, N]; None if every word is real.
-        protect_cls: Whether [CLS] comes first whatever its significance.
+    With ``protect_cls``, [CLS] comes first whatever its significance.
 
     Returns:
         ``order[b, k]`` is the original position of the word-vector at ordered position k (from 0), [B, N].
@@ -42,12 +30,7 @@ def order_by_significance(scores: Tensor, mask: Tensor | None = None, *, protect
 
 
 def ordered_positions(scores: Tensor, mask: Tensor | None = None, *, protect_cls: bool = True) -> Tensor:
-    """Sigidx: the ordered position of each word-vector, from 0 (the paper counts from 1).
-
-    Args:
-        scores: Significance, [B, N].
-        mask: True where a word is real, [B, N]; None if every word is real.
-        protect_cls: Whether [CLS] takes ordered position 0 whatever its significance.
+    """Compute Sigidx, the inverse of ``order_by_significance``; counts from 0, the paper from 1.
 
     Returns:
         ``ranks[b, i]`` is the ordered position of the word-vector at original position i, [B, N].
@@ -58,14 +41,9 @@ def ordered_positions(scores: Tensor, mask: Tensor | None = None, *, protect_cls
 
 
 def retained_positions(scores: Tensor, mask: Tensor | None, k: int) -> Tensor:
-    """Original positions of the k most significant word-vectors, [CLS] among them, in their original order.
-
-    Args:
-        scores: Significance, [B, N].
-        mask: True where a word is real, [B, N]; None if every word is real.
-        k: How many to retain, at least 1; all of them where it is N or more.
+    """Return the original positions of the k most significant word-vectors, [CLS] among them.
 
     Returns:
-        Increasing positions, [B, min(k, N)]. An input of fewer real words than k keeps padding beside them.
+        Increasing positions, [B, min(k, N)]. An input of fewer real words than k retains padding too.
     """
     return order_by_significance(scores, mask)[:, :k].sort(dim=1).values

@@ -1,11 +1,9 @@
 """Static word-vector selection: the same positions in every input, whatever its words (section 2.1).
 
-Head-WS retains the first positions, Rand-WS positions drawn once at random. Both are one order of positions,
-of which encoder j retains the first ``l_j``. Selection by significance, Attn-WS, needs the attention of each
-input; see ``significance`` and ``ranking``.
+Head-WS retains the first positions, Rand-WS positions drawn once at random. Either is an order of positions,
+and encoder j retains the first ``l_j`` of it. Attn-WS selects by significance; see ``significance`` and
+``ranking``.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import guard_or_false, guard_or_true
 
+from powerbert.base.checks import check_choice
 from powerbert.base.errors import ConfigError
 from powerbert.elimination.extract import extract_mask
 from powerbert.elimination.ranking import retained_positions
@@ -22,33 +21,24 @@ SELECTIONS = ("attn", "head", "rand")
 
 
 def random_order(length: int, seed: int) -> list[int]:
-    """Draw the order of positions of Rand-WS.
-
-    Args:
-        length: Number of positions, l.
-        seed: The same seed gives the same order.
-
-    Returns:
-        A permutation of 0..l-1 that begins with 0, the position of [CLS].
-    """
+    """Draw the order of Rand-WS: a permutation of 0..length-1 that begins with 0, the position of [CLS]."""
     others = torch.randperm(length - 1, generator=torch.Generator().manual_seed(seed)) + 1
     return [0, *others.tolist()]
 
 
 def validate_selection(selection: str, order: Sequence[int] | None, searches: bool) -> None:
-    """Check how word-vectors are to be selected.
+    """Check the fields that select word-vectors.
 
     Args:
         selection: One of ``SELECTIONS``.
-        order: Of positions, for "rand" only.
-        searches: Whether there are soft-extract layers, which rank by significance.
+        order: Of positions; for "rand", and only then.
+        searches: Whether there are soft-extract layers, which rank by significance ("attn").
 
     Raises:
-        ConfigError: If the selection is unknown, the order is missing, superfluous or no permutation that
-            begins with 0, or a model with soft-extract layers selects otherwise than by significance.
+        ConfigError: If the selection is unknown or does not fit the search, or if the order is missing,
+            superfluous or no permutation that begins with 0.
     """
-    if selection not in SELECTIONS:
-        raise ConfigError(f"selection: '{selection}' is unknown; choose one of {', '.join(SELECTIONS)}")
+    check_choice("selection", selection, SELECTIONS)
     if searches and selection != "attn":
         raise ConfigError(
             f"selection: '{selection}' takes a given retention_configuration; soft-extract layers rank by "
@@ -68,9 +58,8 @@ def validate_selection(selection: str, order: Sequence[int] | None, searches: bo
 class StaticSelection(nn.Module):
     """Retains the words at fixed positions.
 
-    A word's position is its index among the real words of its input, as in an input padded on its right to
-    the maximum length. It depends neither on how far nor on which side the batch is padded. A selected
-    position beyond the end of a short input retains nothing.
+    A word's position is its index among the real words of its input, so it does not depend on padding. A
+    selected position beyond the end of a short input retains nothing.
 
     Args:
         order: All positions, 0..l-1; encoder j retains the first ``l_j`` of them.
@@ -87,21 +76,16 @@ class StaticSelection(nn.Module):
         self.register_buffer("places", self.inverse_order(), persistent=False)
 
     def inverse_order(self) -> Tensor:
-        """The value of ``places``, [l]."""
+        """Compute the value of ``places``, [l]."""
         return torch.tensor(self.order).argsort()
 
     def schedule(self, mask: Tensor, configuration: Sequence[int]) -> list[tuple[Tensor, Tensor] | None]:
-        """Determine beforehand which word-vectors each encoder retains.
-
-        Args:
-            mask: True where a word is real, [B, N].
-            configuration: Number of positions that each encoder retains, non-increasing.
+        """Determine in advance which word-vectors each encoder retains, from the input's mask, [B, N].
 
         Returns:
-            For each encoder the indices of the retained ones among those that it is given, increasing, [B,
-            K], and a mask, [B, K]; None where it retains all. K is the number of retained positions below
-            N, which no input exceeds; an input with fewer words at these positions keeps others beside
-            them, with False in the mask.
+            For each encoder the indices of the retained word-vectors among its inputs, increasing, [B, K],
+            and a mask, [B, K]; None where it retains all. K is the number of retained positions below N. An
+            input with fewer words at these positions is filled with others, which the mask marks False.
 
         Raises:
             ValueError: If N exceeds the number of positions.

@@ -1,12 +1,10 @@
 """Significance of word-vectors from the attention that they receive (section 2.1)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 BLOCK_BYTES = 4 * 2**20
-"""Attention probabilities that ``blockwise_significance`` holds at a time; they stay in a CPU's caches."""
+"""Size of the attention probabilities that ``blockwise_significance`` holds at a time; it fits CPU caches."""
 
 
 def significance_scores(
@@ -17,21 +15,21 @@ def significance_scores(
     pad_queries: bool = False,
     first_query: int = 0,
 ) -> Tensor:
-    """Sig(w): the sum over heads h and query words w' of ``A_h[w', w]``.
+    """Compute Sig(w), the sum over heads h and query words w' of ``A_h[w', w]`` (section 2.1).
 
-    Sums are taken in float32 at least, and nothing is differentiated: significance only serves to rank.
+    Sums are in float32 at least, without gradient: significance only serves to rank.
 
     Args:
-        attention: Attention probabilities before dropout, [B, H, Q, N]: input, head, query, key. The sum
-            over blocks of query rows is the significance that all rows give.
-        mask: True where a word is real and False where it is padding, [B, N]; None if every word is real.
+        attention: Attention probabilities before dropout, [B, H, Q, N]. Q may be a block of the query rows;
+            the results of all blocks add up to the significance.
+        mask: [B, N] or None.
         include_diagonal: Whether the attention of a word to itself counts.
-        pad_queries: Whether the attention that padding pays to a word counts. The significance of a word then
-            depends on how far its batch is padded.
-        first_query: Position of the word whose query is the first of the Q rows.
+        pad_queries: Whether the attention paid by padding counts. Significance then depends on how far the
+            batch is padded.
+        first_query: Position of the first of the Q rows.
 
     Returns:
-        Significance of each word-vector, [B, N]. That of padding means nothing; ranking puts padding last.
+        Significance of each word-vector, [B, N]; that of padding is meaningless, and ranking puts it last.
     """
     at_least_float32 = torch.promote_types(attention.dtype, torch.float32)
     received = attention.detach().sum(dim=1, dtype=at_least_float32)
@@ -46,19 +44,13 @@ def significance_scores(
 
 
 def attention_probabilities(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
-    """``softmax(Q K^T)`` before dropout, in float32 at least; 0 for a padding key.
+    """Compute ``softmax(Q K^T)`` before dropout, [B, H, Q, N], in float32 at least; 0 for a padding key.
 
-    Args:
-        query: Queries of each head, [B, H, Q, E].
-        key: Keys of each head, [B, H, N, E].
-        mask: True where a word is real, [B, N]; None if every word is real.
-
-    Returns:
-        Attention probabilities, [B, H, Q, N].
+    Queries are [B, H, Q, E], keys [B, H, N, E], E being the size of a head.
     """
     scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
     if mask is not None:
-        # The least finite number, not -inf: an input of padding alone gets even attention instead of NaN.
+        # The lowest finite number, not -inf: an input of padding alone gets even attention instead of NaN.
         scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
     return scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
 
@@ -73,21 +65,11 @@ def blockwise_significance(
     pad_queries: bool = False,
     block_bytes: int = BLOCK_BYTES,
 ) -> Tensor:
-    """``significance_scores`` of ``attention_probabilities`` without ever holding all of them.
+    """Compute ``significance_scores`` of ``attention_probabilities``, [B, N], without holding the latter.
 
-    They come in blocks: of a few inputs while one input's fit a block, else of an input's query rows. A model
-    that is being exported has no numbers to cut blocks by, and takes them whole.
-
-    Args:
-        query: Queries of each head, [B, H, N, E].
-        key: Keys of each head, [B, H, N, E].
-        mask: True where a word is real, [B, N]; None if every word is real.
-        include_diagonal: As of ``significance_scores``.
-        pad_queries: As of ``significance_scores``.
-        block_bytes: Size of a block in float32; a single query row of one input is never divided.
-
-    Returns:
-        Significance of each word-vector, [B, N].
+    A block is several inputs, or some query rows of one input if a whole one exceeds ``block_bytes`` (in
+    float32; a single row is never divided). An exported model has symbolic sizes, so it takes one block.
+    Queries and keys are [B, H, N, E].
     """
 
     def given_by(inputs: slice, first: int, last: int) -> Tensor:

@@ -1,17 +1,15 @@
 """The soft-extract layers of the configuration search (section 2.2)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
 
 class SoftExtract(nn.Module):
-    """Retention parameters ``r_j[k]`` of every encoder j and ordered position k, with what is done to them.
+    """The retention parameters ``r_j[k]`` of every encoder j and ordered position k.
 
     Args:
         num_encoders: Number of encoders, L.
-        length: Number of ordered positions, l: no input may have more word-vectors.
+        length: Number of ordered positions, l; the longest possible input.
 
     Attributes:
         retention_parameters: ``r``, [L, l], initialised at 1; ``clip_`` keeps it in [0, 1].
@@ -26,12 +24,11 @@ class SoftExtract(nn.Module):
 
         Args:
             hidden: Word-vectors, [B, N, D].
-            ranks: Their ordered positions from 0, [B, N]; integers, so that no gradient passes through the
-                ranking.
-            encoder: Which encoder, from 0.
+            ranks: Their ordered positions from 0, [B, N]; integers, so no gradient passes through them.
+            encoder: Its index, from 0.
 
         Returns:
-            The scaled word-vectors, [B, N, D].
+            Scaled word-vectors, [B, N, D].
 
         Raises:
             ValueError: If N exceeds the number of retention parameters.
@@ -45,10 +42,10 @@ class SoftExtract(nn.Module):
         return hidden * extent.unsqueeze(-1).to(hidden.dtype)
 
     def mass(self) -> Tensor:
-        """To what extent each encoder retains its ordered positions, the sum of its parameters, [L]."""
+        """Sum the retention parameters of each encoder, [L]: the word-vectors that it retains."""
         return self.retention_parameters.sum(dim=1)
 
     @torch.no_grad()
     def clip_(self) -> None:
-        """Bring every retention parameter back into [0, 1], in place; due after each optimizer step."""
+        """Clip every retention parameter to [0, 1] in place; call it after each optimizer step."""
         self.retention_parameters.clamp_(0.0, 1.0)

@@ -1,6 +1,7 @@
-"""Exports a trained model: `python -m powerbert.export artifact=<folder> format=onnx`."""
+"""Export a trained model: `python -m powerbert.export artifact=<folder> format=onnx`."""
 
 import sys
+from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -8,13 +9,22 @@ from powerbert.base.cli import entry_point, list_values, quote_values
 
 
 def export(cfg: DictConfig) -> None:
-    """Writes the files that the configuration asks for."""
+    """Write the files that the configuration asks for; print a table and how to use them."""
     import datasets  # heavy imports wait until Hydra has accepted the command line
+    from hydra.utils import instantiate
 
-    from powerbert.export.run import run
+    from powerbert.export.run import ExportSettings, run
 
     datasets.disable_progress_bars()
-    run(cfg)
+    same = ("artifact", "format", "check", "dataset", "limit", "seed", "batch_size", "threads")
+    settings = ExportSettings(
+        **{key: cfg[key] for key in same},
+        precisions=(cfg.precision,) if isinstance(cfg.precision, str) else tuple(cfg.precision or ()),
+        output=None if cfg.output is None else Path(cfg.output),
+        exports=Path(cfg.paths.runs) / "exports",
+        measure=instantiate(cfg.measure),
+    )
+    run(settings)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,38 @@
-"""Whether an exported file computes what its model does."""
+"""Checks that an exported file computes what its model does, on made-up inputs and on a dataset's split."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from datasets import Dataset
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from powerbert.base.progress import progress
-from powerbert.data import LengthSortedSampler, PaddingCollator, Task, make_loader, row_lengths
+from powerbert.base.errors import DataError
+from powerbert.data import PaddingCollator, Task
 from powerbert.export.graph import SHORTEST
-from powerbert.measure.evaluation import evaluation_mode
-from powerbert.measure.metrics import build_metrics
+from powerbert.export.host import find_baseline
+from powerbert.measure import LatencySettings, measure_latencies
+from powerbert.measure.evaluation import evaluation_mode, predict_logits, task_metric
+from powerbert.predict.subject import Subject
 
 TOLERANCE = 1e-4
-"""Between the logits of a file in float32 and those of its model."""
+"""The largest accepted difference between the logits of a float32 file and those of its model."""
 
 Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How two models' logits for the same inputs agree.
+    """How well two models' logits for the same inputs agree.
 
     Attributes:
-        inputs: How many there were.
-        largest_difference: Of any two logits.
-        beyond_tolerance: How many inputs have logits that differ by more than `TOLERANCE`.
-        labels_differing: How many inputs have different labels; None for regression.
+        inputs: Number of inputs.
+        largest_difference: Largest difference of two logits.
+        beyond_tolerance: Inputs whose logits differ by more than `TOLERANCE`.
+        labels_differing: Inputs whose labels differ; None for regression.
     """
 
     inputs: int
@@ -41,16 +42,16 @@ class Agreement:
 
     @property
     def within_tolerance(self) -> bool:
-        """Whether all inputs but single ones agree.
+        """Whether at most one input in ten differs.
 
-        Two word-vectors whose significance is equal but for rounding may change places, and with them an
-        input's logits. An error of the export shows in more than one input in ten.
+        Two word-vectors of equal significance up to rounding may change places and so change an input's
+        logits. An error of the export shows in more inputs.
         """
         return 10 * self.beyond_tolerance <= self.inputs
 
 
 def agreement(one: Tensor, other: Tensor, is_regression: bool) -> Agreement:
-    """Compare logits, [inputs, outputs] both; a value that is no number agrees with nothing."""
+    """Compare logits, both [inputs, outputs]; NaN agrees with nothing."""
     differences = (one - other).abs().amax(dim=1).nan_to_num(nan=torch.inf)
     labels = None if is_regression else int((one.argmax(1) != other.argmax(1)).sum())
     return Agreement(len(one), differences.max().item(), int((differences > TOLERANCE).sum()), labels)
@@ -59,16 +60,13 @@ def agreement(one: Tensor, other: Tensor, is_regression: bool) -> Agreement:
 def made_up_batches(
     tokenizer: PreTrainedTokenizerBase, task: Task, names: Sequence[str], max_length: int
 ) -> list[Batch]:
-    """Inputs of words drawn at random, in batches that put an export to the test.
+    """Draw batches of random words: single inputs of many lengths, one-word inputs, and unequal lengths.
 
     Args:
-        tokenizer: Of the model.
+        tokenizer: The model's.
         task: Says how many sequences make an input.
-        names: Of the tensors that the model takes.
+        names: The tensors that the model takes.
         max_length: Word pieces of the longest input.
-
-    Returns:
-        Single inputs of all kinds of lengths, a batch of one-word inputs, and batches of unequal lengths.
     """
     random = torch.Generator().manual_seed(0)
     words = torch.tensor(sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids)))
@@ -96,46 +94,54 @@ def made_up_batches(
 
 @torch.inference_mode()
 def batch_logits(model: Any, batches: Iterable[Batch]) -> Tensor:
-    """The model's logits of all inputs of some batches, [inputs, outputs], in float32."""
+    """Return the model's logits of all inputs of the batches, [inputs, outputs], in float32."""
     with evaluation_mode(model):
         return torch.cat([model(**batch).logits.float() for batch in batches])
 
 
-@torch.inference_mode()
-def row_logits(model: Any, rows: Dataset, collate: PaddingCollator, batch_size: int) -> Tensor:
-    """The model's logits of tokenised rows, in batches of like length.
+def labels_of(subject: Subject) -> Tensor:
+    """Return the labels of the subject's rows, [rows]; DataError if its split has none."""
+    if "label" not in subject.encoded.column_names:
+        raise DataError(
+            f"check: split '{subject.split_name}' of dataset '{subject.task.name}' has no labels; "
+            "choose another split"
+        )
+    return torch.as_tensor(subject.encoded["label"][:])
+
+
+def try_files(
+    subject: Subject, files: Sequence[nn.Module], settings: LatencySettings
+) -> list[dict[str, Any]]:
+    """Run the subject's model and its exported files on the subject's rows, and time them in turn.
 
     Args:
-        model: On the CPU.
-        rows: Made by `tokenize`.
-        collate: Pads them.
-        batch_size: Inputs of a batch.
+        subject: The model, on the CPU, and a labelled split of a dataset.
+        files: Opened files of the model.
+        settings: How to time.
 
     Returns:
-        Logits in the order of the rows, [rows, outputs], in float32.
+        For each file its `agreement` with the model, and entries of its record: its own `metric` and
+        `latency`, those of the model (`pytorch`), and the fine-tuned model's metric (`baseline`).
     """
-    sampler = LengthSortedSampler(row_lengths(rows))
-    loader = progress(make_loader(rows, collate, sampler, batch_size), "Predicting")
-    by_length = batch_logits(model, _unlabelled(loader))
-    logits = torch.empty_like(by_length)
-    logits[list(sampler)] = by_length
-    return logits
+    task, rows, labels = subject.task, subject.encoded, labels_of(subject)
 
+    def predict(model: nn.Module) -> Tensor:
+        return predict_logits(model, rows, subject.collate, subject.batch_size)
 
-def metric_of(logits: Tensor, labels: Tensor, task: Task) -> float:
-    """The task's metric.
-
-    Args:
-        logits: [rows, outputs].
-        labels: [rows].
-        task: Says which metric.
-    """
-    metrics = build_metrics(task.metric, task.num_labels)
-    metrics.update(logits.squeeze(-1) if task.is_regression else logits.argmax(-1), labels)
-    return metrics.compute()[task.metric].item()
-
-
-def _unlabelled(loader: Any) -> Iterator[Batch]:
-    for batch in loader:
-        batch.pop("labels", None)
-        yield batch
+    models = [subject.model, *files]
+    expected, *logits = [predict(model) for model in models]
+    name, baseline = find_baseline(subject.folder, subject.model)
+    baseline_metric = None if name is None else task_metric(predict(baseline), labels, task)
+    reference, *latencies = measure_latencies(
+        models, baseline, rows, max_length=subject.max_length, collate=subject.collate, settings=settings
+    )
+    return [
+        {
+            "agreement": agreement(own, expected, task.is_regression),
+            "metric": {"name": task.metric, "value": task_metric(own, labels, task)},
+            "latency": latency,
+            "pytorch": {"metric": task_metric(expected, labels, task), "latency": reference},
+            "baseline": {"artifact": name, "metric": baseline_metric},
+        }
+        for own, latency in zip(logits, latencies, strict=True)
+    ]

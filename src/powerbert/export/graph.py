@@ -1,8 +1,8 @@
-"""A model as one graph for batches of any size and length, as ``torch.export`` traces it.
+"""A model traced by ``torch.export`` as one graph for batches of any size and length.
 
-How many word-vectors an encoder retains of a batch of N is then the symbol Min(l_j, N).
+The number of word-vectors that an encoder retains of a batch of N is the symbol Min(l_j, N).
 
-Shapes: B inputs, C choices of each (multiple choice only), N word pieces.
+Shapes: B inputs, C choices per input (multiple choice only), N word pieces.
 """
 
 from __future__ import annotations
@@ -20,15 +20,11 @@ from powerbert.measure.evaluation import evaluation_mode
 from powerbert.models import longest_input
 
 SHORTEST = 2
-"""Word pieces of the shortest input, [CLS] and [SEP]: a graph for 1 as well would have to broadcast it."""
+"""Word pieces of the shortest input, [CLS] and [SEP]; a graph that also took 1 would have to broadcast it."""
 
 
 class Logits(nn.Module):
-    """What is exported of a model: its logits, from tensors to a tensor.
-
-    Args:
-        model: For sequence classification, regression or multiple choice.
-    """
+    """The exported part of a model for sequence classification, regression or multiple choice."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
@@ -37,7 +33,7 @@ class Logits(nn.Module):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """From word pieces, [B, N] or [B, C, N], to logits, [B, outputs] or [B, C]."""
+        """From word pieces, [B, N] or [B, C, N], to logits in float32, [B, outputs] or [B, C]."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         model: Any = self.model
         return model(
@@ -46,44 +42,38 @@ class Logits(nn.Module):
 
 
 def input_names(token_type_ids: bool) -> list[str]:
-    """The inputs of an exported model, in order; the mask is 1 where a word piece is real, 0 for padding."""
+    """Return an exported model's inputs in order; the mask is 1 for a real word piece, 0 for padding."""
     return ["input_ids", "attention_mask", *(["token_type_ids"] if token_type_ids else [])]
 
 
 def takes_choices(model: PreTrainedModel) -> bool:
-    """Whether the model is for multiple choice."""
+    """Return whether the model is for multiple choice."""
     return type(model).__name__.endswith("ForMultipleChoice")
 
 
 def dimensions(model: PreTrainedModel, max_length: int | None = None) -> list[Dim]:
-    """The dimensions of each input, none of them fixed: batch, choices (of multiple choice) and length.
-
-    Args:
-        model: For sequence classification, regression or multiple choice.
-        max_length: Word pieces of the longest input; as many as the model has positions for by default.
-    """
+    """Return the variable dimensions of each input: batch, choices (multiple choice only) and length."""
     length = Dim("length", min=SHORTEST, max=max_length or longest_input(model.config))
     choices = [Dim("choices", min=1)] if takes_choices(model) else []
     return [Dim("batch", min=1), *choices, length]
 
 
 def trace(model: PreTrainedModel, *, token_type_ids: bool, max_length: int | None = None) -> ExportedProgram:
-    """Trace a model's way from word pieces to logits.
+    """Trace a model from word pieces to logits; its mode and weights do not change.
 
     Args:
-        model: A host or power model of a task, of any backbone; its mode and weights stay as they are.
+        model: A host or power model for a task, of any backbone.
         token_type_ids: Whether the graph takes them; without, all are 0.
-        max_length: Word pieces of the longest input; as many as the model has positions for by default.
+        max_length: Word pieces of the longest input; the number of the model's positions by default.
 
     Returns:
-        The program, for evaluation, on the model's device: from ``input_names(token_type_ids)``, given by
-        name, to logits. An encoder that retains ``max_length`` word-vectors has no scores in it.
+        The program in evaluation mode on the model's device; it takes ``input_names(token_type_ids)`` by
+        name. An encoder that retains ``max_length`` word-vectors computes no significance.
     """
     axes = dimensions(model, max_length)
     example = torch.ones(_example_sizes(model, axes), dtype=torch.long, device=model.device)
     inputs = {name: example.clone() for name in input_names(token_type_ids)}
-    # Without this option, which torch.onnx sets too, the graph would hold neither for a batch of 1 nor for
-    # lengths on the other side of an l_j.
+    # torch.onnx sets this option too: the graph must hold for a batch of 1 and on both sides of every l_j.
     any_size = symbolic_shapes_config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
     with torch.no_grad(), evaluation_mode(model), any_size:
         return torch.export.export(
@@ -98,24 +88,14 @@ def trace(model: PreTrainedModel, *, token_type_ids: bool, max_length: int | Non
 def export_torch(
     model: PreTrainedModel, path: Path, *, token_type_ids: bool, max_length: int | None = None
 ) -> Path:
-    """Write a model as a program that ``torch.export.load(path).module()`` turns into a function.
-
-    Args:
-        model: As for ``trace``; in the precision that the program is to compute in.
-        path: Of the file, by custom ``.pt2``.
-        token_type_ids: As for ``trace``.
-        max_length: As for ``trace``.
-
-    Returns:
-        The path.
-    """
+    """Write a model, in its own precision, for ``torch.export.load(path).module()``; see `trace`."""
     program = trace(model, token_type_ids=token_type_ids, max_length=max_length)
     torch.export.save(program, path)
     return path
 
 
 def _example_sizes(model: PreTrainedModel, axes: list[Dim]) -> list[int]:
-    """Sizes of the traced example: no two equal, and the length no l_j, lest the tracer take two for one."""
+    """Choose distinct sizes, the length none of the l_j: the tracer takes equal numbers for one dimension."""
     *others, length = axes
     sizes = [2, 3][: len(others)]
     taken = {*sizes, *(getattr(model.config, "retention_configuration", None) or ())}

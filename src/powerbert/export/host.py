@@ -1,4 +1,4 @@
-"""The model that plain transformers would run in the place of one that eliminates word-vectors."""
+"""The model that plain transformers would run in place of one that eliminates word-vectors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
 from powerbert.export.graph import takes_choices
 from powerbert.models import load_model
-from powerbert.models.auto import POWER_PREFIX, TASKS
+from powerbert.models.backbone import POWER_PREFIX, TASKS
 from powerbert.models.configuration import POWER_FIELDS
 from powerbert.store.chain import dense_ancestor, start_of
 
@@ -18,34 +18,32 @@ log = logging.getLogger(__name__)
 
 
 def host_config(model: PreTrainedModel) -> PreTrainedConfig:
-    """The host's config of a model, which plain transformers knows.
-
-    Args:
-        model: A host or power model of a task.
-    """
+    """Return the config of a host or power model as plain transformers knows it."""
     fields = {key: value for key, value in model.config.to_dict().items() if key not in POWER_FIELDS}
     config: Any = CONFIG_MAPPING[fields.pop("model_type").removeprefix(POWER_PREFIX)]
     return config.from_dict(fields | {"architectures": [type(model).__name__.removeprefix("Power")]})
 
 
 def find_baseline(folder: Path, model: PreTrainedModel) -> tuple[str | None, PreTrainedModel]:
-    """What a user would serve instead: the fine-tuned model, in float32 with scaled_dot_product_attention.
+    """Find the fine-tuned model of an artifact, in float32 with scaled_dot_product_attention.
 
     Args:
-        folder: Of the artifact.
-        model: That it holds.
+        folder: The artifact's folder.
+        model: The artifact's model.
 
     Returns:
-        The fine-tuned model that the artifact comes from, after its name; where it is not at hand, a model of
-        its shape with random weights, which takes the same time, after None.
+        The name of the fine-tuned model, and the model. A plain classifier is its own baseline. If the
+        fine-tuned model is missing: None, and a model of its shape with random weights, which takes the
+        same time.
     """
     ancestor = dense_ancestor(start_of(folder), [folder.resolve().parent])
+    name: str | None
     if ancestor is not None:
         name, baseline = ancestor.id, load_model(ancestor.path)
     elif not model.config.model_type.startswith(POWER_PREFIX):
         name, baseline = folder.resolve().name, model
     else:
-        log.info("the fine-tuned model is not at hand: a model of its shape with random weights is timed")
+        log.info("the fine-tuned model is missing: timing a model of its shape with random weights instead")
         task = "multiple_choice" if takes_choices(model) else "sequence_classification"
         name, baseline = None, TASKS[task].from_config(host_config(model)).eval()
     baseline.set_attn_implementation("sdpa")

@@ -1,4 +1,4 @@
-"""From a trained model to a folder of exported files that is usable alone, each with its record."""
+"""From a trained model to a self-contained folder of exported files, each with its record."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 from rich.text import Text
 
+from powerbert.base.checks import check_choice, check_whole
 from powerbert.base.errors import ConfigError, ModelError
 from powerbert.base.files import write_synced
-from powerbert.export.check import agreement, batch_logits, made_up_batches
-from powerbert.export.formats import FORMATS, Format
+from powerbert.export.check import agreement, batch_logits, labels_of, made_up_batches, try_files
+from powerbert.export.formats import FORMATS
 from powerbert.export.graph import input_names
 from powerbert.export.host import host_config
 from powerbert.export.record import Record, build_record, records_table
-from powerbert.export.trial import Trial
+from powerbert.measure import LatencySettings
 from powerbert.models import quiet_transformers
 from powerbert.predict.subject import Subject
 
@@ -31,30 +32,69 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "dev", "test")
 
 
-def run(cfg: DictConfig) -> list[Record]:
-    """Writes the files that the configuration asks for, and prints what came out and how to use them.
+@dataclass(frozen=True)
+class ExportSettings:
+    """What to export and how to check it: the keys of `conf/export.yaml`, where each is explained.
 
-    Args:
-        cfg: The composed configuration of `conf/export.yaml`.
+    Attributes:
+        precisions: The values of `precision`.
+        exports: Parent of the folder of the files if `output` is None.
+    """
+
+    artifact: str
+    format: str = "onnx"
+    precisions: tuple[str, ...] = ("float32",)
+    output: Path | None = None
+    exports: Path = Path("runs/exports")
+    check: str | None = None
+    dataset: Mapping[str, Any] | None = None
+    limit: int | None = None
+    seed: int = 42
+    batch_size: int = 32
+    threads: int | None = None
+    measure: LatencySettings = field(default_factory=LatencySettings)
+
+    def __post_init__(self) -> None:
+        """Validate the settings before anything loads; a ConfigError names the key."""
+        if not isinstance(self.artifact, str) or not self.artifact:
+            raise ConfigError("artifact: give the folder of one trained model, artifact=<folder>")
+        check_choice("format", self.format, FORMATS)
+        if not self.precisions:
+            raise ConfigError("precision: give one, precision=int8, or several, precision=[float32,int8]")
+        if self.check is not None:
+            check_choice("check", self.check, SPLITS)
+        check_whole("batch_size", self.batch_size)
+        check_whole("threads", self.threads, optional=True)
+        FORMATS[self.format].check(self.precisions)
+
+
+def run(settings: ExportSettings) -> list[Record]:
+    """Write the files; print a table of the results and code that uses the last file.
 
     Returns:
-        The records, one for each precision.
+        One record per precision.
 
     Raises:
-        ConfigError: If a setting cannot be meant, or packages are missing.
         ModelError: If the folder holds no model, or a file does not compute what the model does.
-        DataError: If the rows of `check` cannot be had.
+        DataError: If the rows of `check` cannot be read.
     """
-    format, precisions = check(cfg)
-    if cfg.threads is not None:
-        torch.set_num_threads(cfg.threads)
-    subject = Subject(cfg.artifact, cfg.dataset, cfg.check, cfg.limit, cfg.seed, cfg.batch_size)
-    output = output_folder(cfg, subject.folder)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    subject = Subject(
+        settings.artifact,
+        settings.dataset,
+        settings.check,
+        settings.limit,
+        settings.seed,
+        settings.batch_size,
+    )
+    output = output_folder(settings, subject.folder)
     subject.model.cpu()
-    trial = None if cfg.check is None else Trial(subject, instantiate(cfg.measure))
+    if settings.check is not None:
+        labels_of(subject)  # rows that cannot be read are reported before the export, which takes long
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
-        records = _export(subject, format, precisions, Path(scratch), trial)
+        records = _export(subject, settings, Path(scratch))
         output.mkdir(exist_ok=True)
         for file in Path(scratch).iterdir():
             os.replace(file, output / file.name)
@@ -62,54 +102,22 @@ def run(cfg: DictConfig) -> list[Record]:
     console.print(records_table(records))
     path = output / records[-1]["file"]
     console.print(Text(f"{output} is complete in itself. To use {path.name}:\n"), soft_wrap=True)
-    print(format.usage.format(path=str(path), folder=str(output)))
+    print(FORMATS[settings.format].usage.format(path=str(path), folder=str(output)))
     return records
 
 
-def check(cfg: DictConfig) -> tuple[Format, list[str]]:
-    """Refuses what cannot be meant, before anything is loaded.
-
-    Args:
-        cfg: The composed configuration of `conf/export.yaml`.
-
-    Returns:
-        The format, and the precisions without repetition.
+def output_folder(settings: ExportSettings, artifact: Path) -> Path:
+    """Return the folder of the files.
 
     Raises:
-        ConfigError: Naming the key.
-    """
-    if not isinstance(cfg.artifact, str) or not cfg.artifact:
-        raise ConfigError("artifact: give the folder of one trained model, artifact=<folder>")
-    if cfg.format not in FORMATS:
-        raise ConfigError(f"format: '{cfg.format}' is unknown; choose one of {', '.join(FORMATS)}")
-    precisions = list(cfg.precision) if isinstance(cfg.precision, ListConfig) else [cfg.precision]
-    if not precisions:
-        raise ConfigError("precision: give one, precision=int8, or several, precision=[float32,int8]")
-    if cfg.check not in (None, *SPLITS):
-        raise ConfigError(f"check: '{cfg.check}' is unknown; choose one of {', '.join(SPLITS)}, or null")
-    for key, least in (("batch_size", 1), ("threads", 1)):
-        value = cfg[key]
-        if key == "threads" and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigError(f"{key}: {value!r} must be a whole number of at least {least}")
-    format = FORMATS[cfg.format]
-    format.check(precisions)
-    return format, list(dict.fromkeys(precisions))
-
-
-def output_folder(cfg: DictConfig, artifact: Path) -> Path:
-    """Where the files go: as told, or a folder named after the artifact.
-
-    Raises:
-        ConfigError: If it is a file, the artifact itself, or holds exports of another model.
+        ConfigError: If it is a file or the artifact itself, or holds exports of another model.
     """
     name = artifact.resolve().name
-    output = Path(cfg.output or Path(cfg.paths.runs) / "exports" / name)
+    output = settings.output or settings.exports / name
     if output.is_file():
         raise ConfigError(f"output: {output} is a file; give a folder")
     if output.resolve() == artifact.resolve():
-        raise ConfigError(f"output: {output} is the artifact itself; give a folder of its own, or one within")
+        raise ConfigError(f"output: {output} is the artifact itself; give another folder, or one within it")
     for path in output.glob("model*.json"):
         other = json.loads(path.read_text(encoding="utf-8")).get("artifact")
         if other != name:
@@ -117,44 +125,50 @@ def output_folder(cfg: DictConfig, artifact: Path) -> Path:
     return output
 
 
-def _export(
-    subject: Subject, format: Format, precisions: Sequence[str], folder: Path, trial: Trial | None
-) -> list[Record]:
-    """Fills the folder."""
-    predictor, model = subject.predictor, subject.model
-    tokenizer, max_length = predictor.tokenizer, predictor.max_length
-    token_types = getattr(model.config, "type_vocab_size", 0) > 0
-    names = input_names("token_type_ids" in tokenizer.model_input_names and token_types)
+def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Record]:
+    """Write the files, the tokenizer, the host's config and the records to the folder."""
+    format = FORMATS[settings.format]
+    model, predictor = subject.model, subject.predictor
+    tokenizer, task, max_length = predictor.tokenizer, predictor.task, predictor.max_length
+    token_types = "token_type_ids" in tokenizer.model_input_names
+    token_types = token_types and getattr(model.config, "type_vocab_size", 0) > 0
+    names = input_names(token_types)
     log.info("exporting %s", subject.folder)
-    paths = format.write(
-        model, folder, precisions, token_type_ids="token_type_ids" in names, max_length=max_length
-    )
+    paths = {precision: folder / format.file_name(precision) for precision in settings.precisions}
+    format.write(model, paths, token_type_ids=token_types, max_length=max_length)
     tokenizer.model_max_length = max_length
     with quiet_transformers():
         tokenizer.save_pretrained(folder)
         host_config(model).save_pretrained(folder)
+
+    loaded = [format.load(path, torch.get_num_threads()) for path in paths.values()]
+    batches = made_up_batches(tokenizer, task, names, max_length)
+    expected = batch_logits(model, batches)
+    checked: list[dict[str, Any]] = []
+    for precision, file in zip(paths, loaded, strict=True):
+        found = agreement(batch_logits(file, batches), expected, task.is_regression)
+        if precision == "float32" and not found.within_tolerance:
+            raise ModelError(
+                f"{subject.folder}: nothing was written, because the exported model's logits differ for "
+                f"{found.beyond_tolerance} of {found.inputs} made-up inputs (by up to "
+                f"{found.largest_difference:.1e}); please report it with this folder's config.json"
+            )
+        checked.append({"agreement": found})
+    if settings.check is not None:
+        checked = try_files(subject, loaded, settings.measure)
+
     exported = {
         "artifact": subject.folder.resolve().name,
+        "format": format.name,
         "input_names": names,
         "max_length": max_length,
         "retention_configuration": getattr(model.config, "retention_configuration", None),
     }
-    batches = made_up_batches(tokenizer, predictor.task, names, max_length)
-    expected = batch_logits(model, batches)
     records = []
-    for precision, path in paths.items():
-        loaded = format.load(path, torch.get_num_threads())
-        made_up = agreement(batch_logits(loaded, batches), expected, predictor.task.is_regression)
-        if precision == "float32" and not made_up.within_tolerance:
-            raise ModelError(
-                f"{subject.folder}: nothing was written, since the exported model gives other logits to "
-                f"{made_up.beyond_tolerance} of {made_up.inputs} made-up inputs (by up to "
-                f"{made_up.largest_difference:.1e}); please report it with this folder's config.json"
-            )
-        outcome = None if trial is None else trial.of(loaded)
-        if precision == "float32" and outcome is not None and outcome.agreement.labels_differing:
-            log.warning("%s: %d labels differ", path.name, outcome.agreement.labels_differing)
-        record = build_record(exported, path, format.name, precision, made_up, trial, outcome)
+    for (precision, path), results in zip(paths.items(), checked, strict=True):
+        record = build_record(exported, path, precision, settings.check, results)
+        if precision == "float32" and settings.check is not None and record["labels_differing"]:
+            log.warning("%s: %d labels differ", path.name, record["labels_differing"])
         write_synced(folder / f"{path.name}.json", record)
         records.append(record)
     return records

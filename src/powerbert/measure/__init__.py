@@ -4,13 +4,18 @@ from powerbert.base.environment import describe_environment
 from powerbert.measure.flops import count_flops, word_vectors
 from powerbert.measure.latency import LatencySettings, measure_latencies, measure_latency
 from powerbert.measure.subset import evaluate_longer
+from powerbert.measure.timing import Schedule, Times, speedup, time_in_turn
 
 __all__ = [
     "LatencySettings",
+    "Schedule",
+    "Times",
     "count_flops",
     "describe_environment",
     "evaluate_longer",
     "measure_latencies",
     "measure_latency",
+    "speedup",
+    "time_in_turn",
     "word_vectors",
 ]

@@ -2,7 +2,7 @@
 
 import itertools
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -13,8 +13,8 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from powerbert.base.errors import ConfigError, DataError
-from powerbert.measure.clock import interquartile_range, milliseconds
 from powerbert.measure.evaluation import evaluation_mode
+from powerbert.measure.timing import Schedule, Times, time_in_turn
 
 Row = Mapping[str, Any]
 Batch = dict[str, Tensor]
@@ -120,7 +120,9 @@ def measure_latencies(
         Of each model, for `padded` and `dynamic` each: `batch_size`, `model_ms` and `baseline_ms` (per
         batch, of the runs' median or mean), `speedup` (their ratio, above 1 where the model is faster),
         `model_iqr_ms` and `baseline_iqr_ms` (interquartile range over the runs), `runs`, `statistic`,
-        `batches`, and `mean_length`, the word pieces of a padded input.
+        `batches`, `mean_length` (word pieces of a padded input), `others` (largest share of the processors
+        that other processes used during a run, 0 to 1) and `disturbed` (whether that is too much); both None
+        where the system does not tell.
 
     Raises:
         DataError: if there are no rows.
@@ -159,57 +161,39 @@ def measure_latencies(
             bar.update(task, advance=1, refresh=True)
 
         times = {
-            name: _times([*models, baseline], batches, device, settings, advance)
+            name: time_in_turn(
+                [
+                    {number: partial(each, **batch) for number, each in enumerate([*models, baseline])}
+                    for batch in batches
+                ],
+                device,
+                Schedule(settings.runs, settings.warmup, statistic=settings.statistic),
+                advance=advance,
+            )
             for name, batches in protocols.items()
         }
     return [
-        {name: _summary(times[name][index], times[name][-1], protocols[name], settings) for name in protocols}
+        {name: _summary(times[name], index, protocols[name]) for name in protocols}
         for index in range(len(models))
     ]
 
 
-def _times(
-    models: Sequence[nn.Module],
-    batches: list[Batch],
-    device: torch.device,
-    settings: LatencySettings,
-    advance: Callable[[], None],
-) -> list[list[float]]:
-    """Milliseconds per batch of each model in each run: the models in turn on each of the batches."""
-    times: list[list[float]] = [[] for _ in models]
-    for run in range(-settings.warmup, settings.runs):
-        passed = [0.0] * len(models)
-        for number, batch in enumerate(batches):
-            # Who goes first changes, so that no model always finds what the same other left in the caches.
-            for turn in range(len(models)):
-                index = (turn + run + number) % len(models)
-                passed[index] += milliseconds(partial(models[index], **batch), device)
-        if run >= 0:
-            for own, total in zip(times, passed, strict=True):
-                own.append(total / len(batches))
-        advance()
-    return times
-
-
-def _summary(
-    model: list[float], baseline: list[float], batches: list[Batch], settings: LatencySettings
-) -> dict[str, Any]:
-    """What is said of a model's runs of one protocol and of its baseline's."""
-    center: Callable[[list[float]], float] = (
-        statistics.median if settings.statistic == "median" else statistics.fmean
-    )
-    model_ms, baseline_ms = center(model), center(baseline)
+def _summary(times: Times[int], index: int, batches: list[Batch]) -> dict[str, Any]:
+    """Describe one model's times of one protocol; the baseline is the last of the models."""
+    last = len(times.runs) - 1
     return {
         "batch_size": len(batches[0]["input_ids"]),
-        "model_ms": model_ms,
-        "baseline_ms": baseline_ms,
-        "speedup": baseline_ms / model_ms,
-        "model_iqr_ms": interquartile_range(model),
-        "baseline_iqr_ms": interquartile_range(baseline),
-        "runs": settings.runs,
-        "statistic": settings.statistic,
+        "model_ms": times.ms(index),
+        "baseline_ms": times.ms(last),
+        "speedup": times.speedup(index, last),
+        "model_iqr_ms": times.iqr_ms(index),
+        "baseline_iqr_ms": times.iqr_ms(last),
+        "runs": len(times.runs[index]),
+        "statistic": times.statistic,
         "batches": len(batches),
         "mean_length": statistics.fmean(batch["input_ids"].shape[-1] for batch in batches),
+        "disturbed": times.disturbed,
+        "others": times.others,
     }
 
 

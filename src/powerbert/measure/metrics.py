@@ -1,7 +1,7 @@
-"""The metrics by which the tasks of the paper are judged (Table 1), as torchmetrics collections.
+"""The metrics of the paper's tasks (Table 1) as torchmetrics collections.
 
-Where a metric is not defined, the value is scikit-learn's (0 for Matthews correlation and F1) or scipy's
-(NaN for the correlations of a constant), which torchmetrics does not follow of itself.
+Where a metric is undefined, its value follows scikit-learn (0 for Matthews correlation and F1) or scipy (NaN
+for the correlation of a constant); torchmetrics differs.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torchmetrics import F1Score, Metric, MetricCollection, PearsonCorrCoef, Spe
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 from torchmetrics.utilities import dim_zero_cat
 
-from powerbert.base.errors import ConfigError
+from powerbert.base.checks import check_choice
 
 REPORTED = {
     "accuracy": ("accuracy",),
@@ -19,14 +19,14 @@ REPORTED = {
     "pearson": ("pearson", "spearman"),
     "spearman": ("spearman", "pearson"),
 }
-"""What is reported with each metric that a task may be judged by."""
+"""The metrics reported for each metric that a task may be judged by, that one first."""
 
 
 class MatthewsCorrelation(MulticlassConfusionMatrix):
-    """Matthews correlation of any number of classes; 0 if one class only is predicted or true."""
+    """Matthews correlation of any number of classes; 0 if only one class is predicted or true."""
 
     def compute(self) -> Tensor:
-        """The correlation of the confusion matrix, a scalar."""
+        """Return the correlation of the confusion matrix, a scalar."""
         matrix = super().compute().double()
         total, predicted, true = matrix.sum(), matrix.sum(0), matrix.sum(1)
         covariance = matrix.trace() * total - predicted @ true
@@ -38,7 +38,7 @@ class SpearmanCorrelation(SpearmanCorrCoef):
     """Spearman correlation; NaN if predictions or labels are constant."""
 
     def compute(self) -> Tensor:
-        """The correlation of the ranks, a scalar."""
+        """Return the correlation of the ranks, a scalar."""
         for values in (dim_zero_cat(self.preds), dim_zero_cat(self.target)):
             if bool((values == values[0]).all()):
                 return torch.tensor(torch.nan)
@@ -46,21 +46,20 @@ class SpearmanCorrelation(SpearmanCorrCoef):
 
 
 def build_metrics(name: str, num_labels: int) -> MetricCollection:
-    """The metric that a task is judged by, and those that are reported with it.
+    """Build the metric that a task is judged by and those reported with it.
 
     Args:
-        name: a key of `REPORTED`.
-        num_labels: number of classes; 1 for regression.
+        name: A key of `REPORTED`.
+        num_labels: Number of classes; 1 for regression.
 
     Returns:
-        A collection by name. It takes class indices and class indices, or predicted values and values, each
+        A collection by name. It takes predicted and true class indices, or predicted and true values, each
         of shape [inputs].
 
     Raises:
-        ConfigError: if the name is unknown.
+        ConfigError: If the name is unknown.
     """
-    if name not in REPORTED:
-        raise ConfigError(f"dataset.metric: '{name}' is unknown; choose one of {', '.join(sorted(REPORTED))}")
+    check_choice("dataset.metric", name, sorted(REPORTED))
     return MetricCollection({entry: _build(entry, num_labels) for entry in REPORTED[name]})
 
 

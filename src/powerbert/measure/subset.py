@@ -1,53 +1,40 @@
-"""The metric on long inputs alone, where a selection of word-vectors matters (Table 3)."""
+"""The metric on long inputs alone, where the selection of word-vectors matters (Table 3)."""
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from powerbert.base.progress import progress
-from powerbert.data import LengthSortedSampler, TextDataModule, make_loader, row_lengths
-from powerbert.measure.evaluation import evaluation_mode
-from powerbert.measure.metrics import build_metrics
+from powerbert.data import LengthSortedSampler, TextDataModule, row_lengths
+from powerbert.measure.evaluation import predict_logits, task_metric
 
 
 def evaluate_longer(
     model: nn.Module, baseline: nn.Module, data: TextDataModule, word_pieces: int
 ) -> dict[str, Any]:
-    """Evaluates two models on the long inputs of the evaluation split.
+    """Evaluate two models on the long inputs of the evaluation split.
 
     Args:
-        model: takes a batch of `data` and returns logits.
-        baseline: what it is compared with.
-        data: already set up.
-        word_pieces: inputs of more word pieces than this are long, special ones included; of several
+        model: Takes a batch of `data` and returns an output with `logits`.
+        baseline: The model to compare with.
+        data: A data module after `setup`.
+        word_pieces: Inputs with more word pieces than this are long. Special pieces count; of several
             choices the longest counts.
 
     Returns:
-        `word_pieces`, `inputs` (how many are long), and the task's metric: `value` of the model and
-        `baseline`, both None if no input is long.
+        `word_pieces`, `inputs` (the number of long inputs), and the task's metric of the model as `value` and
+        of the other as `baseline`; both are None if no input is long.
     """
     rows = data.dataset[data.task.evaluation_split]
-    longer = np.flatnonzero(row_lengths(rows) > word_pieces)
+    lengths = row_lengths(rows)
+    # In the order in which the loader takes them: a correlation depends in its last digits on the order.
+    longer = rows.select([index for index in LengthSortedSampler(lengths) if lengths[index] > word_pieces])
     values: dict[str, float | None] = {"value": None, "baseline": None}
     if len(longer):
-        values = {
-            name: _metric(evaluated, rows.select(longer), data)
-            for name, evaluated in zip(values, (model, baseline), strict=True)
-        }
+        labels = torch.as_tensor(longer["label"][:])
+        for name, evaluated in zip(values, (model, baseline), strict=True):
+            logits = predict_logits(
+                evaluated, longer, data.collate, data.eval_batch_size, "Evaluating long inputs"
+            )
+            values[name] = task_metric(logits, labels, data.task)
     return {"word_pieces": word_pieces, "inputs": len(longer), **values}
-
-
-@torch.inference_mode()
-def _metric(model: Any, rows: Any, data: TextDataModule) -> float:
-    task = data.task
-    metrics = build_metrics(task.metric, task.num_labels)
-    loader = make_loader(rows, data.collate, LengthSortedSampler(row_lengths(rows)), data.eval_batch_size)
-    with evaluation_mode(model):
-        for batch in progress(loader, "Evaluating long inputs"):
-            labels = batch.pop("labels")
-            inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
-            logits = model(**inputs).logits.float().cpu()
-            metrics.update(logits.squeeze(-1) if task.is_regression else logits.argmax(-1), labels)
-    return metrics.compute()[task.metric].item()

@@ -1,4 +1,4 @@
-"""Methods as peers: each says which stages it has, what they start from, and which knob is swept."""
+"""Methods as peers; each defines its stages, the artifacts they start from, and the swept knob."""
 
 from powerbert.methods.bert_pkd import BertPkd
 from powerbert.methods.dense import Dense

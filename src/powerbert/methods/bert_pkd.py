@@ -6,22 +6,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from torch.nn import functional as F
 
+from powerbert.base.checks import check_number
 from powerbert.elimination import cls_position, extract_rows
-from powerbert.methods.distilled import Distilled
-from powerbert.methods.layer_maps import skip_map
-from powerbert.methods.losses import patient_loss
-from powerbert.methods.method import Context
-from powerbert.methods.settings import check_number
+from powerbert.methods.distillation import Distillation, skip_map
+from powerbert.methods.method import Context, Method, StagePlan
 from powerbert.models import load_host_model, take_encoders
 
 
-class BertPkd(Distilled):
-    """A student of the pretrained model's first k encoders and a new classifier, swept by k.
+class BertPkd(Method):
+    """Distil into the pretrained model's first k encoders with a new classifier; k is swept.
 
-    Minimises ``(1 - alpha) task loss + alpha T^2 KL(teacher || student) + beta MSE``, the last over the
-    l2-normalised [CLS] states of the student's first k - 1 encoders and of those they imitate (PKD-Skip).
+    Minimises ``(1 - alpha) task loss + alpha T^2 KL(teacher || student) + beta MSE``. The last term compares
+    the l2-normalised [CLS] states of the student's first k - 1 encoders with those they imitate (PKD-Skip).
     """
 
     def __init__(
@@ -33,45 +31,66 @@ class BertPkd(Distilled):
         beta: float,
         epochs: int | None = None,
     ):
-        """Takes the method's settings from `conf/method`.
+        """Check the settings of `conf/method`.
 
         Args:
-            name: as in the record.
-            encoders: k, of the student.
-            alpha: weight of the soft targets, 0 to 1.
-            temperature: T, which softens the targets.
-            beta: weight of the patient loss.
-            epochs: of the student's training; None for as many as PoWER-BERT's search and re-training.
+            beta: weight of the patient loss; the other settings are those of `Distillation`.
 
         Raises:
-            ConfigError: naming the setting that is out of its range.
+            ConfigError: naming the setting that is out of range.
         """
-        super().__init__(name, encoders, alpha, temperature, epochs)
-        check_number("beta", beta)
+        self.distillation = Distillation(name, encoders, alpha, temperature, epochs)
+        check_number("method.beta", beta)
+        self.name = name
         self.beta = beta
 
-    def influence(self) -> Mapping[str, Any]:
-        """The patient loss's weight."""
-        return {"beta": self.beta}
+    @property
+    def knob(self) -> Mapping[str, float]:
+        """The number of encoders, k."""
+        return {"encoders": self.distillation.encoders}
 
-    def student(self, checkpoint: Path, finetuned: Path, context: Context) -> PreTrainedModel:
-        """The first encoders of the pretrained model, under a new classifier."""
-        task = context.task
-        pretrained = load_host_model(checkpoint, task.kind, **task.model_fields())
-        return take_encoders(pretrained, range(self.encoders))
+    def check(self, model_config: Any) -> None:
+        """Raise ConfigError unless the student is smaller than its teacher."""
+        self.distillation.check(model_config)
+
+    def plans(self, checkpoint: Path) -> list[StagePlan]:
+        """Fine-tune the teacher and distil it into the first encoders of the pretrained model."""
+
+        def student(_: Path, context: Context) -> Any:
+            task = context.task
+            pretrained = load_host_model(checkpoint, task.kind, **task.model_fields())
+            return take_encoders(pretrained, range(self.distillation.encoders))
+
+        return self.distillation.plans(checkpoint, {"beta": self.beta}, student, self.objective)
 
     def objective(self, student: Any, teacher: Any, mask: Tensor) -> Tensor:
-        """The loss of one batch; see `stages.distill.Objective`."""
-        imitated = skip_map(len(teacher.hidden_states) - 1, self.encoders)
+        """Compute the loss of one batch; see `stages.distill.Objective`."""
+        k = self.distillation.encoders
+        imitated = skip_map(len(teacher.hidden_states) - 1, k)
         patient = patient_loss(
-            _cls_states(student.hidden_states, range(1, self.encoders), mask),
+            _cls_states(student.hidden_states, range(1, k), mask),
             _cls_states(teacher.hidden_states, imitated, mask),
         )
-        return self.soft_loss(student, teacher) + self.beta * patient
+        return self.distillation.loss(student, teacher) + self.beta * patient
+
+
+def patient_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Compute the mean squared difference between l2-normalised [CLS] states, in float32.
+
+    Args:
+        student: [CLS] after M of its encoders, [B, M, D].
+        teacher: [CLS] after the M encoders that these imitate, [B, M, D].
+
+    Returns:
+        A scalar; 0 if M is 0.
+    """
+    if student.shape[1] == 0:
+        return student.new_zeros((), dtype=student.float().dtype)
+    return F.mse_loss(F.normalize(student.float(), dim=-1), F.normalize(teacher.float(), dim=-1))
 
 
 def _cls_states(hidden_states: Sequence[Tensor], encoders: Sequence[int], mask: Tensor) -> Tensor:
-    """[CLS] after each of some encoders, counted from 1, as [B, M, D]."""
+    """Collect [CLS] after each of M encoders, counted from 1, as [B, M, D]."""
     first = cls_position(mask)
     states = [extract_rows(hidden_states[encoder], first) for encoder in encoders]
     return torch.cat(states, dim=1) if states else hidden_states[0][:, :0]

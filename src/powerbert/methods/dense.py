@@ -1,4 +1,4 @@
-"""The unchanged model, trained for as long as PoWER-BERT: what is merely due to more training."""
+"""The unchanged model, trained for as long as PoWER-BERT: the effect of more training alone."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,25 +9,24 @@ from powerbert.stages import Retrain, Stage
 
 
 class Dense(Method):
-    """Goes on training the fine-tuned model; nothing is swept."""
+    """Continue training the fine-tuned model; nothing is swept."""
 
     def __init__(self, name: str, epochs: int | None = None):
-        """Takes the method's settings from `conf/method`.
+        """Take the settings of `conf/method`.
 
         Args:
-            name: as in the record.
-            epochs: of the further training; None for as many as PoWER-BERT's search and re-training.
+            epochs: of the further training; None for those of PoWER-BERT's search and re-training together.
         """
         self.name = name
         self.epochs = epochs
 
     @property
     def knob(self) -> Mapping[str, float]:
-        """None."""
+        """Empty: there is no knob."""
         return {}
 
     def plans(self, checkpoint: Path) -> list[StagePlan]:
-        """Fine-tune, and go on."""
+        """Fine-tune, then train further."""
         return [finetune_plan(checkpoint), final_plan(self.epochs, {"method": self.name}, self._build)]
 
     def _build(self, artifacts: Artifacts, context: Context) -> Stage:

@@ -1,45 +1,41 @@
-"""Head-Prune (Michel et al. 2019): the least important attention heads are removed, then it is re-trained."""
+"""Head-Prune (Michel et al. 2019): remove the least important attention heads, then re-train."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from powerbert.base.checks import check_number, check_whole
 from powerbert.base.device import default_device
-from powerbert.base.errors import ConfigError
 from powerbert.base.progress import progress
-from powerbert.methods.importance import choose_heads, head_importance
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
-from powerbert.methods.settings import check_number
-from powerbert.models import load_model, prune_heads
+from powerbert.models import load_model, prune_heads, unique_encoders
 from powerbert.stages import Retrain, Stage
 
 
 class HeadPrune(Method):
-    """The fine-tuned model without the least important share of its heads, swept by that share.
+    """Remove the least important share of the fine-tuned model's heads; the share is swept.
 
-    The heads are ranked over all encoders, and every encoder keeps one at least. They are removed for real.
+    Heads are ranked over all encoders; every encoder keeps at least one.
     """
 
     def __init__(self, name: str, pruned: float, inputs: int | None = None, epochs: int | None = None):
-        """Takes the method's settings from `conf/method`.
+        """Check the settings of `conf/method`.
 
         Args:
-            name: as in the record.
-            pruned: share of the heads that are removed, between 0 and 1.
-            inputs: how many training inputs the importance is measured on; None for all.
-            epochs: of the re-training; None for as many as PoWER-BERT's search and re-training.
+            pruned: share of the heads to remove, between 0 and 1.
+            inputs: number of training inputs that the importance is measured on; None for all.
+            epochs: of the re-training; None for those of PoWER-BERT's search and re-training together.
 
         Raises:
-            ConfigError: naming the setting that is out of its range.
+            ConfigError: naming the setting that is out of range.
         """
-        check_number("pruned", pruned, high=1.0, strict=True)
-        if inputs is not None and (isinstance(inputs, bool) or not isinstance(inputs, int) or inputs < 1):
-            raise ConfigError(
-                f"method.inputs: {inputs!r} must be a whole number of at least 1, or null for all"
-            )
+        check_number("method.pruned", pruned, high=1.0, strict=True)
+        check_whole("method.inputs", inputs, optional=True)
         self.name = name
         self.pruned = pruned
         self.inputs = inputs
@@ -47,7 +43,7 @@ class HeadPrune(Method):
 
     @property
     def knob(self) -> Mapping[str, float]:
-        """The share of heads that are removed."""
+        """The share of heads to remove."""
         return {"pruned": self.pruned}
 
     def plans(self, checkpoint: Path) -> list[StagePlan]:
@@ -56,20 +52,19 @@ class HeadPrune(Method):
         return [finetune_plan(checkpoint), final_plan(self.epochs, influence, self._build)]
 
     def findings(self, stage: str, artifacts: Artifacts) -> list[str]:
-        """How many heads each encoder has left."""
+        """Report how many heads each encoder keeps."""
         if stage != "retrain":
             return []
         heads = artifacts["retrain"].manifest["results"]["heads"]
-        return [f"heads ({', '.join(str(len(left)) for left in heads)})"]
+        return [f"heads ({', '.join(str(len(kept)) for kept in heads)})"]
 
     def _build(self, artifacts: Artifacts, context: Context) -> Stage:
         model: Any = load_model(artifacts["finetune"].path)
         model.to(default_device())
         importance = head_importance(model, self._batches(context, model.device))
         heads = choose_heads(importance, self.pruned)
-        return Pruned(
-            prune_heads(model.cpu(), heads), context.task, context.optimization, context.seed, heads=heads
-        )
+        pruned = prune_heads(model.cpu(), heads)
+        return Retrain(pruned, context.task, context.optimization, context.seed, results={"heads": heads})
 
     def _batches(self, context: Context, device: Any) -> Iterator[dict[str, Tensor]]:
         data = context.data
@@ -81,20 +76,79 @@ class HeadPrune(Method):
             yield {name: tensor.to(device) for name, tensor in batch.items()}
 
 
-class Pruned(Retrain):
-    """Re-trains a model without some of its heads, and remembers which are left."""
+def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]]) -> Tensor:
+    """Measure ``I_h = E_x | Att_h(x)^T dL/dAtt_h(x) |``, l2-normalised within each encoder.
 
-    def __init__(self, *args: Any, heads: list[list[int]], **kwargs: Any):
-        """Takes the heads that are left.
+    Att_h(x) is the output of head h before the output projection, over all words of the input x. Encoders
+    that share weights share heads: their products are added before the absolute value.
 
-        Args:
-            args: of `Retrain`.
-            heads: the heads of each encoder that are left, as they were numbered before.
-            kwargs: of `Retrain`.
-        """
-        super().__init__(*args, **kwargs)
-        self.heads = heads
+    Args:
+        model: called with a batch that holds `labels`, it returns the batch's mean loss; left unchanged.
+        batches: at least one, on the model's device; B inputs each.
 
-    def results(self) -> Mapping[str, Any]:
-        """The heads that are left."""
-        return {"heads": self.heads}
+    Returns:
+        Importance, [encoders with distinct weights, most heads of an encoder]; NaN where an encoder has
+        fewer heads.
+
+    Raises:
+        ValueError: if there are no batches.
+    """
+    encoders = unique_encoders(model)
+    place = {id(encoder.output_projection): index for index, encoder in enumerate(encoders)}
+    outputs: list[tuple[int, Tensor]] = []
+
+    def keep(projection: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        outputs.append((place[id(projection)], inputs[0]))
+
+    hooks = [encoder.output_projection.register_forward_pre_hook(keep) for encoder in encoders]
+    sums = [torch.zeros(encoder.heads, dtype=torch.float64) for encoder in encoders]
+    inputs = 0
+    training = model.training
+    model.eval()
+    try:
+        for batch in batches:
+            outputs.clear()
+            count = len(batch["labels"])
+            with torch.enable_grad():
+                # Mean loss times batch size: its gradient is that of each input's own loss.
+                loss = model(**batch).loss * count
+                gradients = torch.autograd.grad(loss, [output for _, output in outputs])
+            products = [torch.zeros(count, encoder.heads, dtype=torch.float64) for encoder in encoders]
+            for (index, output), gradient in zip(outputs, gradients, strict=True):
+                by_head = (output * gradient).unflatten(-1, (encoders[index].heads, -1)).double()
+                # Sum over words and, for multiple choice, over the choices of an input.
+                products[index] += by_head.sum((1, -1)).unflatten(0, (count, -1)).sum(1).cpu()
+            for total, product in zip(sums, products, strict=True):
+                total += product.abs().sum(0)
+            inputs += count
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.train(training)
+    if inputs == 0:
+        raise ValueError("there are no batches to measure the heads' importance on")
+    normalised = [nn.functional.normalize(total / inputs, dim=0) for total in sums]
+    return nn.utils.rnn.pad_sequence(normalised, batch_first=True, padding_value=float("nan"))
+
+
+def choose_heads(importance: Tensor, share: float) -> list[list[int]]:
+    """Choose the heads that stay when the least important ones of all encoders are removed.
+
+    Args:
+        importance: [encoders, heads], from `head_importance`; NaN for a missing head.
+        share: of all heads to remove, 0 to 1, rounded to the nearest number of heads. Fewer are removed
+            where an encoder would lose its most important head.
+
+    Returns:
+        The remaining heads of each encoder, increasing.
+    """
+    present = ~importance.isnan()
+    stays = present.clone()
+    order = importance.nan_to_num(float("inf")).flatten().argsort(stable=True).tolist()
+    remaining = round(share * int(present.sum()))
+    for flat in order[: int(present.sum())]:
+        encoder, head = divmod(flat, importance.shape[1])
+        if remaining and int(stays[encoder].sum()) > 1:
+            stays[encoder, head] = False
+            remaining -= 1
+    return [heads.nonzero().flatten().tolist() for heads in stays]

@@ -1,4 +1,4 @@
-"""What a method is: a few stages, each with the artifacts it starts from, and one swept knob."""
+"""The interface of a method: a few stages, the artifacts each starts from, and one swept knob."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,14 +16,13 @@ Artifacts = Mapping[str, Artifact]
 
 @dataclass(frozen=True)
 class Context:
-    """What the pipeline knows when a stage is about to be trained.
+    """Everything a method needs to build a stage.
 
     Attributes:
-        task: the dataset's task.
         max_length: l, in word pieces.
-        data: its batches; already set up.
-        optimization: the stage's own learning rate and schedule.
-        seed: of everything random.
+        data: already set up.
+        optimization: learning rate and schedule of this stage.
+        seed: of all random numbers.
     """
 
     task: Task
@@ -40,11 +39,11 @@ class StagePlan:
     Attributes:
         name: `finetune`, `search` or `retrain`.
         parents: names of the earlier stages whose artifacts it starts from.
-        influence: what of the method's settings changes the stage's result, given the artifacts of
-            the stages before it; part of the new artifact's address.
-        build: makes the stage, with the model it trains, from those artifacts.
-        epochs: of the training; None for those of the stages in `epochs_of` together.
-        epochs_of: names of stages of the configuration; by default the stage's own.
+        influence: given the earlier artifacts, returns the settings of the method that change the stage's
+            result; they are part of the new artifact's address.
+        build: makes the stage and its model from the earlier artifacts.
+        epochs: of the training; None for the sum over the stages in `epochs_of`.
+        epochs_of: keys of `stages` in the configuration; empty for the stage's own.
     """
 
     name: str
@@ -58,8 +57,11 @@ class StagePlan:
 class Method(ABC):
     """A way from a pretrained model to a faster classifier.
 
+    To add one, write a subclass in any importable module and a `method/<name>.yaml` on Hydra's search path
+    whose `_target_` names it. Hydra passes the other keys of the yaml to the constructor.
+
     Attributes:
-        name: as in the record.
+        name: of the method in records.
     """
 
     name: str
@@ -67,24 +69,24 @@ class Method(ABC):
     @property
     @abstractmethod
     def knob(self) -> Mapping[str, float]:
-        """The one setting that is swept along the trade-off curve, by name."""
+        """Name and value of the setting swept along the trade-off curve; empty if there is none."""
 
     @abstractmethod
     def plans(self, checkpoint: Path) -> list[StagePlan]:
-        """The stages in order, from a pretrained checkpoint folder to the final model."""
+        """List the stages in order, from a pretrained checkpoint folder to the final model."""
 
     def check(self, model_config: Any) -> None:  # noqa: B027
-        """Checks the settings whose bounds the pretrained model gives.
+        """Check the settings whose bounds depend on the pretrained model.
 
         Args:
-            model_config: its transformers configuration.
+            model_config: the model's transformers configuration.
 
         Raises:
             ConfigError: naming the setting.
         """
 
     def findings(self, stage: str, artifacts: Artifacts) -> list[str]:
-        """Lines for the user about what a finished stage found."""
+        """Describe the results of a finished stage to the user, a string per line."""
         return []
 
 
@@ -93,15 +95,15 @@ def final_plan(
     influence: Mapping[str, Any],
     build: Callable[[Artifacts, Context], Stage],
 ) -> StagePlan:
-    """The training of a smaller model that the fine-tuned one gives, for all methods without a search.
+    """Plan the one stage that follows fine-tuning in a method without a search.
 
-    It goes by the name `retrain` and lasts, unless told otherwise, as many epochs as PoWER-BERT's search and
-    re-training together, so that every method is trained for equally long.
+    The stage is named `retrain`. By default it has as many epochs as PoWER-BERT's search and re-training
+    together, so that all methods are trained for equally long.
 
     Args:
-        epochs: None for as many.
+        epochs: None for the default.
         influence: the method's settings that change the result.
-        build: as of `StagePlan`.
+        build: as in `StagePlan`.
     """
     return StagePlan(
         "retrain",
@@ -114,7 +116,7 @@ def final_plan(
 
 
 def finetune_plan(checkpoint: Path) -> StagePlan:
-    """Stage 1, the same for every method, so that all start from one fine-tuned artifact."""
+    """Plan stage 1, which is the same for every method: all start from one fine-tuned artifact."""
 
     def build(_: Artifacts, context: Context) -> Stage:
         model = load_host_model(checkpoint, context.task.kind, **context.task.model_fields())

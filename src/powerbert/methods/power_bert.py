@@ -13,19 +13,18 @@ SIGNIFICANCE = ("significance_diagonal", "significance_pad_queries")
 
 
 class PowerBert(Method):
-    """Progressive word-vector elimination, swept by lambda.
+    """Progressive word-vector elimination; lambda is swept.
 
-    Given a retention configuration in `elimination.retention_configuration`, the search is left out.
+    With a given `elimination.retention_configuration` there is no search.
     """
 
     def __init__(
         self, name: str, lambda_: float, retention_learning_rate: float, elimination: Mapping[str, Any]
     ):
-        """Takes the method's settings from `conf/method` and `conf/elimination`.
+        """Take the settings of `conf/method` and `conf/elimination`.
 
         Args:
-            name: as in the record.
-            lambda_: weight of the regulariser.
+            lambda_: weight of the regularizer.
             retention_learning_rate: of the retention parameters.
             elimination: the options of `conf/elimination`.
         """
@@ -38,7 +37,7 @@ class PowerBert(Method):
 
     @property
     def knob(self) -> Mapping[str, float]:
-        """Lambda; nothing is swept when the configuration is given."""
+        """Lambda; empty if the retention configuration is given."""
         return {"lambda": self.lambda_} if self.given is None else {}
 
     def plans(self, checkpoint: Path) -> list[StagePlan]:
@@ -48,14 +47,14 @@ class PowerBert(Method):
         return [finetune_plan(checkpoint), *([search] if self.given is None else []), retrain]
 
     def retention_configuration(self, artifacts: Artifacts) -> list[int]:
-        """The given configuration, or the one that the search's masses give (section 2.2)."""
+        """Return the given configuration, or derive it from the masses of the search (section 2.2)."""
         if self.given is not None:
             return self.given
         mass = artifacts["search"].manifest["results"]["mass"]
         return derive_retention_configuration(mass, rounding=self.elimination["rounding"])
 
     def findings(self, stage: str, artifacts: Artifacts) -> list[str]:
-        """The masses and the retention configuration, once the search is done."""
+        """Report the masses and the retention configuration after the search."""
         if stage != "search":
             return []
         mass = artifacts["search"].manifest["results"]["mass"]
@@ -66,7 +65,7 @@ class PowerBert(Method):
 
     @property
     def _start(self) -> str:
-        """The stage whose weights re-training starts from."""
+        """Name of the stage whose weights re-training starts from."""
         return self.elimination["retrain_from"] if self.given is None else "finetune"
 
     def _options(self, *names: str) -> dict[str, Any]:

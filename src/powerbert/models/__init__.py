@@ -1,61 +1,42 @@
 """Host models with word-vector elimination: configs, modeling, loading, checkpoints."""
 
-from powerbert.models.albert import (
-    PowerAlbertConfig,
-    PowerAlbertForMultipleChoice,
-    PowerAlbertForSequenceClassification,
-    PowerAlbertModel,
+from powerbert.models import backbones  # noqa: F401  registers every backbone in that folder
+from powerbert.models.backbone import (
+    BACKBONES,
+    POWER_PREFIX,
+    TASKS,
+    Backbone,
+    classify,
+    embed,
+    host_encoders,
+    longest_input,
+    num_encoders,
+    register_backbone,
+    unique_encoders,
 )
-from powerbert.models.bert import (
-    PowerBertConfig,
-    PowerBertForMultipleChoice,
-    PowerBertForSequenceClassification,
-    PowerBertModel,
+from powerbert.models.configuration import POWER_FIELDS, PowerFields
+from powerbert.models.loading import (
+    load_config,
+    load_host_model,
+    load_model,
+    load_power_model,
+    load_tokenizer,
+    quiet_transformers,
 )
-from powerbert.models.configuration import PowerFields, longest_input, num_encoders
-from powerbert.models.distilbert import (
-    PowerDistilBertConfig,
-    PowerDistilBertForSequenceClassification,
-    PowerDistilBertModel,
-)
-from powerbert.models.electra import (
-    PowerElectraConfig,
-    PowerElectraForSequenceClassification,
-    PowerElectraModel,
-)
-from powerbert.models.loading import load_config, load_host_model, load_model, load_power_model
-from powerbert.models.modeling import PowerModelOutput, Retained
+from powerbert.models.modeling import PowerModelMixin, PowerModelOutput, PowerTaskMixin, Retained
 from powerbert.models.packed import can_pack_linear_layers, pack_linear_layers
-from powerbert.models.parts import classify, embed, host_encoders, unique_encoders
-from powerbert.models.quiet import quiet_transformers
-from powerbert.models.roberta import (
-    PowerRobertaConfig,
-    PowerRobertaForSequenceClassification,
-    PowerRobertaModel,
-)
 from powerbert.models.smaller import prune_heads, take_encoders
-from powerbert.models.tokenizer import load_tokenizer
 
 __all__ = [
-    "PowerAlbertConfig",
-    "PowerAlbertForMultipleChoice",
-    "PowerAlbertForSequenceClassification",
-    "PowerAlbertModel",
-    "PowerBertConfig",
-    "PowerBertForMultipleChoice",
-    "PowerBertForSequenceClassification",
-    "PowerBertModel",
-    "PowerDistilBertConfig",
-    "PowerDistilBertForSequenceClassification",
-    "PowerDistilBertModel",
-    "PowerElectraConfig",
-    "PowerElectraForSequenceClassification",
-    "PowerElectraModel",
+    "BACKBONES",
+    "POWER_FIELDS",
+    "POWER_PREFIX",
+    "TASKS",
+    "Backbone",
     "PowerFields",
+    "PowerModelMixin",
     "PowerModelOutput",
-    "PowerRobertaConfig",
-    "PowerRobertaForSequenceClassification",
-    "PowerRobertaModel",
+    "PowerTaskMixin",
     "Retained",
     "can_pack_linear_layers",
     "classify",
@@ -71,6 +52,7 @@ __all__ = [
     "pack_linear_layers",
     "prune_heads",
     "quiet_transformers",
+    "register_backbone",
     "take_encoders",
     "unique_encoders",
 ]

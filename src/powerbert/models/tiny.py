@@ -1,19 +1,29 @@
-"""Tiny random models with their own tokenizers: checkpoints for tests and dry runs that need no download."""
-
-from __future__ import annotations
+"""Tiny random models with tokenizers: checkpoints for tests and dry runs that need no download."""
 
 import os
+import string
 import tempfile
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import CONFIG_MAPPING, AutoModel
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import (
+    CONFIG_MAPPING,
+    TOKENIZER_MAPPING,
+    AlbertTokenizer,
+    AutoModel,
+    BertTokenizer,
+    RobertaTokenizer,
+)
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from powerbert.base.errors import ConfigError
-from powerbert.models.quiet import quiet_transformers
-from powerbert.models.tiny_tokenizer import MAX_LENGTH, tiny_tokenizer
+from powerbert.models.backbone import BACKBONES, find_backbone
+from powerbert.models.loading import quiet_transformers
 
+MAX_LENGTH = 512
 SIZES = {
     "vocab_size": 200,
     "hidden_size": 32,
@@ -23,38 +33,32 @@ SIZES = {
     "max_position_embeddings": MAX_LENGTH,
     "initializer_range": 0.1,
 }
-"""Fields of a tiny config. The weights are drawn wider than BERT's own 0.02, without which attention over so
-few dimensions is uniform and every word-vector equally significant."""
+"""Fields of a tiny config. The weights are drawn wider than with BERT's 0.02, at which attention over so few
+dimensions is uniform and every word-vector equally significant."""
 
-DIFFERENCES: dict[str, dict[str, Any]] = {
-    "bert": {},
-    "albert": {"embedding_size": 16},
-    "roberta": {"max_position_embeddings": MAX_LENGTH + 2, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
-    "distilbert": {"hidden_dim": SIZES["intermediate_size"]},
-    "electra": {"embedding_size": 16},
-}
-"""What the hosts' configs have otherwise, by ``model_type``, as their published checkpoints do."""
+CHARACTERS = [c for c in string.printable if not c.isspace() and not c.isupper()]
+COMMON_WORDS = """
+the and of to in is it this that was for with as but not on be are an by at no never more than very too
+film movie story good great best well love funny bad worst boring dull
+"""
 
 
 def tiny(folder: str | os.PathLike[str], seed: int = 0, backbone: str = "bert") -> Path:
-    """Write a tiny checkpoint to ``folder``, unless it is there already.
+    """Write a tiny checkpoint to ``folder``, unless it exists, and return the folder.
 
-    The checkpoint is written to a temporary folder beside it and renamed when whole, so that several
-    processes may ask for it at once. The same seed gives the same files.
+    It is written to a temporary folder and renamed when complete, so several processes may call this at once.
+    The same seed gives the same files.
 
     Args:
         folder: Where the checkpoint lives.
-        seed: Seed of the random weights.
+        seed: Of the random weights.
         backbone: The host's ``model_type``.
-
-    Returns:
-        The folder.
 
     Raises:
         ConfigError: If the backbone is unknown.
     """
-    if backbone not in DIFFERENCES:
-        raise ConfigError(f"model.backbone: '{backbone}' is unknown; choose one of {', '.join(DIFFERENCES)}")
+    if find_backbone(backbone) is None:
+        raise ConfigError(f"model.backbone: '{backbone}' is unknown; choose one of {', '.join(BACKBONES)}")
     folder = Path(folder)
     if folder.exists():
         return folder
@@ -77,10 +81,41 @@ def tiny(folder: str | os.PathLike[str], seed: int = 0, backbone: str = "bert") 
 
 
 def tiny_config(backbone: str = "bert", **overrides: Any) -> Any:
-    """Config of a tiny host: 3 encoders, 4 heads, hidden size 32, inputs of up to 512 word pieces.
+    """Make the config of a tiny host: 3 encoders, 4 heads, hidden size 32, inputs of up to 512 word pieces.
 
     Args:
-        backbone: The host's ``model_type``.
+        backbone: The host's ``model_type``, of a registered backbone.
         **overrides: Fields of the config to set otherwise.
     """
-    return CONFIG_MAPPING[backbone](**(SIZES | DIFFERENCES[backbone] | overrides))
+    found = find_backbone(backbone)
+    assert found is not None, backbone
+    return CONFIG_MAPPING[backbone](**{**SIZES, **found.tiny, **overrides})
+
+
+def tiny_tokenizer(backbone: str = "bert") -> TokenizersBackend:
+    """Make a tokenizer of the host's own kind: ASCII characters and a few common words.
+
+    RoBERTa's byte-level BPE distinguishes lower case from upper; ALBERT's Unigram model and BERT's WordPiece,
+    which serves all others, do not.
+    """
+    kind: Any = TOKENIZER_MAPPING[CONFIG_MAPPING[backbone]]
+    if issubclass(kind, AlbertTokenizer):
+        special = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
+        scores = dict.fromkeys(special, 0.0) | dict.fromkeys(["▁", *CHARACTERS], -9.0)
+        scores |= {f"▁{word}": -1.0 for word in COMMON_WORDS.split()}  # much likelier than their characters
+        return AlbertTokenizer(vocab=list(scores.items()), model_max_length=MAX_LENGTH)
+    if issubclass(kind, RobertaTokenizer):
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        # The merges build each word from its beginning.
+        prefixes = dict.fromkeys(prefix for word in COMMON_WORDS.split() for prefix in accumulate(f"Ġ{word}"))
+        merged = [prefix for prefix in prefixes if len(prefix) > 1]
+        merges: Any = [(prefix[:-1], prefix[-1]) for prefix in merged]
+        vocab = _numbered([*special, *sorted(ByteLevel.alphabet()), *merged])
+        return RobertaTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_LENGTH)
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [*special, *CHARACTERS, *(f"##{c}" for c in CHARACTERS if c.isalnum()), *COMMON_WORDS.split()]
+    return BertTokenizer(vocab=_numbered(pieces), model_max_length=MAX_LENGTH)
+
+
+def _numbered(pieces: list[str]) -> dict[str, int]:
+    return {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}

@@ -1,4 +1,4 @@
-"""Labels texts: `python -m powerbert.predict artifact=<folder> text="A joy to watch."`."""
+"""Label texts: `python -m powerbert.predict artifact=<folder> text="A joy to watch."`."""
 
 import json
 import sys
@@ -8,16 +8,17 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from powerbert.base.checks import check_choice, check_whole
 from powerbert.base.cli import entry_point, quote_values
 from powerbert.base.errors import ConfigError
 from powerbert.base.output import whole_file
 
 
 def predict(cfg: DictConfig) -> None:
-    """Labels the text or the file's texts, one JSON object a line, or writes a submission to GLUE."""
-    import datasets  # heavy imports wait until Hydra has accepted the command line
-
+    """Label the given text or the file's texts, one JSON object per line, or write a GLUE submission."""
     check(cfg)
+    import datasets  # heavy imports wait until the configuration is valid
+
     if cfg.input is None or not sys.stderr.isatty():
         datasets.disable_progress_bars()
     if cfg.format == "glue":
@@ -33,65 +34,48 @@ def predict(cfg: DictConfig) -> None:
     from powerbert.predict.predictor import Predictor
 
     predictor = Predictor(cfg.artifact, cfg.batch_size)
-    columns = predictor.task.text_columns
+    task = predictor.task
     if cfg.input is None:
-        texts = [given_text(cfg, predictor.task)]
+        texts = [given_text(cfg.text, cfg.text_pair, task)]
     else:
-        texts = list(read_texts(Path(cfg.input), predictor.task))
+        texts = list(read_texts(Path(cfg.input), task))
     with nullcontext(sys.stdout) if cfg.output is None else whole_file(Path(cfg.output)) as file:
         for row, prediction in zip(texts, predictor(texts), strict=True):
-            line = {**dict(zip(columns, row, strict=True)), **prediction}
+            line = {**dict(zip(task.text_columns, row, strict=True)), **prediction}
             file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuses what cannot be meant, before anything is loaded.
-
-    Args:
-        cfg: the composed configuration of `conf/predict.yaml`.
-
-    Raises:
-        ConfigError: naming the key.
-    """
-    size = cfg.batch_size
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ConfigError(f"batch_size: {size!r} must be a whole number of at least 1")
+    """Validate the configuration of `conf/predict.yaml`; a ConfigError names the key."""
+    check_whole("batch_size", cfg.batch_size)
     if not cfg.artifact:
         raise ConfigError("artifact: give the folder of a trained model, artifact=<folder>")
-    if cfg.format == "glue":
+    if cfg.format is not None:
+        check_choice("format", cfg.format, ("glue",))
         if cfg.text is not None or cfg.input is not None:
-            raise ConfigError("format: glue predicts GLUE's own test sets; leave out text= and input=")
+            raise ConfigError("format: glue predicts GLUE's own test sets; remove text= and input=")
         if cfg.output is None:
-            raise ConfigError("output: +format=glue writes one file a task; give output=<folder>")
-    elif cfg.format is not None:
-        raise ConfigError(f"format: '{cfg.format}' is unknown; choose glue, or leave it out for JSON Lines")
+            raise ConfigError("output: +format=glue writes one file per task; give output=<folder>")
     elif OmegaConf.is_list(cfg.artifact):
-        raise ConfigError("artifact: give one folder; a list of folders goes with +format=glue")
+        raise ConfigError("artifact: give one folder; only +format=glue takes a list")
     elif (cfg.text is None) == (cfg.input is None):
         raise ConfigError('text, input: give one of them, text="..." or input=<file>')
     elif cfg.text_pair is not None and cfg.text is None:
-        raise ConfigError("text_pair: goes with text=; in a file the second text has a column of its own")
+        raise ConfigError("text_pair: needs text=; in a file the second text has its own column")
 
 
-def given_text(cfg: DictConfig, task: Any) -> tuple[str, ...]:
-    """The command line's text, or pair of texts.
-
-    Args:
-        cfg: the composed configuration of `conf/predict.yaml`.
-        task: the `Task` of the model.
-
-    Returns:
-        One text, or two for a task on pairs.
+def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
+    """Return the command line's text, or its pair of texts, as a row of a `Task`.
 
     Raises:
-        ConfigError: if the task takes another number of texts, or is multiple choice.
+        ConfigError: If the task takes another number of texts, or is multiple choice.
     """
     if task.is_multiple_choice:
         raise ConfigError(
             f"text: '{task.name}' is multiple choice; give input=<file.jsonl> with the keys "
             f"{' and '.join(task.text_columns)}"
         )
-    texts = tuple(str(text) for text in (cfg.text, cfg.text_pair) if text is not None)
+    texts = tuple(str(part) for part in (text, text_pair) if part is not None)
     if len(texts) != len(task.text_columns):
         needed = "one text, text=" if len(task.text_columns) == 1 else "two texts, text= and text_pair="
         raise ConfigError(f"text_pair: '{task.name}' takes {needed}")

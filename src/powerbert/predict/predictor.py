@@ -5,22 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from torch import Tensor
 
 from powerbert.base.device import default_device
 from powerbert.base.errors import ModelError
-from powerbert.base.progress import progress
-from powerbert.data import (
-    LengthSortedSampler,
-    PaddingCollator,
-    Task,
-    load_texts,
-    make_loader,
-    row_lengths,
-    tokenize,
-)
+from powerbert.data import PaddingCollator, Task, load_texts, tokenize
+from powerbert.measure.evaluation import predict_logits
 from powerbert.models import (
     can_pack_linear_layers,
     load_model,
@@ -31,27 +22,28 @@ from powerbert.models import (
 from powerbert.store.artifacts import MANIFEST, Artifact
 
 Texts = tuple[Any, ...]
+"""One input: the task's text columns in order; for multiple choice the second is a list of texts."""
 
 
 class Predictor:
-    """A trained classifier or regressor, ready for texts.
+    """A trained classifier or regressor with its tokenizer and task.
 
     Attributes:
-        model: in evaluation mode, on the accelerator if there is one.
-        tokenizer: of the model.
-        task: which text columns an input has and what the labels are called.
-        max_length: word pieces beyond which an input is truncated.
+        model: In evaluation mode, on the accelerator if there is one.
+        tokenizer: The model's.
+        task: The text columns of an input and the names of the labels.
+        max_length: Word pieces at which an input is truncated.
     """
 
     def __init__(self, folder: Path | str, batch_size: int = 32):
-        """Loads an artifact.
+        """Load a model.
 
         Args:
-            folder: an artifact, or a plain Hugging Face classifier of a supported model type.
-            batch_size: inputs per forward pass; batches hold inputs of like length.
+            folder: An artifact, or a plain Hugging Face classifier of a supported model type.
+            batch_size: Inputs per forward pass.
 
         Raises:
-            ModelError: if the folder holds no such model.
+            ModelError: If the folder holds no such model.
         """
         folder = Path(folder)
         manifest = Artifact.load(folder).manifest if (folder / MANIFEST).is_file() else None
@@ -67,22 +59,19 @@ class Predictor:
             self.task = _plain_task(folder, model, self.max_length)
 
     @cached_property
-    def _classify(self) -> Any:
-        """The model as it labels texts fastest; made when first needed, for who only wants the model."""
+    def _fastest(self) -> Any:
+        """The fastest form of the model, made on first use: many callers only need `model`."""
         return pack_linear_layers(self.model) if can_pack_linear_layers(self.model) else self.model
 
     def __call__(self, texts: Iterable[Texts]) -> list[dict[str, Any]]:
-        """Labels texts.
-
-        Args:
-            texts: each a tuple with the task's text columns in order.
+        """Label texts.
 
         Returns:
-            For each, in order, `label` and `score` (its probability) and `scores` of all labels; for
-            regression `value`.
+            One prediction per text, in order: `label`, `score` (its probability) and `scores` of all labels;
+            for regression `value`.
 
         Raises:
-            DataError: naming the text that has not the task's number of parts.
+            DataError: If a text has the wrong number of parts; the message gives its number.
         """
         given = list(texts)
         if not given:
@@ -90,28 +79,11 @@ class Predictor:
         return [self._prediction(logits) for logits in self.logits(load_texts(given, self.task))]
 
     def logits(self, rows: Dataset) -> Tensor:
-        """The model's outputs.
-
-        Args:
-            rows: at least one, with the task's text columns.
-
-        Returns:
-            Shape [rows, classes] ([rows, choices] for multiple choice, [rows, 1] for regression), in the
-            order of `rows`, on the CPU.
-        """
+        """Return the logits of at least one row with the task's text columns, as of `predict_logits`."""
         encoded = tokenize(rows, self.task, self.tokenizer, self.max_length)
-        sampler = LengthSortedSampler(row_lengths(encoded))
-        collate = PaddingCollator(self.tokenizer, self.task)
-        outputs = []
-        with torch.inference_mode():
-            for batch in progress(make_loader(encoded, collate, sampler, self.batch_size), "Predicting"):
-                batch.pop("labels", None)
-                inputs = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
-                outputs.append(self._classify(**inputs).logits.float().cpu())
-        by_length = torch.cat(outputs)
-        logits = torch.empty_like(by_length)
-        logits[list(sampler)] = by_length
-        return logits
+        return predict_logits(
+            self._fastest, encoded, PaddingCollator(self.tokenizer, self.task), self.batch_size
+        )
 
     def _prediction(self, logits: Tensor) -> dict[str, Any]:
         if self.task.label_names is None:
@@ -122,7 +94,7 @@ class Predictor:
 
 
 def _plain_task(folder: Path, model: Any, max_length: int) -> Task:
-    """What a Hugging Face classifier without a manifest says of its task: one text, and its labels."""
+    """Derive the task of a Hugging Face classifier without a manifest: one text and the config's labels."""
     if type(model).__name__.endswith("ForMultipleChoice"):
         raise ModelError(
             f"model folder {folder}: a multiple-choice model does not say how many choices it takes; "

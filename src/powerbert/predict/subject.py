@@ -1,6 +1,7 @@
-"""What is analysed: a trained model with the inputs of a dataset."""
+"""A trained model together with the inputs of a dataset."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,68 +13,50 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from powerbert.base.checks import check_whole
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, DataError, ModelError
 from powerbert.base.progress import progress
-from powerbert.data import (
-    LengthSortedSampler,
-    PaddingCollator,
-    Task,
-    make_loader,
-    row_lengths,
-    tokenize,
-)
+from powerbert.data import LengthSortedSampler, PaddingCollator, Task, make_loader, row_lengths, tokenize
 from powerbert.predict.predictor import Predictor
 from powerbert.store.artifacts import MANIFEST, Artifact
 
 
+@dataclass(eq=False)
 class Subject:
-    """A trained model and the inputs that it is analysed on; each is loaded when first asked for.
+    """A trained model and the inputs it is analysed or measured on; each part is loaded on first use.
 
-    Everything here raises `UserError`s: `ConfigError` for a setting that cannot be meant, `ModelError` for a
-    folder that holds no model, `DataError` for rows that cannot be had.
+    Loading raises ConfigError for an invalid setting, ModelError for a folder without a model, and DataError
+    for rows that are missing or invalid.
+
+    Attributes:
+        artifact: An artifact, or the folder of any Hugging Face classifier of a supported model type.
+        dataset: Settings as in `conf/dataset`; None for the dataset that the artifact was trained on.
+        split: A split of the dataset; None for its evaluation split.
+        limit: The number of inputs to draw at random; None for all.
+        seed: Seed of the draw.
+        batch_size: Inputs per batch.
     """
 
-    def __init__(
-        self,
-        artifact: str | None,
-        dataset: Mapping[str, Any] | None = None,
-        split: str | None = None,
-        limit: int | None = None,
-        seed: int = 42,
-        batch_size: int = 32,
-    ):
-        """Takes the settings; nothing is read yet.
-
-        Args:
-            artifact: an artifact folder, or that of any Hugging Face classifier of a supported model type.
-            dataset: as in `conf/dataset`; None for the one that the artifact was trained on.
-            split: of the dataset; None for its evaluation split.
-            limit: draws that many inputs at random; None takes all.
-            seed: of the draw.
-            batch_size: inputs of a batch.
-        """
-        self.artifact = artifact
-        self.dataset = dataset
-        self.split = split
-        self.limit = limit
-        self.seed = seed
-        self.batch_size = batch_size
+    artifact: str | None
+    dataset: Mapping[str, Any] | None = None
+    split: str | None = None
+    limit: int | None = None
+    seed: int = 42
+    batch_size: int = 32
 
     @cached_property
     def folder(self) -> Path:
         """The model's folder."""
         if not isinstance(self.artifact, str):
-            raise ConfigError(
-                "artifact: this analysis takes the folder of one trained model, artifact=<folder>"
-            )
+            raise ConfigError("artifact: give the folder of one trained model, artifact=<folder>")
         if not Path(self.artifact).is_dir():
             raise ModelError(f"artifact: there is no folder {self.artifact}")
         return Path(self.artifact)
 
     @cached_property
     def predictor(self) -> Predictor:
-        """Labels texts with the model."""
+        """The model with its tokenizer and its own task."""
         return Predictor(self.folder, self.batch_size)
 
     @property
@@ -82,13 +65,18 @@ class Subject:
         return self.predictor.model
 
     @cached_property
+    def manifest(self) -> Any:
+        """The artifact's manifest; None for a plain classifier."""
+        return Artifact.load(self.folder).manifest if (self.folder / MANIFEST).is_file() else None
+
+    @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """The dataset's settings: those given, or those that the artifact was trained with."""
+        """The dataset's settings: those given, or those the artifact was trained with."""
         if self.dataset is not None:
             return self.dataset
-        if not (self.folder / MANIFEST).is_file():
+        if self.manifest is None:
             raise ConfigError(f"dataset: {self.folder} has no {MANIFEST} that names one; give dataset=<name>")
-        return Artifact.load(self.folder).manifest["config"]["dataset"]
+        return self.manifest["config"]["dataset"]
 
     @cached_property
     def task(self) -> Task:
@@ -97,69 +85,33 @@ class Subject:
 
     @property
     def max_length(self) -> int:
-        """l, the word pieces beyond which an input is truncated: as the model was trained."""
+        """Word pieces at which an input is truncated, as in the model's training."""
         return self.predictor.max_length
 
-    def sample(self, limit: int | None = None) -> Dataset:
-        """Rows of the split, drawn at random and kept in their order.
+    @property
+    def split_name(self) -> str:
+        """The name of the split that the inputs come from."""
+        return self.split or self.task.evaluation_split
 
-        Args:
-            limit: how many at most; the subject's own limit holds as well.
-        """
-        given = self.limit
-        if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
-            raise ConfigError(
-                f"limit: {given!r} must be a whole number of at least 1, or null for all inputs"
+    @cached_property
+    def rows(self) -> Dataset:
+        """All rows of the split."""
+        if self.dataset is None:
+            self._check_source()
+        source = instantiate(self.settings["source"], _recursive_=False)
+        source.available()
+        splits = source.load()
+        name = self.split_name
+        if name not in splits:
+            raise DataError(
+                f"dataset '{self.task.name}' has no split '{name}'; its splits are {', '.join(splits)}"
             )
-        rows = self._rows
-        count = min(bound for bound in (len(rows), given, limit) if bound is not None)
-        if count == len(rows):
-            return rows
-        return rows.select(np.sort(np.random.default_rng(self.seed).permutation(len(rows))[:count]))
-
-    @cached_property
-    def encoded(self) -> Dataset:
-        """The sample's rows as word pieces."""
-        return tokenize(self.sample(), self.task, self.predictor.tokenizer, self.max_length)
-
-    @property
-    def longest(self) -> int:
-        """Word pieces of the longest input, after truncation."""
-        return min(int(row_lengths(self.encoded).max()), self.max_length)
-
-    def batches(self, description: str) -> Iterator[dict[str, Tensor]]:
-        """The sample in batches of like length, on the model's device, with a progress bar on a terminal.
-
-        Args:
-            description: of the bar.
-
-        Yields:
-            `input_ids`, `attention_mask` and so on of shape [S, N]: S sequences, which are the inputs, or for
-            multiple choice all choices of the first input, then those of the second, and so on.
-        """
-        sampler = LengthSortedSampler(row_lengths(self.encoded))
-        collate = PaddingCollator(self.predictor.tokenizer, self.task)
-        loader = make_loader(self.encoded, collate, sampler, self.batch_size)
-        for batch in progress(loader, description):
-            batch.pop("labels", None)
-            yield {key: value.flatten(0, -2).to(self.model.device) for key, value in batch.items()}
-
-    @property
-    def title(self) -> str:
-        """Model and inputs in one line, for a figure."""
-        inputs = f"{len(self.encoded)} inputs of {self._split}"
-        return f"{self.name}: {self.task.name}, {inputs}"
-
-    @cached_property
-    def name(self) -> str:
-        """The model's name for people, with the stage that it comes from."""
-        if not (self.folder / MANIFEST).is_file():
-            return self.folder.resolve().name
-        manifest = Artifact.load(self.folder).manifest
-        return f"{manifest['config']['model']['name']} ({manifest['identity']['stage']})"
+        if len(splits[name]) == 0:
+            raise DataError(f"dataset '{self.task.name}': split '{name}' has no rows")
+        return splits[name]
 
     def _check_source(self) -> None:
-        """A manifest may come from anywhere, and instantiating what it names would run it."""
+        """Accept only sources of `conf/dataset`: instantiating one runs code, and a manifest is untrusted."""
         target = self.settings["source"].get("_target_")
         yamls = (CONFIG_FOLDER / "dataset").glob("*.yaml")
         if target not in {OmegaConf.load(yaml).source._target_ for yaml in yamls}:
@@ -168,22 +120,55 @@ class Subject:
                 "conf/dataset does; if you trust it, give the dataset yourself, dataset=<name>"
             )
 
-    @property
-    def _split(self) -> str:
-        return self.split or self.task.evaluation_split
+    def sample(self, limit: int | None = None) -> Dataset:
+        """Draw rows of the split at random and keep their order.
+
+        Args:
+            limit: The largest number of rows, in addition to the subject's own limit.
+        """
+        check_whole("limit", self.limit, optional=True)
+        count = min(bound for bound in (len(self.rows), self.limit, limit) if bound is not None)
+        if count == len(self.rows):
+            return self.rows
+        drawn = np.random.default_rng(self.seed).permutation(len(self.rows))[:count]
+        return self.rows.select(np.sort(drawn))
 
     @cached_property
-    def _rows(self) -> Dataset:
-        if self.dataset is None:
-            self._check_source()
-        source = instantiate(self.settings["source"], _recursive_=False)
-        source.available()
-        splits = source.load()
-        if self._split not in splits:
-            raise DataError(
-                f"dataset '{self.task.name}' has no split '{self._split}'; it has {', '.join(splits)}"
-            )
-        rows = splits[self._split]
-        if len(rows) == 0:
-            raise DataError(f"dataset '{self.task.name}': split '{self._split}' has no rows")
-        return rows
+    def encoded(self) -> Dataset:
+        """The sampled rows as word pieces."""
+        return tokenize(self.sample(), self.task, self.predictor.tokenizer, self.max_length)
+
+    @property
+    def longest(self) -> int:
+        """Word pieces of the longest input, after truncation."""
+        return min(int(row_lengths(self.encoded).max()), self.max_length)
+
+    @cached_property
+    def collate(self) -> PaddingCollator:
+        """Makes batches of the encoded rows."""
+        return PaddingCollator(self.predictor.tokenizer, self.task)
+
+    def batches(self, description: str) -> Iterator[dict[str, Tensor]]:
+        """Yield the sample in batches of similar length on the model's device, with a progress bar.
+
+        Yields:
+            `input_ids`, `attention_mask` and so on, [S, N]. The S sequences are the inputs; for multiple
+            choice they are all choices of the first input, then all of the second, and so on.
+        """
+        sampler = LengthSortedSampler(row_lengths(self.encoded))
+        loader = make_loader(self.encoded, self.collate, sampler, self.batch_size)
+        for batch in progress(loader, description):
+            batch.pop("labels", None)
+            yield {key: value.flatten(0, -2).to(self.model.device) for key, value in batch.items()}
+
+    @cached_property
+    def name(self) -> str:
+        """The model's name with the stage that trained it, for people."""
+        if self.manifest is None:
+            return self.folder.resolve().name
+        return f"{self.manifest['config']['model']['name']} ({self.manifest['identity']['stage']})"
+
+    @property
+    def title(self) -> str:
+        """Model and inputs in one line, for a figure."""
+        return f"{self.name}: {self.task.name}, {len(self.encoded)} inputs of {self.split_name}"

@@ -55,8 +55,11 @@ class Run:
 
     def __init__(self, cfg: DictConfig):
         self.cfg = cfg
-        self.task = Task.from_config(cfg.dataset)
         self.source = instantiate(cfg.dataset.source)
+        self.task = Task.from_config(cfg.dataset, self.source)
+        cfg.dataset.evaluation_split = (
+            self.task.evaluation_split
+        )  # manifests and records hold the split itself
         self.checkpoint = _obtain_inputs(cfg, self.source)
         self.model_config = load_config(self.checkpoint)
         check_against_model(cfg, self.model_config)

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from powerbert.base.checks import check_whole
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError
 from powerbert.elimination import SELECTIONS, validate_retention_configuration
@@ -181,7 +182,7 @@ def epochs(cfg: DictConfig, plan: StagePlan) -> int:
         ConfigError: naming the setting that is no whole number of at least 1.
     """
     if plan.epochs is not None:
-        _whole(cfg.method, "epochs", low=1, prefix="method.")
+        check_whole("method.epochs", plan.epochs)
         return plan.epochs
     stages = plan.epochs_of or (plan.name,)
     for stage in stages:

@@ -1,4 +1,4 @@
-"""The front matter of a model card: what the Hugging Face hub reads of a model."""
+"""The front matter of a model card: the facts that the Hugging Face hub reads."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from powerbert.data import Task
-from powerbert.data.glue_layout import LAYOUTS
+from powerbert.data.glue import Layout, packaged_layouts
 
 HUB_METRICS = {
     "accuracy": "accuracy",
@@ -17,61 +17,51 @@ HUB_METRICS = {
     "spearman": "spearmanr",
     "pearson": "pearsonr",
 }
-"""What the hub calls the metrics."""
+"""The hub's names of the metrics."""
 
 
 def card_data(
     record: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any]
 ) -> ModelCardData:
-    """States a model's task, origin and results in the hub's terms; what is not known is left out.
+    """State a model's task, origin and results in the hub's terms; unknown facts are left out.
 
     Args:
-        record: of the run that made the model.
-        manifest: of the model's artifact.
-        config: what the artifact's `config.json` holds.
+        record: Of the run that made the model.
+        manifest: Of the model's artifact.
+        config: The content of the artifact's `config.json`.
     """
-    dataset = record["config"]["dataset"]
+    dataset, metric = record["config"]["dataset"], record["metric"]
     task = Task.from_config(dataset)
-    metrics = {name: value for name, value in _metrics(record["metric"]).items() if value is not None}
+    task_type = "multiple-choice" if task.is_multiple_choice else "text-classification"
+    # First the metric that the model is judged by, then those that are reported with it.
+    metrics = {metric["name"]: metric["value"]}
+    metrics |= {name: value for name, value in metric.items() if name in HUB_METRICS}
+    evaluated_on = _evaluated_on(dataset, metric.get("split"))
+    results = [
+        EvalResult(task_type=task_type, metric_type=HUB_METRICS[name], metric_value=value, **evaluated_on)
+        for name, value in metrics.items()
+        if value is not None
+    ]
     tags = ["powerbert", record["method"].replace("_", "-")]
     tags += ["regression"] if task.is_regression else []
     tags += ["custom_code"] if "auto_map" in config else []
     return ModelCardData(
         library_name="transformers",
-        pipeline_tag=_pipeline(task),
+        pipeline_tag=task_type,
         tags=tags,
         base_model=_hub_id(record["config"]["model"].get("path")),
         datasets=[dataset["source"]["hub"]] if "hub" in dataset["source"] else None,
-        metrics=[HUB_METRICS[name] for name in _metrics(record["metric"])],
+        metrics=[HUB_METRICS[name] for name in metrics],
         model_name=manifest["id"],
-        eval_results=[
-            EvalResult(
-                task_type=_pipeline(task),
-                metric_type=HUB_METRICS[name],
-                metric_value=value,
-                **_evaluated_on(dataset, record["metric"].get("split")),
-            )
-            for name, value in metrics.items()
-        ]
-        or None,
+        eval_results=results or None,
     )
 
 
-def _pipeline(task: Task) -> str:
-    """What the hub calls the kind of task."""
-    return "multiple-choice" if task.is_multiple_choice else "text-classification"
-
-
-def _metrics(metric: Mapping[str, Any]) -> dict[str, float | None]:
-    """The metric that the model is judged by, then those that are reported with it."""
-    others = {name: value for name, value in metric.items() if name in HUB_METRICS}
-    return {metric["name"]: metric["value"], **others}
-
-
 def _evaluated_on(dataset: Mapping[str, Any], split: str | None) -> dict[str, Any]:
-    """The evaluation data, by the names that the hub has for them where they are a dataset of the hub."""
+    """Name the evaluation data as the hub does, if it is a dataset of the hub."""
     source, name = dataset["source"], " ".join(dataset["name"].split())
-    layout = LAYOUTS.get(source.get("task"))
+    given = source.get("layout")
+    layout = packaged_layouts().get(source.get("task")) if given is None else Layout(**given)
     return {
         "dataset_name": name,
         "dataset_type": source.get("hub", name),
@@ -81,7 +71,7 @@ def _evaluated_on(dataset: Mapping[str, Any], split: str | None) -> dict[str, An
 
 
 def _hub_id(path: str | None) -> str | None:
-    """A checkpoint's id on the hub; None for a folder, which means nothing elsewhere."""
+    """Return a checkpoint's id on the hub; None for a folder, whose path means nothing elsewhere."""
     if path is None or Path(path).expanduser().is_dir():
         return None
     try:

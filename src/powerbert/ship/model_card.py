@@ -12,7 +12,7 @@ from powerbert.base.errors import ModelError
 from powerbert.base.markdown import code, text
 from powerbert.base.output import whole_file
 from powerbert.data import Task
-from powerbert.models.configuration import POWER_FIELDS
+from powerbert.models import POWER_FIELDS
 from powerbert.report.naming import knob_label, method_label
 from powerbert.report.record_facts import facts
 from powerbert.report.table import METRIC_NAMES
@@ -21,22 +21,22 @@ from powerbert.ship.card_data import card_data
 MODEL_CARD = "README.md"
 
 OPTIONAL = ("chain", "parameters", "trials", "truncated")
-"""What older records lack."""
+"""Fields that older records lack."""
 
 
 def write_model_card(folder: Path | str, record: Mapping[str, Any], manifest: Mapping[str, Any]) -> Path:
-    """Writes a model's card beside its weights, whole or not at all.
+    """Write a model's card beside its weights, whole or not at all; an earlier card is replaced.
 
     Args:
-        folder: of the model; a card that is there is replaced.
-        record: of the run that made the model.
-        manifest: of the model's artifact.
+        folder: Of the model.
+        record: Of the run that made the model.
+        manifest: Of the model's artifact.
 
     Returns:
         The file.
 
     Raises:
-        ModelError: if the folder has no readable `config.json`.
+        ModelError: If the folder has no readable `config.json`.
     """
     config_file = Path(folder) / "config.json"
     try:
@@ -52,12 +52,12 @@ def write_model_card(folder: Path | str, record: Mapping[str, Any], manifest: Ma
 
 
 def model_card(record: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Describes a model: task, metric, speed, how to load it, how it was made, what it cannot do.
+    """Describe a model: task, metric, speed, how to load it, how it was made, its limits.
 
     Args:
-        record: of the run that made the model, of any method.
-        manifest: of the model's artifact.
-        config: what the artifact's `config.json` holds.
+        record: Of the run that made the model, of any method.
+        manifest: Of the model's artifact.
+        config: The content of the artifact's `config.json`.
 
     Returns:
         Markdown with the hub's front matter. Names that a user chose are text in it, never markup.
@@ -89,17 +89,17 @@ def model_card(record: Mapping[str, Any], manifest: Mapping[str, Any], config: M
 
 
 def percent(value: float | None) -> str:
-    """A share in per cent."""
+    """Write a share as a percentage."""
     return "n/a" if value is None else f"{100 * value:.2f} %"
 
 
 def times(ratio: float | None) -> str:
-    """How many times faster or fewer."""
+    """Write how many times faster or fewer."""
     return "n/a" if ratio is None else f"{ratio:.2f}x"
 
 
 def amount(value: float | None, unit: str) -> str:
-    """Milliseconds (ms), or a count in millions (M) or billions (G)."""
+    """Write milliseconds (ms), or a count in millions (M) or billions (G)."""
     if value is None:
         return "n/a"
     divisor, form = {"ms": (1, ".1f"), "M": (1e6, ".1f"), "G": (1e9, ".3g")}[unit]

@@ -1,4 +1,4 @@
-"""The file from which an interrupted training goes on, whatever it was doing."""
+"""Checkpoints: the best epoch, and the file from which an interrupted training resumes."""
 
 import io
 import logging
@@ -23,28 +23,23 @@ log = logging.getLogger(__name__)
 
 
 class WholeFileIO(TorchCheckpointIO):
-    """Checkpoints that appear whole or not at all.
+    """Write checkpoints atomically.
 
-    Lightning's own are copied from the system's temporary folder where that is another file system.
+    Lightning's default copies them from the system's temporary folder, which may be on another file system.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Writes a checkpoint.
-
-        Args:
-            checkpoint: what to save.
-            path: of the file, which is replaced.
-            storage_options: must be None.
+        """Write a checkpoint, replacing the file at `path`.
 
         Raises:
-            OSError: if it cannot be written; the file that was there stays.
+            OSError: if it cannot be written; the earlier file stays.
         """
         assert storage_options is None
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()  # torch reports a full disk unclearly where it writes the file itself
+        buffer = io.BytesIO()  # because torch reports a full disk unclearly when it writes a file
         torch.save(checkpoint, buffer)
         part = path.with_name(f"{path.name}.part")
         try:
@@ -55,12 +50,7 @@ class WholeFileIO(TorchCheckpointIO):
             part.unlink(missing_ok=True)
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Reads a checkpoint.
-
-        Args:
-            path: of the file.
-            args: as of Lightning's own.
-            kwargs: as of Lightning's own.
+        """Read a checkpoint.
 
         Raises:
             ModelError: naming the file, if it is damaged.
@@ -70,20 +60,15 @@ class WholeFileIO(TorchCheckpointIO):
         except (RuntimeError, EOFError, UnpicklingError) as error:
             raise ModelError(
                 f"{path}: the checkpoint cannot be read ({type(error).__name__}); delete it to train this "
-                "stage from its beginning"
+                "stage from the beginning"
             ) from error
 
 
 class BestEpoch(ModelCheckpoint):
-    """Keeps the weights of the epoch with the highest value of a metric."""
+    """Keep the weights of the epoch with the highest value of a metric."""
 
     def __init__(self, path: Path, monitor: str):
-        """Takes place and metric.
-
-        Args:
-            path: of the checkpoint.
-            monitor: the metric's logged name.
-        """
+        """Take the path of the checkpoint and the logged name of the metric."""
         super().__init__(
             path.parent,
             filename=path.stem,
@@ -95,7 +80,7 @@ class BestEpoch(ModelCheckpoint):
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over what was best so far, also where the folder has been moved or is mounted elsewhere."""
+        """Restore the best score so far, even if the folder has moved since."""
         path = self.format_checkpoint_name({})
         best = dict.fromkeys([path], state_dict["best_model_score"]) if state_dict["best_k_models"] else {}
         places = dict.fromkeys(("best_model_path", "kth_best_model_path"), path if best else "")
@@ -103,56 +88,52 @@ class BestEpoch(ModelCheckpoint):
 
 
 class Resumption(Checkpoint):
-    """Keeps the checkpoint from which a training goes on.
+    """Keep the checkpoint from which a training resumes.
 
-    It is written at the end of each epoch, within an epoch after every `interval`, and when the process is
-    asked to stop: the signal then waits for the next batch after which the training can go on, or for the
-    validation that is under way. A second signal does not wait, unless several processes train together: then
-    the one that has started them sees to that.
+    It is written at the end of each epoch, after every `interval` within an epoch, and on a signal to stop.
+    The signal is held back until the next batch after which the training can resume, or until the running
+    validation ends. A second signal takes effect at once, unless several processes train together: then
+    their parent process enforces a time limit. Checkpoints store the state under the name of this class, so
+    renaming it breaks the resumption of older ones.
     """
 
     def __init__(self, path: Path, interval: timedelta):
-        """Takes place and pace.
-
-        Args:
-            path: of the checkpoint.
-            interval: time after which it is written again; zero for after each optimizer step.
-        """
+        """Take the path and the time between two writes; an interval of zero writes after every step."""
         self.path = path
         self.interval = interval.total_seconds()
         self._saved = 0.0
         self._batches = 0
         self._signal: int | None = None
-        self._alone = self._speaks = True
+        self._alone = self._logs = True
         self._handlers: dict[int, Any] = {}
 
     def state_dict(self) -> dict[str, int]:
-        """The position within the epoch: `batches` that are done."""
+        """Return the position within the epoch: the number of finished `batches`."""
         return {"batches": self._batches}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Takes the position that a checkpoint holds."""
+        """Restore the position within the epoch."""
         self._batches = state_dict["batches"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Goes to where the training goes on, and lets signals wait."""
+        """Skip the finished batches of the epoch, and hold signals back from now on."""
         if trainer.ckpt_path is not None:
             epoch, steps = trainer.current_epoch + 1, trainer.global_step
-            log.info("%s: going on in epoch %d, after %d steps", pl_module.name, epoch, steps)
+            log.info("%s: resuming in epoch %d, after %d steps", pl_module.name, epoch, steps)
         if self._batches:
-            # Lightning would not: it has made the loader before it read the checkpoint, to count the steps.
+            # Lightning makes the loader before it reads the checkpoint, so the loader starts at batch 0.
             loader: Any = trainer.train_dataloader
             loader.skip(self._batches)
         self._saved = time.monotonic()
-        self._alone, self._speaks = trainer.world_size == 1, trainer.is_global_zero
-        self._hold()
+        self._alone, self._logs = trainer.world_size == 1, trainer.is_global_zero
+        self._hold_signals()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves where the interval is over or a signal waits."""
-        # Accumulated gradients are in no checkpoint, and an epoch that only lacks its validation goes on
-        # without it.
+        """Save if the interval is over or a signal is pending."""
+        # A checkpoint holds no accumulated gradients, and after the last batch a resumed epoch would skip its
+        # validation.
         if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         due = self._signal is not None or time.monotonic() - self._saved >= self.interval
@@ -160,44 +141,44 @@ class Resumption(Checkpoint):
             self._save(trainer, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves; the callback that keeps the best epoch has done so before."""
+        """Save; `BestEpoch`, called earlier, has already saved its file."""
         self._save(trainer, 0)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gives the signals back."""
-        self._release()
+        """Restore the signal handlers."""
+        self._release_signals()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Gives the signals back; nothing is saved, since the training may be amid a step."""
-        self._release()
+        """Restore the signal handlers without saving, since a step may be incomplete."""
+        self._release_signals()
 
     def _save(self, trainer: Trainer, batches: int) -> None:
         self._batches = batches
         trainer.save_checkpoint(self.path, weights_only=False)
         self._saved = time.monotonic()
         if trainer.strategy.reduce_boolean_decision(self._signal is not None, all=False):
-            self._signal = self._signal or signal.SIGTERM  # another rank was asked
-            self._release()
-            self._hold()  # whoever handles the signal has decided to go on
+            self._signal = self._signal or signal.SIGTERM  # another process received it
+            self._release_signals()
+            self._hold_signals()  # the handler returned, so the training continues
 
-    def _hold(self) -> None:
+    def _hold_signals(self) -> None:
         if in_main_thread():
             heeded = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
-            self._handlers = {number: signal.signal(number, self._note) for number in heeded}
+            self._handlers = {number: signal.signal(number, self._on_signal) for number in heeded}
 
-    def _release(self) -> None:
-        """Gives the signals back to who handled them before, first of all the one that waits."""
+    def _release_signals(self) -> None:
+        """Restore the former handlers, then deliver a pending signal."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler or signal.SIG_DFL)
         self._handlers = {}
-        waiting, self._signal = self._signal, None
-        if waiting is not None:
-            signal.raise_signal(waiting)
+        pending, self._signal = self._signal, None
+        if pending is not None:
+            signal.raise_signal(pending)
 
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
         again, self._signal = self._signal is not None, number
         if again and self._alone:
-            self._release()
-        elif not again and self._speaks:
+            self._release_signals()
+        elif not again and self._logs:
             name = signal.Signals(number).name
             log.warning("%s: stopping once the training is saved; again to stop at once", name)

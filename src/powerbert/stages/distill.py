@@ -12,13 +12,13 @@ from powerbert.data import Task
 from powerbert.stages.stage import Batch, Optimization, Stage
 
 Objective = Callable[[ModelOutput, ModelOutput, Tensor], Tensor]
-"""From the student's output (with the task `loss`), the teacher's and the mask of real words, True or
-False [B, N], to the objective. Both outputs hold `logits` and all `hidden_states`; the choices of a
-multiple-choice input count as inputs of their own in mask and hidden states."""
+"""Compute a batch's loss from the student's output (with the task `loss`), the teacher's output, and the
+boolean mask of real words, [B, N]. Both outputs hold `logits` and all `hidden_states`. In mask and hidden
+states each choice of a multiple-choice input is a row."""
 
 
 class Distill(Stage):
-    """Trains a student on the task and on its teacher's outputs; the best epoch on dev is kept."""
+    """Train a student on the task and its teacher's outputs; the epoch with the best dev metric is kept."""
 
     name = "retrain"
 
@@ -32,28 +32,24 @@ class Distill(Stage):
         teacher: PreTrainedModel,
         objective: Objective,
     ):
-        """Takes student and teacher.
+        """Take student and teacher.
 
         Args:
             model: the student.
-            task: gives the number of labels and the metric.
-            optimization: of the student.
-            seed: of dropout.
-            teacher: a model for the same task and tokenizer. It is not trained, has no dropout, and is no
-                part of the stage's checkpoints.
-            objective: of one batch.
+            teacher: a model for the same task and tokenizer. It is not trained, has no dropout, and is not
+                saved in the stage's checkpoints.
         """
         super().__init__(model, task, optimization, seed)
-        self._teacher = [teacher.eval().requires_grad_(False)]  # a list, so that it is no submodule
+        self._teacher = [teacher.eval().requires_grad_(False)]  # in a list, which hides it from state_dict
         self.objective = objective
 
     def on_fit_start(self) -> None:
-        """Brings the teacher to where the student is."""
+        """Move the teacher to the student's device."""
         super().on_fit_start()
         self._teacher[0].to(self.device)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The objective on one batch."""
+        """Compute the objective on one batch."""
         inputs: dict[str, Any] = {name: value for name, value in batch.items() if name != "labels"}
         with torch.no_grad():
             teacher = self._teacher[0](**inputs, output_hidden_states=True)

@@ -1,4 +1,4 @@
-"""What a user is told when a training cannot go on: a loss that is no number, too little memory."""
+"""Faults that end a training: a loss that is not finite, and too little memory."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,28 +21,24 @@ LOST_BATCH = "nonfinite_batch.safetensors"
 
 
 class FiniteLoss(Callback):
-    """Ends a training whose loss is NaN or infinite, before it reaches the weights, and keeps the batch."""
+    """End the training before a NaN or infinite loss reaches the weights, and save the batch."""
 
     def __init__(self, folder: Path):
-        """Takes the place.
-
-        Args:
-            folder: for the batch, as `nonfinite_batch.safetensors`.
-        """
+        """Take the folder for `nonfinite_batch.safetensors`."""
         self.path = folder / LOST_BATCH
         self._batch: Batch = {}
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Remembers the batch."""
+        """Remember the batch."""
         self._batch = batch
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Looks at the loss.
+        """Check the loss.
 
         Raises:
-            TrainingError: if it is not finite, naming the file of the batch.
+            TrainingError: naming the file of the saved batch, if the loss is not finite.
         """
         if loss.isfinite():
             return
@@ -60,11 +56,11 @@ class FiniteLoss(Callback):
 
 
 class BatchSizes(Callback):
-    """Notes the largest batch that a training got through, and the one that it is at.
+    """Track the largest batch that fitted and the current one.
 
     Attributes:
-        fitted: shape of the former's `input_ids`; None before the first.
-        tried: shape of the latter's.
+        fitted: shape of the largest batch's `input_ids`; None before the first.
+        tried: shape of the current batch's `input_ids`.
     """
 
     fitted: Shape | None = None
@@ -73,11 +69,11 @@ class BatchSizes(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Notes the shape."""
+        """Record the shape."""
         self.tried = tuple(batch["input_ids"].shape)
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Notes that it fitted."""
+        """Record that the batch fitted."""
         assert self.tried is not None
         if self.fitted is None or _pieces(self.tried) > _pieces(self.fitted):
             self.fitted = self.tried
@@ -90,11 +86,11 @@ class BatchSizes(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Notes the shape."""
+        """Record the shape."""
         self.tried = tuple(batch["input_ids"].shape)
 
     def advice(self) -> str:
-        """What to tell where memory ran out: the batch that did not fit, the largest that did, the remedy."""
+        """Describe the batch that did not fit, the largest that did, and the remedy."""
         if self.tried is None:
             return "out of memory before the first batch; the model itself does not fit"
         fitted = f"the largest that fitted had {_words(self.fitted)}" if self.fitted else "none fitted before"
@@ -107,13 +103,10 @@ class BatchSizes(Callback):
 
 @contextmanager
 def explaining_memory(advice: Callable[[], str]) -> Iterator[None]:
-    """Tells the user what to do where the device, or the machine, runs out of memory within the block.
-
-    Args:
-        advice: gives the message.
+    """Turn a lack of memory on the device or machine into a TrainingError with `advice()` as its message.
 
     Raises:
-        TrainingError: with that message.
+        TrainingError: if the block runs out of memory.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Trains one stage with Lightning: resumable, keeping the right epoch."""
+"""Train one stage with Lightning, resumably, and keep the right epoch."""
 
 import logging
 import warnings
@@ -17,22 +17,22 @@ from powerbert.stages.checkpoints import BestEpoch, Resumption, WholeFileIO
 from powerbert.stages.faults import BatchSizes, FiniteLoss, explaining_memory
 from powerbert.stages.stage import Stage
 
-for part in ("lightning.pytorch", "lightning.fabric"):  # their tips, devices and ranks, once a stage
+for part in ("lightning.pytorch", "lightning.fabric"):  # they repeat tips, devices and ranks at every stage
     logging.getLogger(part).setLevel(logging.WARNING)
 for message in (
-    ".*treespec, LeafSpec.*",  # between Lightning and torch; nothing to do
-    ".*smaller than the logging interval.*",  # small data: the epoch's curve has its last step
-    "You're resuming from a checkpoint that ended before the epoch ended.*",  # `Resumption` sees to that
+    ".*treespec, LeafSpec.*",  # an internal matter of Lightning and torch
+    ".*smaller than the logging interval.*",  # small data: the curve still has the epoch's last step
+    "You're resuming from a checkpoint that ended before the epoch ended.*",  # `Resumption` handles it
     "Checkpoint directory .* exists and is not empty.*",  # an interrupted run left it
     "Experiment logs directory .* exists and is not empty.*",  # the stages of a run share one
-    ".*It is recommended to use .*sync_dist=True.*",  # the metrics are those of all processes already
+    ".*It is recommended to use .*sync_dist=True.*",  # torchmetrics already joins the processes
 ):
     warnings.filterwarnings("ignore", message=message)
 
 Metrics = dict[str, dict[str, float]]
 
 ONE_MACHINE: dict[str, Any] = {"plugins": [LightningEnvironment()]}
-"""Keeps Lightning's Trainer from taking a job of Slurm or torchrun for one training of all its tasks."""
+"""Stops Lightning's Trainer from treating a Slurm or torchrun job as one distributed training."""
 
 
 def fit(
@@ -43,21 +43,20 @@ def fit(
     checkpoints: Path,
     interval: timedelta = timedelta(minutes=5),
 ) -> Metrics:
-    """Trains `stage`, or goes on from the checkpoint that an interrupted run left.
+    """Train `stage`, resuming from the checkpoint of an interrupted run if there is one.
 
     Args:
-        stage: trained in place; afterwards its model has the weights of the kept epoch.
+        stage: trained in place; ends with the weights of the kept epoch.
         data: gives the train, dev and evaluation batches.
         settings: arguments of Lightning's Trainer.
-        loggers: where the curves go.
         checkpoints: folder for `last.ckpt` (everything) and `best.ckpt` (weights).
-        interval: time after which `last.ckpt` is written within an epoch.
+        interval: time between two writes of `last.ckpt` within an epoch.
 
     Returns:
-        The kept weights' metrics by split: `dev`, and the evaluation split if that is another.
+        Metrics of the kept weights by split: `dev`, and the evaluation split if it differs.
 
     Raises:
-        TrainingError: if the loss is not finite, or memory runs out.
+        TrainingError: if the loss is not finite or memory runs out.
         ModelError: if `last.ckpt` is damaged.
     """
     best = BestEpoch(checkpoints / "best.ckpt", stage.monitor)
@@ -84,12 +83,7 @@ def fit(
 
 
 def evaluate(trainer: Trainer, stage: Stage, data: Any) -> Metrics:
-    """The metrics of the stage's model on dev and on the evaluation split.
-
-    Args:
-        trainer: runs the loops.
-        stage: its model is evaluated as it is.
-        data: a `TextDataModule`.
+    """Evaluate the stage's current weights on dev and on the evaluation split.
 
     Returns:
         `{split: {metric: value}}`.

@@ -1,4 +1,4 @@
-"""Trains a stage on several devices: a process for each, there for as long as the stage trains."""
+"""Train a stage on several devices, with one process per device for the duration of the stage."""
 
 import csv
 import logging
@@ -27,10 +27,10 @@ from powerbert.stages.fit import ONE_MACHINE, Metrics, fit
 from powerbert.stages.stage import Stage
 
 GRACE = 5.0
-"""Seconds that the other processes have to end by themselves when one has failed."""
+"""Seconds in which the other processes may end by themselves after one has failed."""
 
 SAVING = 25.0
-"""Seconds that they have to save the training when this one is asked to stop: Slurm kills after 30."""
+"""Seconds in which the processes may save the training on a request to stop; Slurm kills after 30."""
 
 
 def fit_on_devices(
@@ -41,40 +41,28 @@ def fit_on_devices(
     checkpoints: Path,
     interval: timedelta = timedelta(minutes=5),
 ) -> Metrics:
-    """Trains `stage` as `fit` does, on the devices that `settings` asks for.
+    """Train `stage` as `fit` does, on the devices requested in `settings`.
 
-    On several, each has a process of its own with Lightning's DDP, and this one waits. So it stays the only
-    one that holds locks, measures, and writes artifacts and records; and a point of a sweep may train on
-    several devices whatever has started it, since no command line is run again.
-
-    Args:
-        stage: trained in place.
-        data: already set up.
-        settings: arguments of Lightning's Trainer.
-        loggers: where the curves go; the first process writes them.
-        checkpoints: as of `fit`.
-        interval: as of `fit`.
-
-    Returns:
-        As `fit`.
-
-    When this process is asked to stop, the others save the training first, as `fit` does.
+    With several devices, Lightning's DDP runs in one child process per device while this process waits. Only
+    this process holds locks, measures, and writes artifacts and records. No command line is run again, so a
+    point of a sweep can use several devices under any launcher. When this process is asked to stop, its
+    children save the training first. Arguments and result are those of `fit`.
 
     Raises:
-        ConfigError: for several devices with another strategy than DDP, or on several machines.
-        UserError: what a process raised, if it was one; or if a process was killed.
-        RuntimeError: with the traceback of the process that failed first, if it was anything else.
+        ConfigError: for several devices with a strategy other than DDP, or for several machines.
+        UserError: the one that a child raised, or if a child was killed.
+        RuntimeError: with the traceback of the child that failed first, for any other error.
     """
     processes = count_processes(settings)
     if processes == 1:
         return fit(stage, data, settings, loggers, checkpoints, interval)
-    context = multiprocessing.get_context("forkserver")  # which imports once, and holds no CUDA
+    context = multiprocessing.get_context("forkserver")  # imports once and has no CUDA context
     context.set_forkserver_preload(["powerbert.run.pipeline"])
     failures, messages = context.SimpleQueue(), context.Queue()
     listener = QueueListener(messages, *logging.getLogger().handlers, respect_handler_level=True)
     with tempfile.TemporaryDirectory(dir=checkpoints.parent, prefix="outcome-") as folder:
         outcome = Path(folder) / "outcome.pt"
-        # As bytes: torch would hand tensors over in shared memory, and all would train the same ones.
+        # Pickled here, because torch would pass tensors in shared memory and all would train the same ones.
         work = pickle.dumps((stage, data, dict(settings), list(loggers), checkpoints, interval))
         listener.start()
         ranks = start_processes(
@@ -98,7 +86,7 @@ def fit_on_devices(
             raise
         finally:
             for process in ranks.processes:
-                process.kill()  # does nothing to those that have ended
+                process.kill()  # no effect on those that have ended
                 process.join()
             listener.stop()
         trained = torch.load(outcome, map_location="cpu", weights_only=True)
@@ -107,13 +95,10 @@ def fit_on_devices(
 
 
 def count_processes(settings: Mapping[str, Any]) -> int:
-    """How many processes a stage trains in: one for each device.
-
-    Args:
-        settings: arguments of Lightning's Trainer.
+    """Count the processes of a training, one per device, from the arguments of Lightning's Trainer.
 
     Raises:
-        ConfigError: as of `fit_on_devices`.
+        ConfigError: for several devices with a strategy other than DDP, or for several machines.
     """
     if settings.get("num_nodes", 1) != 1:
         raise ConfigError(
@@ -132,7 +117,7 @@ def count_processes(settings: Mapping[str, Any]) -> int:
 
 
 def _ask_to_stop(processes: Sequence[Any]) -> None:
-    """Lets processes come to a batch after which the training can be saved; those that do not are left."""
+    """Ask the processes to save the training and end; wait `SAVING` seconds at most."""
     until = time.monotonic() + SAVING
     for process in processes:
         process.terminate()
@@ -150,8 +135,8 @@ def _train(
     failures: Any,
     messages: Any,
 ) -> None:
-    """One of the processes; the first leaves metrics and weights in `outcome`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the first passes it on
+    """Train in a child process; the first one saves metrics and weights to `outcome`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent sends SIGTERM
     root = logging.getLogger()
     root.addHandler(QueueHandler(messages))
     root.setLevel(logging.INFO if rank == 0 else logging.WARNING)
@@ -165,19 +150,19 @@ def _train(
     try:
         stage, data, settings, loggers, checkpoints, interval = pickle.loads(work)
         if rank == 0:
-            _go_on(loggers)
+            _restore_csv_columns(loggers)
         metrics = fit(stage, data, settings, loggers, checkpoints, interval)
         if rank == 0:
             torch.save({"metrics": metrics, "weights": stage.state_dict()}, outcome)
     except Exception as error:
-        # The first message is the cause: the others lose their connection to this process later.
+        # The first failure is the cause; the other processes fail later, when they lose their connection.
         told = find_user_error(error)
         failures.put(told or RuntimeError(f"training process {rank} failed:\n{traceback.format_exc()}"))
         raise
 
 
-def _go_on(loggers: Sequence[Logger]) -> None:
-    """Tells a CSV logger the columns that its file has from the stages before: they are not pickled."""
+def _restore_csv_columns(loggers: Sequence[Logger]) -> None:
+    """Give CSV loggers the columns of their files; pickling a logger loses those of earlier stages."""
     for logger in loggers:
         if isinstance(logger, CSVLogger) and Path(logger.experiment.metrics_file_path).exists():
             with open(logger.experiment.metrics_file_path, encoding="utf-8", newline="") as file:

@@ -12,9 +12,9 @@ from powerbert.stages.stage import Batch, Optimization, Stage, decay_groups
 
 
 class Search(Stage):
-    """Minimises task loss + lambda * sum_j j * mass(j; r) subject to r in [0, 1] (section 2.2).
+    """Minimise task loss + lambda * sum_j j * mass(j; r) subject to r in [0, 1] (section 2.2).
 
-    The last epoch is kept: the objective, not the dev metric, decides the configuration.
+    The last epoch is kept, since the objective and not the dev metric determines the configuration.
     """
 
     name = "search"
@@ -30,14 +30,12 @@ class Search(Stage):
         lambda_: float,
         retention_learning_rate: float,
     ):
-        """Takes a model with soft-extract layers.
+        """Take a model with soft-extract layers.
 
         Args:
             model: an eliminating model with `soft_extract_length` set.
-            task: gives the number of labels and the metric.
-            optimization: of the model's own parameters.
-            seed: of dropout.
-            lambda_: weight of the regulariser.
+            optimization: of all other parameters.
+            lambda_: weight of the regularizer.
             retention_learning_rate: peak learning rate of the retention parameters.
         """
         super().__init__(model, task, optimization, seed)
@@ -50,11 +48,11 @@ class Search(Stage):
         return self.model.soft_extract
 
     def loss(self, batch: Batch) -> Tensor:
-        """Task loss plus the mass-weighted L1 regulariser."""
+        """Compute the task loss plus the mass-weighted L1 regularizer."""
         return super().loss(batch) + self.lambda_ * mass_regularizer(self.soft_extract.mass())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The retention parameters have a learning rate of their own and no weight decay."""
+        """Give the retention parameters a separate learning rate and no weight decay."""
         retention = list(self.soft_extract.parameters())
         own = {id(parameter) for parameter in retention}
         host = [parameter for parameter in self.model.parameters() if id(parameter) not in own]
@@ -64,15 +62,15 @@ class Search(Stage):
         ]
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Projects the retention parameters back onto [0, 1] after every optimizer step."""
+        """Project the retention parameters back onto [0, 1] after every optimizer step."""
         super().optimizer_step(*args, **kwargs)
         self.soft_extract.clip_()
 
     def on_train_epoch_end(self) -> None:
-        """Logs each encoder's mass as `search/mass_<j>`, j from 1."""
+        """Log each encoder's mass as `search/mass_<j>`, j from 1."""
         mass = self.soft_extract.mass().tolist()
         self.log_dict({f"search/mass_{j}": value for j, value in enumerate(mass, start=1)})
 
     def results(self) -> Mapping[str, Any]:
-        """The mass of every encoder."""
+        """Return the mass of every encoder."""
         return {"mass": self.soft_extract.mass().tolist()}

@@ -1,4 +1,4 @@
-"""One training run: task loss, AdamW with linear warm-up and decay, the dev metric every epoch."""
+"""A training stage: task loss, AdamW with linear warm-up and decay, the dev metric every epoch."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Optimization:
-    """How the weights are trained.
+    """Settings of the optimizer.
 
     Attributes:
         learning_rate: peak learning rate of the model's own parameters.
-        weight_decay: of AdamW; biases and LayerNorms have none.
-        warmup_ratio: share of the steps with a growing learning rate.
+        weight_decay: of matrices; biases and LayerNorms have none.
+        warmup_ratio: share of the steps during which the learning rate grows.
     """
 
     learning_rate: float
@@ -31,10 +31,10 @@ class Optimization:
 
 
 class Stage(LightningModule):
-    """The training loop that all stages share.
+    """The training loop shared by all stages.
 
     Attributes:
-        name: prefix of everything the stage logs.
+        name: of the stage; prefix of all that it logs.
         keeps: `best` keeps the epoch with the best dev metric, `last` the last one.
         model: the transformers model; called with a batch that holds `labels`, it returns the task loss.
     """
@@ -42,59 +42,64 @@ class Stage(LightningModule):
     name: ClassVar[str]
     keeps: ClassVar[str] = "best"
 
-    def __init__(self, model: PreTrainedModel, task: Task, optimization: Optimization, seed: int = 0):
-        """Takes the model to train.
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        task: Task,
+        optimization: Optimization,
+        seed: int = 0,
+        *,
+        results: Mapping[str, Any] | None = None,
+    ):
+        """Take the model to train.
 
         Args:
             model: a sequence-classification or multiple-choice model.
-            task: gives the number of labels and the metric.
-            optimization: learning rate and its schedule.
             seed: of dropout.
+            results: JSON-compatible facts about the model for the artifact's manifest.
         """
         super().__init__()
         self.model = model
         self.task = task
         self.optimization = optimization
         self.seed = seed
+        self._results = dict(results or {})
         self.metrics = build_metrics(task.metric, task.num_labels)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The objective on one batch: the task loss of the host model (cross entropy or squared error)."""
+        """Compute the task loss of the model on one batch (cross entropy or squared error)."""
         return self.model(**batch).loss
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """AdamW's parameter groups; only matrices decay."""
+        """Return AdamW's parameter groups; only matrices decay."""
         return decay_groups(self.model.parameters(), self.optimization)
 
     def on_fit_start(self) -> None:
-        """Turns dropout on: `from_pretrained` leaves it off, and Lightning keeps the mode it finds."""
+        """Turn dropout on: `from_pretrained` turns it off, and Lightning keeps the mode it finds."""
         self.model.train()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Makes the random numbers of a step depend on nothing but seed, epoch, step and rank.
-
-        An interrupted run that goes on from a checkpoint so draws what the undisturbed one would have.
-        """
+        """Seed each step by seed, epoch, step and rank alone: a resumed run draws the same random numbers."""
         step = hash((self.seed, self.current_epoch, batch_idx, self.global_rank)) & 0x7FFF_FFFF_FFFF
         torch.manual_seed(step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step on the objective, logged as `<stage>/train_loss`.
+        """Compute the loss of one step and log it as `<stage>/train_loss`.
 
-        Of several processes each takes its share of the batch. DDP then averages their gradients, whatever
-        the shares' sizes, so each process weighs its mean loss by the size of its own.
+        Each process takes its share of the batch. DDP averages the gradients without regard to the sizes of
+        the shares, so each process weights its mean loss by the size of its share.
         """
         rank, processes = self.global_rank, self.trainer.world_size
         share = share_of(batch, rank, processes)
         inputs = len(share["labels"])
         weight = inputs * processes / len(batch["labels"])
-        # DDP waits for the gradient of every process: one without inputs takes any, with weight 0.
+        # DDP waits for a gradient from every process: one without inputs takes any, with weight 0.
         loss = self.loss(share if inputs else share_of(batch, 0, processes))
         self.log(f"{self.name}/train_loss", loss.detach(), prog_bar=True, batch_size=max(inputs, 1))
         return loss * weight
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds one batch to the metrics, which join what the processes added when they are computed."""
+        """Add one batch to the metrics; torchmetrics joins the processes when it computes them."""
         batch = share_of(batch, self.global_rank, self.trainer.world_size)
         labels = batch["labels"]
         if len(labels) == 0:
@@ -104,15 +109,15 @@ class Stage(LightningModule):
         self.metrics.update(predictions, labels)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the dev metrics as `<stage>/dev_<metric>`."""
+        """Log the dev metrics as `<stage>/dev_<metric>`."""
         self._log_metrics("dev")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds one batch of the evaluation split to the metrics."""
+        """Add one batch of the evaluation split to the metrics."""
         self.validation_step(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
-        """Logs the metrics of the evaluation split as `<stage>/test_<metric>`."""
+        """Log the metrics of the evaluation split as `<stage>/test_<metric>`."""
         self._log_metrics("test")
 
     def _log_metrics(self, split: str) -> None:
@@ -121,12 +126,12 @@ class Stage(LightningModule):
         self.log_dict({f"{self.name}/{split}_{key}": value for key, value in values.items()}, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with linear warm-up and linear decay to zero over the stage."""
-        # Fused, a step on a CPU takes a third of the time.
+        """Build AdamW with linear warm-up and linear decay to zero over the stage."""
+        # The fused step takes a third of the time on a CPU.
         optimizer: Any = torch.optim.AdamW(
             self.parameter_groups(), lr=self.optimization.learning_rate, fused=True
         )
-        # It leaves unscaling to the gradient scaler, without which Lightning refuses to clip for it.
+        # Fused AdamW claims to unscale gradients itself, and Lightning refuses to clip them then.
         optimizer._step_supports_amp_scaling = False
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = get_linear_schedule_with_warmup(
@@ -140,29 +145,38 @@ class Stage(LightningModule):
         return f"{self.name}/dev_{self.task.metric}"
 
     def results(self) -> Mapping[str, Any]:
-        """What the stage found besides its weights, for the artifact's manifest."""
-        return {}
+        """Return what the stage found besides its weights, for the artifact's manifest."""
+        return self._results
+
+
+class FineTune(Stage):
+    """Stage 1 (section 2.3): fine-tune the pretrained model; the epoch with the best dev metric is kept."""
+
+    name = "finetune"
+
+
+class Retrain(Stage):
+    """Stage 3 (section 2.3): re-train the reduced model; the epoch with the best dev metric is kept."""
+
+    name = "retrain"
 
 
 def share_of(batch: Batch, rank: int, processes: int) -> Batch:
-    """The inputs of a batch that one of several processes works on: every `processes`-th.
+    """Return every `processes`-th input of a batch, starting at `rank`.
 
-    All processes read the same batches. So they are those of a single process, whose last one may be of any
-    size, and each input counts once.
+    All processes read the same batches as a single process would, and each input counts once.
 
     Args:
         batch: tensors of shape [B, ...].
-        rank: of the process.
-        processes: their number.
 
     Returns:
-        Views of its inputs; none if the batch has no more than `rank`.
+        Views; empty if the batch has at most `rank` inputs.
     """
     return batch if processes == 1 else {name: tensor[rank::processes] for name, tensor in batch.items()}
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], optimization: Optimization) -> list[dict[str, Any]]:
-    """Two parameter groups: matrices, which decay, and biases and LayerNorm weights, which do not."""
+    """Split parameters into matrices, which decay, and biases and LayerNorm weights, which do not."""
     matrices: list[nn.Parameter] = []
     vectors: list[nn.Parameter] = []
     for parameter in parameters:

@@ -1,20 +1,19 @@
 """PoWER-DistilBERT: DistilBERT with word-vector elimination."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DistilBertConfig, DistilBertForSequenceClassification, DistilBertModel
 
+from powerbert.models.backbone import Backbone, register_backbone
 from powerbert.models.configuration import PowerFields
 from powerbert.models.encoder import HostEncoder
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
 
 def distilbert_encoder(block: Any) -> HostEncoder:
-    """An encoder of DistilBERT (a ``TransformerBlock``)."""
+    """Describe a ``TransformerBlock`` of DistilBERT."""
     attention = block.attention
 
     def attention_output(context: Tensor, hidden: Tensor) -> Tensor:
@@ -43,37 +42,38 @@ class PowerDistilBertConfig(PowerFields, DistilBertConfig):
 
 
 class PowerDistilBertModel(PowerModelMixin, DistilBertModel):
-    """``DistilBertModel``, with extract or soft-extract layers where its config asks for them."""
+    """``DistilBertModel`` with elimination."""
 
-    config: PowerDistilBertConfig
     config_class = PowerDistilBertConfig
+    host_encoder = staticmethod(distilbert_encoder)
 
-    def __init__(self, config: PowerDistilBertConfig) -> None:
-        super().__init__(config)
-        self.init_elimination()
-
-    def hosts(self) -> list[HostEncoder]:
-        """DistilBERT's blocks, in order."""
-        return [distilbert_encoder(block) for block in self.transformer.layer]
+    def layers(self: Any) -> nn.ModuleList:
+        """Return DistilBERT's blocks."""
+        return self.transformer.layer
 
     def embed(self, input_ids: Tensor | None = None, **inputs: Tensor) -> Tensor:
-        """The sum of word and position embeddings, normalised; it knows no token types."""
+        """Sum and normalize word and position embeddings; DistilBERT has no token types and ignores them."""
         inputs.pop("token_type_ids", None)
         return self.embeddings(input_ids, **inputs)
 
 
 class PowerDistilBertForSequenceClassification(PowerTaskMixin, DistilBertForSequenceClassification):
-    """``DistilBertForSequenceClassification`` on a ``PowerDistilBertModel``; losses and outputs are its."""
+    """``DistilBertForSequenceClassification`` with elimination."""
 
-    config: PowerDistilBertConfig
     config_class = PowerDistilBertConfig
-
-    def __init__(self, config: PowerDistilBertConfig) -> None:
-        super().__init__(config)
-        self.distilbert = PowerDistilBertModel(config)
-        self.distilbert.only_cls = True
-        self.post_init()
+    base_class = PowerDistilBertModel
+    reads_first_row = True
 
     def classify(self, cls: Tensor) -> Tensor:
-        """A dense layer with relu and a linear layer."""
+        """Apply a dense layer with relu, dropout and a linear layer."""
         return self.classifier(self.dropout(self.pre_classifier(cls[:, 0]).relu()))
+
+
+register_backbone(
+    Backbone(
+        config=PowerDistilBertConfig,
+        model=PowerDistilBertModel,
+        tasks={"sequence_classification": PowerDistilBertForSequenceClassification},
+        tiny={"hidden_dim": 64},
+    )
+)

@@ -1,7 +1,13 @@
-"""What PoWER-BERT is to reach at the shape of BERT-base on a CPU, and whether it does."""
+"""Judge the targets for BERT-base on a CPU.
 
+Usage: `python experiments/inference/targets.py <folder>/benchmark.json`.
+"""
+
+import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from powerbert.benchmark.results import Inference, Memory, Training
@@ -133,3 +139,27 @@ def judge(rows: Iterable[Row], shape: str, device: str) -> list[Verdict]:
         return []
     known = list(rows)
     return [target.judge(row) for target in TARGETS for row in known if target.covers(row)]
+
+
+def read_rows(found: Mapping[str, Any]) -> list[Row]:
+    """Read the rows of a `benchmark.json`."""
+    return [
+        *(Inference(**row) for row in found["inference"]),
+        *(Training(**row) for row in found["training"]),
+        *(Memory(**row) for row in found["memory"]),
+    ]
+
+
+def main(path: Path) -> None:
+    """Print each verdict on a line."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    verdicts = judge(read_rows(found), found["model"], found["environment"]["device"])
+    if not verdicts:
+        print(f"{path}: no result that a target covers (shape {SHAPE} on {DEVICE})")
+    for one in verdicts:
+        holds = "holds" if one.holds else "does not hold"
+        print(f"{one.meaning}; {one.setting}: {one.value:.3f}, {one.relation} {one.bound:.2f}: {holds}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,57 @@
+"""PoWER-RoBERTa: RoBERTa with word-vector elimination; its encoders are BERT's, its head is not."""
+
+from functools import partial
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from torch import Tensor, nn
+from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaModel
+
+from powerbert.models.backbone import Backbone, register_backbone
+from powerbert.models.backbones.bert import bert_encoder
+from powerbert.models.configuration import PowerFields
+from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
+
+
+@strict
+class PowerRobertaConfig(PowerFields, RobertaConfig):
+    """``RobertaConfig`` with the elimination fields."""
+
+    model_type = "power_roberta"
+
+    def longest_input(self: Any) -> int:
+        """Return the positions after the padding index, where RoBERTa starts to count."""
+        return self.max_position_embeddings - (self.pad_token_id + 1)
+
+
+class PowerRobertaModel(PowerModelMixin, RobertaModel):
+    """``RobertaModel`` with elimination."""
+
+    config_class = PowerRobertaConfig
+    host_encoder = staticmethod(bert_encoder)
+
+    def layers(self: Any) -> nn.ModuleList:
+        """Return RoBERTa's layers."""
+        return self.encoder.layer
+
+
+class PowerRobertaForSequenceClassification(PowerTaskMixin, RobertaForSequenceClassification):
+    """``RobertaForSequenceClassification`` with elimination."""
+
+    config_class = PowerRobertaConfig
+    base_class = staticmethod(partial(PowerRobertaModel, add_pooling_layer=False))
+    reads_first_row = True
+
+    def classify(self, cls: Tensor) -> Tensor:
+        """Apply a dense layer with tanh and a linear layer."""
+        return self.classifier(cls)
+
+
+register_backbone(
+    Backbone(
+        config=PowerRobertaConfig,
+        model=PowerRobertaModel,
+        tasks={"sequence_classification": PowerRobertaForSequenceClassification},
+        tiny={"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
+    )
+)

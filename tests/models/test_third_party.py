@@ -1,0 +1,145 @@
+"""A backbone in a file of another package."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from powerbert.base.errors import ModelError
+from powerbert.models import (
+    BACKBONES,
+    load_host_model,
+    load_model,
+    load_power_model,
+    longest_input,
+)
+from powerbert.models.backbone import find_backbone
+from powerbert.models.checkpoint import resolve
+from powerbert.models.tiny import tiny
+from powerbert.ship import modeling_code
+
+from .batches import padded, ragged_inputs
+
+TOY = """
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import BertConfig, BertForSequenceClassification, BertModel, BertTokenizer
+
+from powerbert.models import Backbone, PowerFields, PowerModelMixin, PowerTaskMixin, register_backbone
+from powerbert.models.backbones.bert import bert_encoder
+
+# The host as its authors publish it: a BERT with three positions that no word has.
+
+@strict
+class ToyConfig(BertConfig):
+    model_type = "toy"
+
+class ToyModel(BertModel):
+    config_class = ToyConfig
+
+class ToyForSequenceClassification(BertForSequenceClassification):
+    config_class = ToyConfig
+
+AutoConfig.register("toy", ToyConfig)
+AutoModel.register(ToyConfig, ToyModel)
+AutoModelForSequenceClassification.register(ToyConfig, ToyForSequenceClassification)
+AutoTokenizer.register(ToyConfig, BertTokenizer)
+
+# The backbone.
+
+@strict
+class PowerToyConfig(PowerFields, ToyConfig):
+    model_type = "power_toy"
+
+    def longest_input(self):
+        return self.max_position_embeddings - 3
+
+class PowerToyModel(PowerModelMixin, ToyModel):
+    config_class = PowerToyConfig
+    host_encoder = staticmethod(bert_encoder)
+
+    def layers(self):
+        return self.encoder.layer
+
+class PowerToyForSequenceClassification(PowerTaskMixin, ToyForSequenceClassification):
+    config_class = PowerToyConfig
+    base_class = PowerToyModel
+
+    def classify(self, cls):
+        return self.classifier(self.dropout(self.bert.pooler(cls)))
+
+register_backbone(
+    Backbone(
+        config=PowerToyConfig,
+        model=PowerToyModel,
+        tasks={"sequence_classification": PowerToyForSequenceClassification},
+        tiny={"max_position_embeddings": 515},
+    )
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder of installed packages: one names its backbone as an entry point, another's is broken."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "toy_backbone.py").write_text(TOY)
+    for name, module in (("toy", "toy_backbone"), ("broken", "no_such_module")):
+        metadata = folder / f"{name}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text(f"[powerbert.backbones]\n{name} = {module}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield folder
+    BACKBONES.pop("toy", None)
+
+
+@pytest.fixture(scope="module")
+def finetuned(site, tmp_path_factory):
+    """Folder of a host of the backbone with three classes."""
+    folder = tmp_path_factory.mktemp("toy")
+    checkpoint = tiny(folder / "checkpoint", backbone="toy")
+    assert resolve(str(checkpoint)) == checkpoint
+    load_host_model(checkpoint, num_labels=3).save_pretrained(folder / "finetuned")
+    return folder / "finetuned"
+
+
+def test_it_equals_its_host_at_full_retention(finetuned, side):
+    host = load_model(finetuned)
+    model = load_power_model(finetuned, retention_configuration=[12, 12, 12])
+    logits = host(**padded(ragged_inputs())).logits
+    torch.testing.assert_close(model(**padded(ragged_inputs(), side=side)).logits, logits, atol=1e-5, rtol=0)
+    assert longest_input(host.config) == longest_input(model.config) == 512
+
+
+def test_its_saved_models_load_in_a_process_that_has_not_imported_it(site, finetuned, tmp_path):
+    model = load_power_model(finetuned, retention_configuration=[8, 5, 2])
+    model.save_pretrained(tmp_path / "model")
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); from powerbert.models import load_model; "
+        f"print(type(load_model({str(tmp_path / 'model')!r})).__name__)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "PowerToyForSequenceClassification"
+
+
+def test_its_modeling_code_needs_neither_package(finetuned):
+    model = load_power_model(finetuned, retention_configuration=[8, 5, 2])
+    code = modeling_code(find_backbone("toy"))
+    assert "import powerbert" not in code
+    assert "\nfrom powerbert" not in code
+    assert "import toy_backbone" not in code
+    namespace = {"__name__": "generated"}
+    exec(compile(code, "generated", "exec"), namespace)
+    fields = {name: value for name, value in model.config.to_dict().items() if name != "model_type"}
+    copy = namespace["PowerToyForSequenceClassification"](namespace["PowerToyConfig"](**fields)).eval()
+    copy.load_state_dict(model.state_dict())
+    batch = padded(ragged_inputs())
+    assert torch.equal(copy(**batch).logits, model(**batch).logits)
+
+
+def test_an_entry_point_that_cannot_be_imported_is_named(site):
+    with pytest.raises(ModelError, match=r"powerbert\.backbones: 'broken' .* no_such_module"):
+        find_backbone("power_broken")
