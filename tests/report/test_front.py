@@ -148,5 +148,15 @@ def test_the_front_is_selected_on_dev():
     assert [p.knob for p in fronts(compare([first, second])[0])["padded"]] == ["lambda=0.1"]
 
 
-def test_a_report_says_when_dev_is_also_the_evaluation_split():
-    assert any("dev is also the evaluation split" in note for note in comparison((0.80, 2.0)).notes)
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"split": "dev", "dev": (0.67, 0.68)}, True),
+        ({"split": "dev"}, True),
+        ({"split": "test", "dev": (0.70, 0.71)}, False),
+        ({"split": "test"}, True),  # no metric on dev: the evaluation split decides
+    ],
+)
+def test_a_report_says_when_the_points_are_chosen_on_the_evaluation_split(fields, said):
+    (one,) = compare([point(**fields)])
+    assert any("dev is also the evaluation split" in note for note in one.notes) is said

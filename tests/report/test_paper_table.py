@@ -127,7 +127,7 @@ def test_markdown_has_every_row_cell_and_note(tmp_path):
     assert len(table) == 2 + 11
     assert {line.count("|") for line in table} == {14}
     assert any(line.startswith("|  | PoWER-BERT ours |  | 50.0† |") for line in table)
-    assert [line for line in markdown if line.startswith("- ours: metric on dev")]
+    assert [line for line in markdown if line.startswith("- ours: chosen on dev, metric on dev")]
     assert "† no run" in markdown[-1]
     assert "written: " in text
 

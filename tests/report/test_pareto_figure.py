@@ -72,7 +72,7 @@ def test_the_legend_covers_no_panel_however_many_methods_there_are():
 
 @pytest.mark.parametrize(
     ("seeds", "words"),
-    [([1], "H100; 1 seed."), ([1, 2], "mean over 2 seeds, error bars: standard deviation.")],
+    [([1], "H100; 1 seed."), ([1, 2], "mean over 2 seeds, error bars: standard error.")],
 )
 def test_the_caption_states_the_number_of_seeds(seeds, words):
     assert words in caption(compare(study(["rte"], seeds))[0])

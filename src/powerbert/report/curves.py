@@ -1,6 +1,6 @@
-"""From records to curves: what each method reaches at each knob setting, as mean and deviation over seeds.
+"""From records to curves: what each method reaches at each knob setting, as a mean over seeds.
 
-Pure data, on which figures, tables and pages are drawn.
+Figures, tables and pages are drawn from these data.
 """
 
 import logging
@@ -12,9 +12,19 @@ from typing import Any, Literal, NamedTuple
 
 from powerbert.base.errors import DataError
 from powerbert.report.naming import Record, knob_label, method_label
-from powerbert.report.spread import Spread, by_seed, over_seeds
+from powerbert.report.points import (
+    PROTOCOLS,
+    Protocol,
+    Spread,
+    Trial,
+    by_seed,
+    choose_trial,
+    chosen_on_evaluation,
+    disturbed,
+    on_dev,
+    over_seeds,
+)
 from powerbert.report.table import METHOD_NAMES, METRIC_NAMES
-from powerbert.report.trials import Trial, choose_trial
 
 Cost = Literal["padded", "dynamic", "flops"]
 COSTS: tuple[Cost, ...] = ("padded", "dynamic", "flops")
@@ -71,12 +81,12 @@ class Point:
         change: of the metric against the fine-tuned models of the same seeds, the mean; negative for a loss.
         dev: the mean metric on dev, by which points are chosen; minus infinity if it is unknown.
         dev_change: of the metric on dev, as `change`; minus infinity if it is unknown.
-        dev_is_evaluation: whether dev is also the evaluation split for any of the records.
         speedup: how many times faster than the baseline, or for FLOPs how many times fewer.
         cost: where the point is drawn: the baseline's cost divided by the mean speed-up, in its unit.
             Each run times its model and the baseline in turn, so their ratio is not disturbed by what
             else the machine does at that hour, as milliseconds of different hours are.
         measured: milliseconds a batch and FLOPs an input as the runs found them.
+        disturbed: by protocol, whether other processes disturbed the timing of a run; None if unknown.
         epochs: of training in all stages, those of earlier methods included; None if a record is silent.
         trials: settings of the hyper-parameters among which this one was chosen.
         setting: the hyper-parameters chosen, see `trials.HYPER_PARAMETERS`.
@@ -89,14 +99,18 @@ class Point:
     change: float
     dev: float
     dev_change: float
-    dev_is_evaluation: bool
     speedup: Mapping[Cost, Spread]
     cost: Mapping[Cost, float]
     measured: Mapping[Cost, Spread]
+    disturbed: Mapping[Protocol, bool | None]
     epochs: float | None
     trials: int
     setting: Mapping[str, Any] = field(repr=False)
     records: tuple[Record, ...] = field(repr=False)
+
+    def is_disturbed(self, cost: Cost) -> bool:
+        """Return whether the cost is a time that other processes are known to have disturbed."""
+        return cost != "flops" and self.disturbed[cost] is True
 
     @property
     def label(self) -> str:
@@ -134,6 +148,11 @@ class Comparison:
     def title(self) -> str:
         """Dataset and model."""
         return f"{self.conditions.dataset}, {self.conditions.model}"
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the timing of any point was disturbed."""
+        return any(point.is_disturbed(cost) for point in self.points for cost in COSTS)
 
     def axis(self, cost: Cost) -> str:
         """What `Point.cost` is, in words with its unit."""
@@ -299,10 +318,10 @@ def _point(method: str, knob: str, trial: Trial, baseline: Baseline) -> Point:
         change=metric.mean - own_baselines.mean,
         dev=dev,
         dev_change=dev - dev_baseline if math.isfinite(dev_baseline) else -math.inf,
-        dev_is_evaluation=any(_dev_is_evaluation(record) for record in trial.records),
         speedup=speedup,
         cost={cost: baseline.cost[cost] / speedup[cost].mean for cost in COSTS},
         measured={cost: spread(cost, fields[-3]) for cost, fields in _FIELDS.items()},
+        disturbed={protocol: disturbed(trial.records, protocol) for protocol in PROTOCOLS},
         epochs=None if None in epochs else fmean(count for count in epochs if count is not None),
         trials=trial.trials,
         setting=trial.setting,
@@ -310,16 +329,11 @@ def _point(method: str, knob: str, trial: Trial, baseline: Baseline) -> Point:
     )
 
 
-def _dev_is_evaluation(record: Record) -> bool:
-    return "dev" not in record["metric"]
-
-
-def _mean_dev(records: Sequence[Record], field_name: str) -> float:
+def _mean_dev(records: Sequence[Record], field_name: Literal["metric", "baseline"]) -> float:
     """The mean over seeds on dev of `metric` or `baseline`; minus infinity if a record does not state it."""
     values = []
     for record in records:
-        entry = record[field_name]
-        value = entry["value"] if _dev_is_evaluation(record) else entry.get("dev")
+        value = on_dev(record, field_name)
         if value is None:
             return -math.inf
         values.append((record["seed"], value))
@@ -336,8 +350,8 @@ def _epochs(record: Record) -> float | None:
 def _remarks(records: Sequence[Record], baseline: Baseline, points: Sequence[Point]) -> list[str]:
     """What keeps the points from being compared as if all had been found at once."""
     notes = []
-    if any(point.dev_is_evaluation for point in points):
-        notes.append("dev is also the evaluation split here, so the choice of the best points is optimistic")
+    if any(map(chosen_on_evaluation, records)):
+        notes.append("dev is also the evaluation split, so the choice is optimistic")
     if any(not math.isfinite(point.dev_change) for point in points):
         notes.append("points without a metric on dev are never chosen as the best")
     partial = [point.label for point in points if point.seeds != baseline.seeds]

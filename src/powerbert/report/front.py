@@ -107,11 +107,16 @@ def summarise(comparison: Comparison, *, tolerance: float, margin: float) -> lis
         MethodSummary(
             method,
             len(points),
-            {cost: hypervolume(_pairs(_own_front(points, cost), cost), reference) / (margin / 100) for cost in COSTS},
+            {cost: _gain(points, cost, reference) / (margin / 100) for cost in COSTS},
             {cost: _fastest(points, cost, tolerance / 100) for cost in COSTS},
         )
         for method, points in comparison.curves().items()
     ]
+
+
+def _gain(points: Sequence[Point], cost: Cost, reference: Pair) -> float:
+    """The hypervolume of the points that no other one beats on dev, at their evaluation values."""
+    return hypervolume(_pairs(_own_front(points, cost), cost), reference)
 
 
 def _pairs(points: Sequence[Point], cost: Cost) -> list[Pair]:

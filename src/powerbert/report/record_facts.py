@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from powerbert.report.naming import Record, knob_label, method_label
+from powerbert.report.points import HYPER_PARAMETERS
 from powerbert.report.table import METRIC_NAMES
-from powerbert.report.trials import HYPER_PARAMETERS
 
 
 def facts(record: Record) -> list[tuple[str, str]]:
