@@ -269,3 +269,11 @@ def test_axes_have_words_and_units():
     assert comparison.axis("padded") == "ms per batch of 128, padded to 64"
     assert comparison.axis("dynamic") == "ms per batch of 32, dynamic padding"
     assert comparison.axis("flops") == "FLOPs per input of 64 word pieces"
+
+
+def test_a_point_is_disturbed_if_the_timing_of_any_of_its_runs_was():
+    quiet, loud = point(seed=1, disturbed=False), point(seed=2, disturbed=True)
+    (found,) = only([quiet, loud]).points
+    assert [cost for cost in COSTS if found.is_disturbed(cost)] == ["padded"]
+    assert only([quiet]).points[0].disturbed == {"padded": False, "dynamic": None}
+    assert only([quiet, point(seed=2)]).points[0].disturbed["padded"] is None  # older records do not say

@@ -135,3 +135,11 @@ def test_markdown_has_every_row_cell_and_note(tmp_path):
 def test_an_unknown_table_is_refused():
     with pytest.raises(ConfigError, match=r"^report\.table: 'table9'"):
         printed([], table="table9")
+
+
+def test_disturbed_timings_have_a_sign_and_a_footnote():
+    text = printed([point(disturbed=True), point("imdb")])
+    assert lines(text, "PoWER-BERT ours")[1] == ["50.0‡", "50.0"]
+    assert "4.0x‡" in text
+    assert "‡ other processes disturbed" in text
+    assert "‡" not in printed([point()])

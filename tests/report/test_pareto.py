@@ -150,3 +150,12 @@ def test_the_command_takes_the_tolerance_and_may_write_nothing(tmp_path, monkeyp
     assert "losing at most 3 points" in printed
     assert "none" not in printed
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_disturbed_timings_are_marked_in_table_and_csv(tmp_path):
+    text = printed([point(disturbed=True), point(knob=0.5, disturbed=False)], tmp_path)
+    assert "4.00x*‡" in lines(text, "lambda=0.001")[0]
+    assert not any("‡" in cell for cell in lines(text, "lambda=0.5")[0])
+    points = pd.read_csv(tmp_path / "pareto.csv").set_index("knob")
+    assert points["padded_disturbed"].to_dict() == {"lambda=0.001": True, "lambda=0.5": False}
+    assert points["dynamic_disturbed"].isna().all()

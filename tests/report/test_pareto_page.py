@@ -178,3 +178,12 @@ def test_whatever_the_records_hold_is_text(tmp_path, nasty):
         )
         assert "<" not in hover
         assert "<" not in plot["layout"]["yaxis"]["title"]["text"]
+
+
+def test_disturbed_timings_have_a_sign_and_a_legend_entry(tmp_path):
+    found, _ = page(tmp_path, [point(disturbed=True)])
+    padded, dynamic, flops = (plot["data"][0] for plot in json.loads(found.scripts[0])[0]["plots"])
+    assert (padded["text"], dynamic["text"], flops["text"]) == (["‡"], [""], [""])
+    assert "disturbed timing" in found.text
+    assert "4.00x‡" in found.text
+    assert "disturbed timing" not in page(tmp_path, [point()])[0].text

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from powerbert.base.markdown import text
+from powerbert.report.table import DISTURBED
 
 Number = float | None
 MARK = "†"
-DISTURBED = "‡"
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 from rich.console import Console
 
 from powerbert.report import paper
-from powerbert.report.layout import DISTURBED, MARK, Number, Row, percent, show
+from powerbert.report.layout import MARK, Number, Row, percent, show
 from powerbert.report.paper_notes import notes
 from powerbert.report.points import PROTOCOLS, OperatingPoint, Record, choose, disturbed, operating_points
+from powerbert.report.table import DISTURBED
 
 
 def paper_table(

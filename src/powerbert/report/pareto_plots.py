@@ -11,8 +11,9 @@ from powerbert.report.curves import Comparison, Cost, Point
 from powerbert.report.front import fronts
 from powerbert.report.pareto_figure import cost_error
 from powerbert.report.pareto_style import Style
-from powerbert.report.pareto_tables import DISTURBED, amount, change, percent, sign, times
+from powerbert.report.pareto_tables import amount, change, percent, sign, times
 from powerbert.report.points import Spread
+from powerbert.report.table import DISTURBED
 
 
 def plot(comparison: Comparison, cost: Cost, looks: Mapping[str, Style]) -> dict[str, Any]:

@@ -9,12 +9,10 @@ from rich.text import Text
 
 from powerbert.report.curves import COSTS, Comparison, Cost, Point, Spread
 from powerbert.report.front import MethodSummary, fronts
+from powerbert.report.table import DISTURBED
 
 FRONT = "*"
 """Stands behind a speed-up, where no other point beats this one."""
-
-DISTURBED = "‡"
-"""Stands behind a speed-up, where other processes disturbed the timing."""
 
 NAMES: Mapping[Cost, str] = {"padded": "padded", "dynamic": "dynamic", "flops": "FLOPs"}
 
