@@ -154,6 +154,8 @@ def test_the_command_takes_the_tolerance_and_may_write_nothing(tmp_path, monkeyp
 
 def test_disturbed_timings_are_marked_in_table_and_csv(tmp_path):
     text = printed([point(disturbed=True), point(knob=0.5, disturbed=False)], tmp_path)
+    assert "‡ other processes" in text
+    assert "‡" not in printed([point()])
     assert "4.00x*‡" in lines(text, "lambda=0.001")[0]
     assert not any("‡" in cell for cell in lines(text, "lambda=0.5")[0])
     points = pd.read_csv(tmp_path / "pareto.csv").set_index("knob")

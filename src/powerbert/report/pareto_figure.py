@@ -94,7 +94,7 @@ def caption(comparison: Comparison) -> str:
     seeds = "1 seed" if count == "1" else f"mean over {count} seeds, error bars: standard error"
     return (
         f"{comparison.conditions.split} split, {comparison.conditions.device}; {seeds}. "
-        "Filled markers: on the Pareto front"
+        "Filled markers: on the Pareto front, selected on dev"
     )
 
 

@@ -129,12 +129,13 @@ def tabulate_methods(
     return pd.DataFrame(rows)
 
 
-def explanations(margin: float) -> list[str]:
-    """What the tables' numbers mean, a line each."""
+def explanations(comparisons: Sequence[Comparison], margin: float) -> list[str]:
+    """Say what the tables' numbers mean, a line each."""
+    sign = f"{DISTURBED} other processes disturbed the timing of a run"
     return [
         "padded, dynamic, FLOPs: times faster or fewer than the fine-tuned model, timed in turn in each run",
         "±: standard error over seeds; epochs: in all stages; trials: settings tried, the best on dev counts",
-        f"{DISTURBED} other processes disturbed the timing of a run",
+        *([sign] if any(comparison.is_disturbed for comparison in comparisons) else []),
         f"{FRONT} on the Pareto front: neither another point nor the fine-tuned model beats it on dev",
         f"hypervolume: area gained over a model of the fine-tuned one's cost and {margin:g} points less,",
         "from 0 (nothing) to 1 (the fine-tuned model's metric at no cost); the best points are chosen on dev",
