@@ -23,13 +23,15 @@ def point(
     batch_size: int = 128,
     split: str = "dev",
     device: str = "NVIDIA H100",
+    disturbed: bool | None = None,
     further: Mapping[str, Any] | None = None,
     **config: Any,
 ) -> dict[str, Any]:
     """A valid record.
 
     A knob that is a number is a lambda; `dev` is the metric of model and baseline on dev, `dynamic` and
-    `flops` are how many times faster and fewer; `further` are fields beside those that every record has.
+    `flops` are how many times faster and fewer; `disturbed` is of the padded timing; `further` are fields
+    beside those that every record has.
     """
     metrics = [{"name": metric, "value": value, "split": split}, {"value": baseline}]
     if dev is not None:
@@ -57,6 +59,7 @@ def point(
                 "speedup": None if None in (model_ms, baseline_ms) else baseline_ms / model_ms,
                 "runs": 100,
                 "statistic": "mean",
+                **({} if disturbed is None else {"disturbed": disturbed}),
             },
             "dynamic": {
                 "batch_size": 32,

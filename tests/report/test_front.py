@@ -130,3 +130,33 @@ def test_many_points_at_once():
     circle = [(math.sin(a), 1 - math.cos(a)) for a in (math.pi / 2 * k / 20_000 for k in range(20_000))]
     assert all(non_dominated(circle))
     assert hypervolume(circle, reference=(0.0, 1.0)) == pytest.approx(math.pi / 4, abs=1e-3)
+
+
+def test_the_best_point_is_chosen_on_dev_and_reported_on_the_evaluation_split():
+    good_on_dev = point(knob=0.1, value=0.78, baseline=0.80, dev=(0.85, 0.85), model_ms=50, split="test")
+    good_on_test = point(knob=0.2, value=0.80, baseline=0.80, dev=(0.82, 0.85), model_ms=40, split="test")
+    one = compare([good_on_dev, good_on_test])[0]
+    best = summary(one).best["padded"]
+    assert best.knob == "lambda=0.1"
+    assert best.change == pytest.approx(-0.02)
+    assert not any("optimistic" in note for note in one.notes)
+
+
+def test_the_front_is_selected_on_dev():
+    first = point(knob=0.1, value=0.70, baseline=0.80, dev=(0.86, 0.85), model_ms=50, split="test")
+    second = point(knob=0.2, value=0.80, baseline=0.80, dev=(0.82, 0.85), model_ms=60, split="test")
+    assert [p.knob for p in fronts(compare([first, second])[0])["padded"]] == ["lambda=0.1"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"split": "dev", "dev": (0.67, 0.68)}, True),
+        ({"split": "dev"}, True),
+        ({"split": "test", "dev": (0.70, 0.71)}, False),
+        ({"split": "test"}, True),  # no metric on dev: the evaluation split decides
+    ],
+)
+def test_a_report_says_when_the_points_are_chosen_on_the_evaluation_split(fields, said):
+    (one,) = compare([point(**fields)])
+    assert any("dev is also the evaluation split" in note for note in one.notes) is said

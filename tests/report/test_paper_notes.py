@@ -1,5 +1,5 @@
-from powerbert.report.operating_point import OperatingPoint
 from powerbert.report.paper_notes import notes
+from powerbert.report.points import OperatingPoint
 from tests.report.records import point
 
 NAMES = {"rte": "RTE", "imdb": "IMDB", "race": "RACE", "mine": "mine"}

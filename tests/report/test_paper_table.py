@@ -127,7 +127,7 @@ def test_markdown_has_every_row_cell_and_note(tmp_path):
     assert len(table) == 2 + 11
     assert {line.count("|") for line in table} == {14}
     assert any(line.startswith("|  | PoWER-BERT ours |  | 50.0† |") for line in table)
-    assert [line for line in markdown if line.startswith("- ours: metric on dev")]
+    assert [line for line in markdown if line.startswith("- ours: chosen on dev, metric on dev")]
     assert "† no run" in markdown[-1]
     assert "written: " in text
 
@@ -135,3 +135,11 @@ def test_markdown_has_every_row_cell_and_note(tmp_path):
 def test_an_unknown_table_is_refused():
     with pytest.raises(ConfigError, match=r"^report\.table: 'table9'"):
         printed([], table="table9")
+
+
+def test_disturbed_timings_have_a_sign_and_a_footnote():
+    text = printed([point(disturbed=True), point("imdb")])
+    assert lines(text, "PoWER-BERT ours")[1] == ["50.0‡", "50.0"]
+    assert "4.0x‡" in text
+    assert "‡ other processes disturbed" in text
+    assert "‡" not in printed([point()])

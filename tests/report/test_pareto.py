@@ -30,8 +30,8 @@ def lines(text: str, start: str) -> list[list[str]]:
 def test_prints_a_line_for_each_point_and_for_each_method():
     text = printed(study(["rte"]))
     assert "rte, bert_base (NVIDIA H100; batches of 128 padded to 256, of 32 dynamic)" in text
-    assert lines(text, "fine-tuned") == [["68.10", "±", "0.14", "2"]]
-    row = ["67.80", "±", "0.14", "-0.30", "2.50x*", "1.58x*", "2.50x*", "2", "n/a", "1"]
+    assert lines(text, "fine-tuned") == [["68.10", "±", "0.10", "2"]]
+    row = ["67.80", "±", "0.10", "-0.30", "2.50x*", "1.58x*", "2.50x*", "2", "n/a", "1"]
     assert lines(text, "lambda=0.001")[0] == row
     assert lines(text, "encoders=3")[0][4:7] == ["2.00x", "1.41x", "2.00x"]
     assert lines(text, "no knob")[0][3:7] == ["+0.60", "1.00x*", "1.00x*", "1.00x*"]
@@ -74,7 +74,7 @@ def test_writes_every_point_with_its_dispersion(tmp_path):
     assert len(points) == 10
     row = points.loc[("sst2", "PoWER-BERT", "lambda=0.003")]
     assert row["metric"] == pytest.approx(0.663)
-    assert row["metric_deviation"] == pytest.approx(0.002**0.5 * 0.001**0.5)
+    assert row["metric_standard_error"] == pytest.approx(0.001)
     assert row["change"] == pytest.approx(0.663 - 0.681)
     assert (row["padded"], row["padded_speedup"], row["padded_model"]) == (50, 4, 50)
     assert (row["padded_baseline"], row["flops_baseline"]) == (200, 43.5e9)
@@ -86,10 +86,10 @@ def test_writes_every_point_with_its_dispersion(tmp_path):
     assert (best["points"], best["knob_padded"], best["speedup_padded"]) == (2, "encoders=4", 1.5)
 
 
-def test_a_single_seed_leaves_the_deviations_empty(tmp_path):
+def test_a_single_seed_leaves_the_standard_errors_empty(tmp_path):
     printed([point()], tmp_path)
     row = pd.read_csv(tmp_path / "pareto.csv").iloc[0]
-    assert row.filter(like="deviation").isna().all()
+    assert row.filter(like="standard_error").isna().all()
 
 
 def test_comparisons_of_one_data_set_do_not_overwrite_each_other(tmp_path):
@@ -150,3 +150,14 @@ def test_the_command_takes_the_tolerance_and_may_write_nothing(tmp_path, monkeyp
     assert "losing at most 3 points" in printed
     assert "none" not in printed
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_disturbed_timings_are_marked_in_table_and_csv(tmp_path):
+    text = printed([point(disturbed=True), point(knob=0.5, disturbed=False)], tmp_path)
+    assert "‡ other processes" in text
+    assert "‡" not in printed([point()])
+    assert "4.00x*‡" in lines(text, "lambda=0.001")[0]
+    assert not any("‡" in cell for cell in lines(text, "lambda=0.5")[0])
+    points = pd.read_csv(tmp_path / "pareto.csv").set_index("knob")
+    assert points["padded_disturbed"].to_dict() == {"lambda=0.001": True, "lambda=0.5": False}
+    assert points["dynamic_disturbed"].isna().all()

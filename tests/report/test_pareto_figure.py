@@ -72,7 +72,7 @@ def test_the_legend_covers_no_panel_however_many_methods_there_are():
 
 @pytest.mark.parametrize(
     ("seeds", "words"),
-    [([1], "H100; 1 seed."), ([1, 2], "mean over 2 seeds, error bars: standard deviation.")],
+    [([1], "H100; 1 seed."), ([1, 2], "mean over 2 seeds, error bars: standard error.")],
 )
 def test_the_caption_states_the_number_of_seeds(seeds, words):
     assert words in caption(compare(study(["rte"], seeds))[0])
@@ -85,6 +85,20 @@ def test_equal_points_give_equal_files(tmp_path):
         assert [path.name for path in paths] == ["pareto-v1.5.png", "pareto-v1.5.svg"]
     for path in paths:
         assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
+
+
+def test_a_ring_is_around_a_point_whose_timing_was_disturbed():
+    def rings(axes):
+        return [x for line in axes.lines if line.get_markerfacecolor() == "none" for x in line.get_xdata()]
+
+    comparison, figure = drawn([point(), point(knob=0.5, disturbed=True, model_ms=20)])
+    padded, *others = figure.axes
+    assert rings(padded) == [comparison.points[1].cost["padded"]]
+    assert all(not rings(axes) for axes in others)
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert any("disturbed" in word for word in words)
+    _, figure = drawn([point()])
+    assert not any("disturbed" in text.get_text() for text in figure.legends[0].get_texts())
 
 
 def test_names_are_text_not_formulas(tmp_path):

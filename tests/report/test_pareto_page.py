@@ -139,7 +139,7 @@ def test_the_stages_of_earlier_methods_are_shown(tmp_path):
 def test_tables_hold_the_numbers(tmp_path):
     found, _ = page(tmp_path, study(["rte"]))
     words = " ".join(found.text.split())
-    assert "lambda=0.001 67.80 ± 0.14 -0.30 2.50x ● 80.0 ms 1.58x ●" in words
+    assert "lambda=0.001 67.80 ± 0.10 -0.30 2.50x ● 80.0 ms 1.58x ●" in words
     assert "PoWER-BERT 0.705 0.465 0.705 2.50x lambda=0.001 1.58x" in words
     assert "greatest speed-up at a loss of at most 1 point" in words
     assert "10 records" in words
@@ -178,3 +178,12 @@ def test_whatever_the_records_hold_is_text(tmp_path, nasty):
         )
         assert "<" not in hover
         assert "<" not in plot["layout"]["yaxis"]["title"]["text"]
+
+
+def test_disturbed_timings_have_a_sign_and_a_legend_entry(tmp_path):
+    found, _ = page(tmp_path, [point(disturbed=True)])
+    padded, dynamic, flops = (plot["data"][0] for plot in json.loads(found.scripts[0])[0]["plots"])
+    assert (padded["text"], dynamic["text"], flops["text"]) == (["‡"], [""], [""])
+    assert "disturbed timing" in found.text
+    assert "4.00x‡" in found.text
+    assert "disturbed timing" not in page(tmp_path, [point()])[0].text

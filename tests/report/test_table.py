@@ -1,10 +1,9 @@
 import copy
 import io
 
-import pytest
 from rich.console import Console
 
-from powerbert.report.table import print_summary, records_table
+from powerbert.report.table import print_summary
 
 RECORD = {
     "record_version": 1,
@@ -30,12 +29,9 @@ def record(**changes):
     return {**copy.deepcopy(RECORD), **changes}
 
 
-def printed(*renderables, summary=None, width=80) -> str:
+def printed(summary, width=80) -> str:
     console = Console(file=io.StringIO(), width=width)
-    if summary is not None:
-        print_summary(summary, console)
-    for renderable in renderables:
-        console.print(renderable)
+    print_summary(summary, console)
     return console.file.getvalue()
 
 
@@ -84,39 +80,27 @@ def test_names_in_brackets_are_printed_as_they_are():
     strange = record(dataset="my[bold]set", method="new[red]")
     assert "my[bold]set" in printed(summary=strange)
     assert printed(summary=strange).count("new[red]") == 2
-    assert "my[bold]set" in printed(records_table([strange, RECORD]), width=200)
 
 
-def test_runs_are_listed_one_a_line_with_what_they_share_in_the_title():
-    other = record(knob={"lambda": 0.003}, metric={"name": "accuracy", "value": 0.7})
-    text = printed(records_table([RECORD, other]))
-    assert text.splitlines()[0].strip() == "rte, bert_base, PoWER-BERT, seed 42"
-    assert line_with(text, "lambda=0.001").split()[1:] == [
-        "67.00",
-        "-1.50",
-        "3.54x",
-        "3.30x",
-        "3.10x",
-        "1.80x",
-    ]
-    assert line_with(text, "lambda=0.003").split()[1:3] == ["70.00", "+1.50"]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"method": "head_prune", "knob": {"share": 0.5}},
-        {
-            "dataset": "sst2",
-            "model": "bert_large",
-            "method": "bert_pkd",
-            "knob": {"num_encoders": 3},
-            "seed": 1,
-        },
-    ],
-)
-def test_numbers_are_never_cut_at_80_columns(changes):
-    text = printed(records_table([RECORD, record(**changes)]))
+def test_times_have_their_spread_and_disturbed_ones_a_warning():
+    disturbed = record()
+    disturbed["latency"]["padded"] |= {
+        "model_ms": 12439.7,
+        "baseline_ms": 31439.7,
+        "model_iqr_ms": 1012.3,
+        "baseline_iqr_ms": 30.5,
+        "disturbed": True,
+        "others": 0.34,
+    }
+    disturbed["latency"]["dynamic"] |= {"disturbed": False, "others": 0.01}
+    text = printed(disturbed)
+    assert "31439.7 ± 30.5" in text
+    assert "12439.7 ± 1012.3" in text
+    assert "3.10x‡" in text
+    (warning,) = [line for line in text.splitlines() if "warning" in line]
+    assert "padded" in warning
+    assert "34 %" in warning
+    assert "interquartile" in text
     assert "…" not in text
-    assert text.count("3.54x") == 2
     assert max(map(len, text.splitlines())) <= 80
+    assert not {"‡", "±"} & set(printed(RECORD))

@@ -1,6 +1,6 @@
-"""From records to curves: what each method reaches at each knob setting, as mean and deviation over seeds.
+"""From records to curves: what each method reaches at each knob setting, as a mean over seeds.
 
-Pure data, on which figures, tables and pages are drawn.
+Figures, tables and pages are drawn from these data.
 """
 
 import logging
@@ -11,8 +11,18 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
 from powerbert.base.errors import DataError
-from powerbert.report.spread import Spread, over_seeds
-from powerbert.report.trials import Trial, choose_trial
+from powerbert.report.points import (
+    PROTOCOLS,
+    Protocol,
+    Spread,
+    Trial,
+    by_seed,
+    choose_trial,
+    chosen_on_evaluation,
+    disturbed,
+    on_dev,
+    over_seeds,
+)
 from powerbert.store.naming import (
     METHODS,
     METRIC_NAMES,
@@ -55,11 +65,13 @@ class Baseline:
 
     Attributes:
         metric: over the seeds, on the evaluation split.
+        dev: the mean metric on dev; minus infinity if it is unknown.
         cost: milliseconds a batch under each protocol and FLOPs an input, the mean over all runs.
         seeds: of the fine-tuned models, ascending.
     """
 
     metric: Spread
+    dev: float
     cost: Mapping[Cost, float]
     seeds: tuple[int, ...]
 
@@ -73,11 +85,14 @@ class Point:
         knob: its label, see `naming.knob_label`.
         metric: over the seeds, on the evaluation split.
         change: of the metric against the fine-tuned models of the same seeds, the mean; negative for a loss.
+        dev: the mean metric on dev, by which points are chosen; minus infinity if it is unknown.
+        dev_change: of the metric on dev, as `change`; minus infinity if it is unknown.
         speedup: how many times faster than the baseline, or for FLOPs how many times fewer.
         cost: where the point is drawn: the baseline's cost divided by the mean speed-up, in its unit.
             Each run times its model and the baseline in turn, so their ratio is not disturbed by what
             else the machine does at that hour, as milliseconds of different hours are.
         measured: milliseconds a batch and FLOPs an input as the runs found them.
+        disturbed: by protocol, whether other processes disturbed the timing of a run; None if unknown.
         epochs: of training in all stages, those of earlier methods included; None if a record is silent.
         trials: settings of the hyper-parameters among which this one was chosen.
         setting: the hyper-parameters chosen, see `trials.HYPER_PARAMETERS`.
@@ -88,13 +103,20 @@ class Point:
     knob: str
     metric: Spread
     change: float
+    dev: float
+    dev_change: float
     speedup: Mapping[Cost, Spread]
     cost: Mapping[Cost, float]
     measured: Mapping[Cost, Spread]
+    disturbed: Mapping[Protocol, bool | None]
     epochs: float | None
     trials: int
     setting: Mapping[str, Any] = field(repr=False)
     records: tuple[Record, ...] = field(repr=False)
+
+    def is_disturbed(self, cost: Cost) -> bool:
+        """Return whether the cost is a time that other processes are known to have disturbed."""
+        return cost != "flops" and self.disturbed[cost] is True
 
     @property
     def label(self) -> str:
@@ -132,6 +154,11 @@ class Comparison:
     def title(self) -> str:
         """Dataset and model."""
         return f"{self.conditions.dataset}, {self.conditions.model}"
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the timing of any point was disturbed."""
+        return any(point.is_disturbed(cost) for point in self.points for cost in COSTS)
 
     def axis(self, cost: Cost) -> str:
         """What `Point.cost` is, in words with its unit."""
@@ -271,6 +298,7 @@ def _baseline(records: Sequence[Record], shown: Sequence[Record]) -> Baseline:
         models[record["seed"], record["baseline"].get("artifact") or value] = value
     return Baseline(
         metric=over_seeds((seed, value) for (seed, _), value in models.items()),
+        dev=_mean_dev(shown, "baseline"),
         cost={
             cost: fmean(_cost(record, cost)[fields[-2]] for record in records)
             for cost, fields in _FIELDS.items()
@@ -285,6 +313,8 @@ def _point(method: str, knob: str, trial: Trial, baseline: Baseline) -> Point:
 
     metric = over_seeds((record["seed"], record["metric"]["value"]) for record in trial.records)
     own_baselines = over_seeds((record["seed"], record["baseline"]["value"]) for record in trial.records)
+    dev = _mean_dev(trial.records, "metric")
+    dev_baseline = _mean_dev(trial.records, "baseline")
     speedup = {cost: spread(cost, fields[-1]) for cost, fields in _FIELDS.items()}
     epochs = [_epochs(record) for record in trial.records]
     return Point(
@@ -292,14 +322,28 @@ def _point(method: str, knob: str, trial: Trial, baseline: Baseline) -> Point:
         knob=knob,
         metric=metric,
         change=metric.mean - own_baselines.mean,
+        dev=dev,
+        dev_change=dev - dev_baseline if math.isfinite(dev_baseline) else -math.inf,
         speedup=speedup,
         cost={cost: baseline.cost[cost] / speedup[cost].mean for cost in COSTS},
         measured={cost: spread(cost, fields[-3]) for cost, fields in _FIELDS.items()},
+        disturbed={protocol: disturbed(trial.records, protocol) for protocol in PROTOCOLS},
         epochs=None if None in epochs else fmean(count for count in epochs if count is not None),
         trials=trial.trials,
         setting=trial.setting,
         records=trial.records,
     )
+
+
+def _mean_dev(records: Sequence[Record], field_name: Literal["metric", "baseline"]) -> float:
+    """The mean over seeds on dev of `metric` or `baseline`; minus infinity if a record does not state it."""
+    values = []
+    for record in records:
+        value = on_dev(record, field_name)
+        if value is None:
+            return -math.inf
+        values.append((record["seed"], value))
+    return fmean(by_seed(values))
 
 
 def _epochs(record: Record) -> float | None:
@@ -312,6 +356,10 @@ def _epochs(record: Record) -> float | None:
 def _remarks(records: Sequence[Record], baseline: Baseline, points: Sequence[Point]) -> list[str]:
     """What keeps the points from being compared as if all had been found at once."""
     notes = []
+    if any(map(chosen_on_evaluation, records)):
+        notes.append("dev is also the evaluation split, so the choice is optimistic")
+    if any(not math.isfinite(point.dev_change) for point in points):
+        notes.append("points without a metric on dev are never chosen as the best")
     partial = [point.label for point in points if point.seeds != baseline.seeds]
     if partial:
         seeds = ", ".join(map(str, baseline.seeds))

@@ -72,6 +72,7 @@ def dashboard(
         tags=[tag[:64] for tag in ["pareto", *datasets, *methods]],
         dir=None if output is None else str(output),
         config={"records": len(records), "tolerance": tolerance, "margin": margin, "datasets": datasets},
+        notes="\n".join(f"{one.title}: {note}" for one in comparisons for note in one.notes),
         mode=wandb_mode(),
         settings=wandb.Settings(silent=True),
     )

@@ -1,5 +1,6 @@
 """Which points are worth having, and one number for each method: Pareto fronts and hypervolumes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,17 +66,21 @@ class MethodSummary:
 def fronts(comparison: Comparison) -> dict[Cost, frozenset[Point]]:
     """Finds the points that no other one beats, over all methods and the fine-tuned model together.
 
+    Members are selected by their metric on dev; figures draw them at their evaluation values.
+
     Args:
         comparison: whose points to look through.
 
     Returns:
         By cost, the points on the Pareto front.
     """
-    baseline = (comparison.baseline.metric.mean, 1.0)
+    known = [point for point in comparison.points if math.isfinite(point.dev)]
+    baseline = (comparison.baseline.dev, 1.0)
+    rivals = [baseline] if math.isfinite(comparison.baseline.dev) else []
     result = {}
     for cost in COSTS:
-        *marks, _ = non_dominated([*_pairs(comparison.points, cost), baseline])
-        result[cost] = frozenset(point for point, mark in zip(comparison.points, marks, strict=True) if mark)
+        marks = non_dominated([*_dev_pairs(known, cost), *rivals])
+        result[cost] = frozenset(point for point, mark in zip(known, marks, strict=False) if mark)
     return result
 
 
@@ -85,6 +90,8 @@ def summarise(comparison: Comparison, *, tolerance: float, margin: float) -> lis
     The hypervolume is taken over metric and cost, the latter as a share of the fine-tuned model's. The
     reference is the fine-tuned model's metric less `margin`, at its cost, and the area is divided by
     `margin`: 0 is a method with nothing to offer, 1 would be the fine-tuned model's metric at no cost.
+    Only points that no other point of the method beats on dev count, at their evaluation values.
+    The best point is the fastest within the tolerance on dev, reported on the evaluation split.
     It does not depend on which other methods there are.
 
     Args:
@@ -100,17 +107,32 @@ def summarise(comparison: Comparison, *, tolerance: float, margin: float) -> lis
         MethodSummary(
             method,
             len(points),
-            {cost: hypervolume(_pairs(points, cost), reference) / (margin / 100) for cost in COSTS},
+            {cost: _gain(points, cost, reference) / (margin / 100) for cost in COSTS},
             {cost: _fastest(points, cost, tolerance / 100) for cost in COSTS},
         )
         for method, points in comparison.curves().items()
     ]
 
 
+def _gain(points: Sequence[Point], cost: Cost, reference: Pair) -> float:
+    """The hypervolume of the points that no other one beats on dev, at their evaluation values."""
+    return hypervolume(_pairs(_own_front(points, cost), cost), reference)
+
+
 def _pairs(points: Sequence[Point], cost: Cost) -> list[Pair]:
     return [(point.metric.mean, 1 / point.speedup[cost].mean) for point in points]
 
 
+def _dev_pairs(points: Sequence[Point], cost: Cost) -> list[Pair]:
+    return [(point.dev, 1 / point.speedup[cost].mean) for point in points]
+
+
+def _own_front(points: Sequence[Point], cost: Cost) -> list[Point]:
+    known = [point for point in points if math.isfinite(point.dev)]
+    marks = non_dominated(_dev_pairs(known, cost))
+    return [point for point, mark in zip(known, marks, strict=True) if mark]
+
+
 def _fastest(points: Sequence[Point], cost: Cost, tolerance: float) -> Point | None:
-    within = [point for point in points if point.change >= -tolerance - _ROUNDING]
-    return max(within, key=lambda point: (point.speedup[cost].mean, point.metric.mean), default=None)
+    within = [point for point in points if point.dev_change >= -tolerance - _ROUNDING]
+    return max(within, key=lambda point: (point.speedup[cost].mean, point.dev), default=None)

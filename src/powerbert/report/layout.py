@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from powerbert.base.markdown import text
+from powerbert.report.table import DISTURBED
 
 Number = float | None
 MARK = "†"
@@ -27,6 +28,7 @@ class Row:
         values: by column; a column that is missing leaves its cell empty, None is an unknown number.
         form: writes a number down.
         marked: the columns whose cell refers to a note.
+        disturbed: the columns whose timing other processes disturbed.
     """
 
     section: str
@@ -34,6 +36,7 @@ class Row:
     values: Mapping[str, Number]
     form: Callable[[float], str]
     marked: frozenset[str] = frozenset()
+    disturbed: frozenset[str] = frozenset()
 
     def cell(self, column: str) -> str:
         """The cell's text."""
@@ -41,7 +44,8 @@ class Row:
             return ""
         value = self.values[column]
         text = "n/a" if value is None else self.form(value)
-        return text + MARK if column in self.marked else text
+        text += MARK if column in self.marked else ""
+        return text + DISTURBED if column in self.disturbed else text
 
 
 def show(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from powerbert.report import paper
-from powerbert.report.operating_point import OperatingPoint, Record
+from powerbert.report.points import OperatingPoint, Record, chosen_on_evaluation
 from powerbert.store.naming import METRIC_NAMES
 
 Points = Mapping[str, OperatingPoint]
@@ -39,12 +39,19 @@ def notes(points: Points, names: Names, model: str) -> list[str]:
 
     seeds = _varying({dataset: f"{len(point.records)}" for dataset, point in points.items()}, names)
     lines += [
-        f"ours: metric on {ours(_split)}; {ours(_device)}, batch of {ours(_batch_size)}, "
+        f"ours: chosen on dev, metric on {ours(_split)}; {ours(_device)}, batch of {ours(_batch_size)}, "
         f"{ours(_timing)}; number of seeds: {seeds}",
         f"ours, knob: {ours(_knob)}",
         "times: every input padded to the dataset's length; dynamic: sorted by length, padded to the longest "
         f"input of the batch ({ours(_dynamic)})",
     ]
+    optimistic = [
+        names[key] for key, point in points.items() if any(map(chosen_on_evaluation, point.records))
+    ]
+    if optimistic:
+        lines.append(
+            f"dev is also the evaluation split, so the choice is optimistic: {', '.join(optimistic)}"
+        )
     differences = {
         dataset: _difference(points[dataset].records[0], setup.datasets[dataset])
         for dataset in names

@@ -7,8 +7,9 @@ from rich.console import Console
 
 from powerbert.report import paper
 from powerbert.report.layout import MARK, Number, Row, percent, show
-from powerbert.report.operating_point import OperatingPoint, Record, choose, operating_points
 from powerbert.report.paper_notes import notes
+from powerbert.report.points import PROTOCOLS, OperatingPoint, Record, choose, disturbed, operating_points
+from powerbert.report.table import DISTURBED
 
 
 def paper_table(
@@ -49,6 +50,8 @@ def paper_table(
     lines = notes(points, header, model)
     if outside:
         lines.append(f"{MARK} no run is within {tolerance:g} of its baseline on dev; the best one is shown")
+    if any(row.disturbed for row in rows):
+        lines.append(f"{DISTURBED} other processes disturbed the timing of a run")
     show(table, title, rows, header, lines, output, console)
 
 
@@ -81,18 +84,24 @@ def _rows(
     def milliseconds(field: str) -> dict[str, Number]:
         return ours(lambda point: point.mean("latency", "padded", field))
 
+    padded, dynamic = (
+        frozenset(dataset for dataset, point in points.items() if disturbed(point.records, protocol))
+        for protocol in PROTOCOLS
+    )
     metric, time, speedup = "Metric, %", "Inference, ms", "Speedup"
     yield Row(metric, f"{theirs.baseline} paper", printed("baseline_metric"), percent)
     yield Row(metric, f"{theirs.baseline} ours", in_percent("baseline"), percent)
     yield Row(metric, "PoWER-BERT paper", printed("metric"), percent)
     yield Row(metric, "PoWER-BERT ours", in_percent("metric"), percent, outside)
     yield Row(time, f"{theirs.baseline} paper", printed("baseline_ms"), _milliseconds)
-    yield Row(time, f"{theirs.baseline} ours", milliseconds("baseline_ms"), _milliseconds)
+    yield Row(time, f"{theirs.baseline} ours", milliseconds("baseline_ms"), _milliseconds, disturbed=padded)
     yield Row(time, "PoWER-BERT paper", printed("model_ms"), _milliseconds)
-    yield Row(time, "PoWER-BERT ours", milliseconds("model_ms"), _milliseconds)
+    yield Row(time, "PoWER-BERT ours", milliseconds("model_ms"), _milliseconds, disturbed=padded)
     yield Row(speedup, "paper", printed("speedup"), _times)
-    yield Row(speedup, "ours", ours(lambda point: point.speedup("padded")), _times)
-    yield Row(speedup, "ours, dynamic", ours(lambda point: point.speedup("dynamic")), _times)
+    yield Row(speedup, "ours", ours(lambda point: point.speedup("padded")), _times, disturbed=padded)
+    yield Row(
+        speedup, "ours, dynamic", ours(lambda point: point.speedup("dynamic")), _times, disturbed=dynamic
+    )
 
 
 def _milliseconds(value: float) -> str:

@@ -58,7 +58,7 @@ def pareto(
         console.print(points_table(comparison), "", methods_table(comparison, of_methods, tolerance), "")
         for note in comparison.notes:
             console.print(Text(f"note: {note}\n"))
-    console.print(Text("\n".join(explanations(margin))))
+    console.print(Text("\n".join(explanations(comparisons, margin))))
     if output is None:
         return
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -23,13 +24,23 @@ PANELS: Mapping[Cost, str] = {
 
 _INK, _SOFT = "#1C1C1C", "#6B6B6B"
 _LEGEND_WIDTH = 130  # characters
+_RING: Mapping[str, Any] = {
+    "color": _SOFT,
+    "linestyle": "none",
+    "marker": "o",
+    "markersize": 15,
+    "markerfacecolor": "none",
+    "markeredgewidth": 1.2,
+    "zorder": 3,
+}
 
 
 def draw(comparison: Comparison, looks: Mapping[str, Style]) -> Figure:
     """Draws a data set's curves in three panels side by side.
 
     The fine-tuned model is the cross, with a dotted line at its metric. Markers of points that no other
-    one beats are filled. Error bars are deviations over seeds.
+    one beats are filled. A hollow ring is around a point whose timing other processes disturbed. Error bars
+    are standard errors of the mean over seeds.
 
     Args:
         comparison: what to draw.
@@ -80,10 +91,10 @@ def caption(comparison: Comparison) -> str:
     """What the figure shows, in a line."""
     numbers = sorted({len(point.seeds) for point in comparison.points})
     count = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
-    seeds = "1 seed" if count == "1" else f"mean over {count} seeds, error bars: standard deviation"
+    seeds = "1 seed" if count == "1" else f"mean over {count} seeds, error bars: standard error"
     return (
         f"{comparison.conditions.split} split, {comparison.conditions.device}; {seeds}. "
-        "Filled markers: on the Pareto front"
+        "Filled markers: on the Pareto front, selected on dev"
     )
 
 
@@ -97,7 +108,7 @@ def _panel(
     axes.errorbar(
         baseline.cost[cost],
         100 * baseline.metric.mean,
-        yerr=None if baseline.metric.deviation is None else 100 * baseline.metric.deviation,
+        yerr=None if baseline.metric.error is None else 100 * baseline.metric.error,
         color=_INK,
         marker="x",
         markersize=9,
@@ -123,8 +134,8 @@ def _curve(axes: Axes, points: Sequence[Point], cost: Cost, front: Set[Point], l
     axes.errorbar(
         costs,
         metrics,
-        yerr=[100 * (point.metric.deviation or 0) for point in points],
-        xerr=[deviation(point, cost) or 0 for point in points],
+        yerr=[100 * (point.metric.error or 0) for point in points],
+        xerr=[cost_error(point, cost) or 0 for point in points],
         color=look.colour,
         linestyle="none",
         elinewidth=1,
@@ -144,12 +155,14 @@ def _curve(axes: Axes, points: Sequence[Point], cost: Cost, front: Set[Point], l
             markeredgewidth=1.5,
             zorder=3,
         )
+    rings = [number for number, point in enumerate(points) if point.is_disturbed(cost)]
+    axes.plot([costs[number] for number in rings], [metrics[number] for number in rings], **_RING)
 
 
-def deviation(point: Point, cost: Cost) -> float | None:
-    """The deviation of `Point.cost`, to first order that of the speed-up; None for a single seed."""
+def cost_error(point: Point, cost: Cost) -> float | None:
+    """The standard error of `Point.cost`, to first order that of the speed-up; None for a single seed."""
     speedup = point.speedup[cost]
-    return None if speedup.deviation is None else point.cost[cost] * speedup.deviation / speedup.mean
+    return None if speedup.error is None else point.cost[cost] * speedup.error / speedup.mean
 
 
 def _columns(labels: Sequence[str]) -> int:
@@ -184,4 +197,5 @@ def _legend(comparison: Comparison, looks: Mapping[str, Style]) -> list[Line2D]:
         markeredgewidth=2,
         label="fine-tuned model",
     )
-    return [cross, *handles]
+    rings = [Line2D([], [], label="timing disturbed by other processes", **_RING)]
+    return [cross, *handles, *(rings if comparison.is_disturbed else [])]

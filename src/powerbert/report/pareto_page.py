@@ -49,6 +49,7 @@ def write_page(
         "change": pareto_tables.change,
         "amount": pareto_tables.amount,
         "times": pareto_tables.times,
+        "sign": pareto_tables.sign,
         "epochs": pareto_tables.epochs,
     }
     page = environment.get_template("pareto.html.jinja").render(
@@ -57,6 +58,7 @@ def write_page(
                 "comparison": comparison,
                 "summaries": of_methods,
                 "front": fronts(comparison),
+                "disturbed": comparison.is_disturbed,
                 "places": {point: place for place, point in enumerate(comparison.points)},
             }
             for comparison, of_methods in zip(comparisons, summaries, strict=True)

@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 
 from powerbert.report.curves import Comparison, Cost, Point
 from powerbert.report.front import fronts
-from powerbert.report.pareto_figure import deviation
+from powerbert.report.pareto_figure import cost_error
 from powerbert.report.pareto_style import Style
-from powerbert.report.pareto_tables import amount, change, percent, times
-from powerbert.report.spread import Spread
+from powerbert.report.pareto_tables import amount, change, percent, sign, times
+from powerbert.report.points import Spread
+from powerbert.report.table import DISTURBED
 
 
 def plot(comparison: Comparison, cost: Cost, looks: Mapping[str, Style]) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def plot(comparison: Comparison, cost: Cost, looks: Mapping[str, Style]) -> dict
         go.Scatter(
             x=[baseline.cost[cost]],
             y=[100 * baseline.metric.mean],
-            error_y=_bars([100 * (baseline.metric.deviation or 0)]),
+            error_y=_bars([100 * (baseline.metric.error or 0)]),
             mode="markers",
             marker={"symbol": "x-thin", "size": 11, "line": {"width": 2.5}},
             hoverinfo="text",
@@ -109,9 +110,11 @@ def _curve(
     return go.Scatter(
         x=[point.cost[cost] for point in points],
         y=[100 * point.metric.mean for point in points],
-        error_x=_bars([deviation(point, cost) or 0 for point in points], look.colour),
-        error_y=_bars([100 * (point.metric.deviation or 0) for point in points], look.colour),
-        mode="lines+markers",
+        error_x=_bars([cost_error(point, cost) or 0 for point in points], look.colour),
+        error_y=_bars([100 * (point.metric.error or 0) for point in points], look.colour),
+        mode="lines+markers+text",
+        text=[sign(point, cost) for point in points],
+        textposition="top right",
         line={"color": look.colour, "width": 2, "dash": "dash" if look.dashed else "solid"},
         marker={
             "symbol": look.symbol,
@@ -127,8 +130,8 @@ def _curve(
     )
 
 
-def _bars(deviations: Sequence[float], colour: str | None = None) -> dict[str, Any]:
-    bars: dict[str, Any] = {"type": "data", "array": list(deviations), "thickness": 1, "width": 0}
+def _bars(errors: Sequence[float], colour: str | None = None) -> dict[str, Any]:
+    bars: dict[str, Any] = {"type": "data", "array": list(errors), "thickness": 1, "width": 0}
     return bars if colour is None else bars | {"color": colour}
 
 
@@ -146,5 +149,6 @@ def _hover(comparison: Comparison, cost: Cost, point: Point, mark: bool) -> str:
             f"{_metric(comparison, point.metric)} ({change(point)} points)",
             f"{amount(point.cost[cost], cost)}, {times(point.speedup[cost])} {fewer}",
             seeds + (", on the Pareto front" if mark else ""),
+            *([f"{DISTURBED} timing disturbed by other processes"] if point.is_disturbed(cost) else []),
         ]
     )

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from powerbert.report.curves import COSTS, Comparison, Cost, Point, Spread
 from powerbert.report.front import MethodSummary, fronts
+from powerbert.report.table import DISTURBED
 
 FRONT = "*"
 """Stands behind a speed-up, where no other point beats this one."""
@@ -47,7 +48,8 @@ def points_table(comparison: Comparison) -> Table:
         table.add_row(Text(method, style="bold"))
         for point in points:
             speedups = [
-                times(point.speedup[cost]) + (FRONT if point in front[cost] else " ") for cost in COSTS
+                times(point.speedup[cost]) + (FRONT if point in front[cost] else " ") + sign(point, cost)
+                for cost in COSTS
             ]
             table.add_row(
                 Text(f" {point.knob}"),
@@ -94,7 +96,8 @@ def tabulate_points(comparisons: Sequence[Comparison]) -> pd.DataFrame:
         The conditions, method and knob; `metric`, `change` and `baseline` as fractions. For each cost: where
         the point is drawn (`<cost>`), the speed-up, what the runs measured (`<cost>_model`), what the
         fine-tuned model costs (`<cost>_baseline`), and whether the point is on the front (`<cost>_front`).
-        Columns ending in `_deviation` are sample standard deviations over seeds, empty for a single seed.
+        Columns ending in `_standard_error` are those of means over seeds, empty for a single seed.
+        `<cost>_disturbed` says whether other processes disturbed the timing, empty if unknown.
         Latencies are in milliseconds a batch, FLOPs are counted for an input.
     """
     return pd.DataFrame([row for comparison in comparisons for row in _point_rows(comparison)])
@@ -126,21 +129,23 @@ def tabulate_methods(
     return pd.DataFrame(rows)
 
 
-def explanations(margin: float) -> list[str]:
-    """What the tables' numbers mean, a line each."""
+def explanations(comparisons: Sequence[Comparison], margin: float) -> list[str]:
+    """Say what the tables' numbers mean, a line each."""
+    sign = f"{DISTURBED} other processes disturbed the timing of a run"
     return [
         "padded, dynamic, FLOPs: times faster or fewer than the fine-tuned model, timed in turn in each run",
-        "±: sample standard deviation over seeds; epochs: in all stages; trials: settings tried, best on dev",
-        f"{FRONT} on the Pareto front: neither another point nor the fine-tuned model beats it",
+        "±: standard error over seeds; epochs: in all stages; trials: settings tried, the best on dev counts",
+        *([sign] if any(comparison.is_disturbed for comparison in comparisons) else []),
+        f"{FRONT} on the Pareto front: neither another point nor the fine-tuned model beats it on dev",
         f"hypervolume: area gained over a model of the fine-tuned one's cost and {margin:g} points less,",
-        "from 0 (nothing) to 1 (the fine-tuned model's metric at no cost); speed-ups are read off the points",
+        "from 0 (nothing) to 1 (the fine-tuned model's metric at no cost); the best points are chosen on dev",
     ]
 
 
 def percent(metric: Spread) -> str:
-    """A metric in per cent, with its deviation."""
+    """A metric in per cent, with its standard error."""
     mean = f"{100 * metric.mean:.2f}"
-    return mean if metric.deviation is None else f"{mean} ± {100 * metric.deviation:.2f}"
+    return mean if metric.error is None else f"{mean} ± {100 * metric.error:.2f}"
 
 
 def change(point: Point) -> str:
@@ -149,8 +154,13 @@ def change(point: Point) -> str:
 
 
 def times(speedup: Spread) -> str:
-    """A speed-up, without its deviation."""
+    """A speed-up, without its standard error."""
     return f"{speedup.mean:.2f}x"
+
+
+def sign(point: Point, cost: Cost) -> str:
+    """The sign of a disturbed timing, or nothing."""
+    return DISTURBED if point.is_disturbed(cost) else ""
 
 
 def amount(value: float, cost: Cost) -> str:
@@ -180,7 +190,7 @@ def _conditions(comparison: Comparison) -> dict[str, object]:
 
 
 def _best(point: Point | None, cost: Cost) -> str:
-    return "none" if point is None else f"{times(point.speedup[cost])}\n{point.knob}"
+    return "none" if point is None else f"{times(point.speedup[cost])}{sign(point, cost)}\n{point.knob}"
 
 
 def _point_rows(comparison: Comparison) -> list[dict[str, object]]:
@@ -192,21 +202,23 @@ def _point_rows(comparison: Comparison) -> list[dict[str, object]]:
             "method": point.method,
             "knob": point.knob,
             "metric": point.metric.mean,
-            "metric_deviation": point.metric.deviation,
+            "metric_standard_error": point.metric.error,
             "change": point.change,
             "baseline": baseline.metric.mean,
-            "baseline_deviation": baseline.metric.deviation,
+            "baseline_standard_error": baseline.metric.error,
         }
         for cost in COSTS:
             row |= {
                 cost: point.cost[cost],
                 f"{cost}_speedup": point.speedup[cost].mean,
-                f"{cost}_speedup_deviation": point.speedup[cost].deviation,
+                f"{cost}_speedup_standard_error": point.speedup[cost].error,
                 f"{cost}_model": point.measured[cost].mean,
-                f"{cost}_model_deviation": point.measured[cost].deviation,
+                f"{cost}_model_standard_error": point.measured[cost].error,
                 f"{cost}_baseline": baseline.cost[cost],
                 f"{cost}_front": point in front[cost],
             }
+            if cost != "flops":
+                row[f"{cost}_disturbed"] = point.disturbed[cost]
         row |= {
             "seeds": len(point.seeds),
             "epochs": point.epochs,

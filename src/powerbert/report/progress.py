@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from powerbert.report.points import PROTOCOLS
 from powerbert.store.naming import METRIC_NAMES, Record, knob_label, method_label
 
 
@@ -23,12 +24,17 @@ def progress_line(record: Record, number: int, total: int, started: datetime, no
     name, value = METRIC_NAMES.get(metric["name"], metric["name"]), metric["value"]
     known = value is not None and baseline is not None
     result = f"{100 * value:.2f} ({100 * (value - baseline):+.2f})" if known else "n/a"
-    ratios = ("FLOPs", record["flops"]["ratio"]), *((p, latency[p]["speedup"]) for p in ("padded", "dynamic"))
-    gains = ", ".join(f"{what} {'n/a' if ratio is None else f'{ratio:.2f}x'}" for what, ratio in ratios)
+    gains = [("FLOPs", record["flops"]["ratio"], "")]
+    for protocol in PROTOCOLS:
+        sign = " (disturbed)" if latency[protocol].get("disturbed") else ""
+        gains.append((protocol, latency[protocol]["speedup"], sign))
+    speedups = ", ".join(
+        f"{what} n/a" if ratio is None else f"{what} {ratio:.2f}x{sign}" for what, ratio, sign in gains
+    )
     before = "created" in record and datetime.fromisoformat(record["created"]) < started.replace(
         microsecond=0
     )
     time = "recorded" if before else str(timedelta(seconds=round((now - started).total_seconds())))
     place = f"[{number:{len(str(total))}}/{total}]"
     point = f"{record['dataset']} seed {record['seed']} {method_label(record)} {knob_label(record)}"
-    return f"{place} {point}: {name} {result}, {gains}; {time}"
+    return f"{place} {point}: {name} {result}, {speedups}; {time}"

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from powerbert.report import paper
 from powerbert.report.layout import Row, percent, show
-from powerbert.report.operating_point import OperatingPoint, Record
+from powerbert.report.points import OperatingPoint, Record
 from powerbert.store.naming import METRIC_NAMES
 from powerbert.store.naming import SELECTION_NAMES as NAMES
 

@@ -1,7 +1,8 @@
 """Records as tables for the terminal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -9,24 +10,30 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from powerbert.report.points import PROTOCOLS
 from powerbert.store.naming import METRIC_NAMES, Record, display
+
+DISTURBED = "‡"
+"""Stands behind figures whose timing other processes disturbed."""
 
 _UNKNOWN = "n/a"
 
 
 def print_summary(record: Record, console: Console | None = None) -> None:
-    """Prints one run: the model beside the fine-tuned one that it came from.
+    """Print one run: the model beside the fine-tuned one that it came from.
+
+    Times have their interquartile range over the runs, if the record states it.
 
     Args:
         record: a valid record.
-        console: where to print; by default standard output, without colours when that is piped.
+        console: by default standard output, without colours when that is piped.
     """
     console = console or Console()
     method = _method(record)
     table = _table(
         f"{method} on {record['dataset']} ({record['model']}, {_knob(record)}, seed {record['seed']})"
     )
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
     for header in ("fine-tuned", method, "gain"):
         table.add_column(Text(header), justify="right", no_wrap=True)
     baseline, value = record["baseline"]["value"], record["metric"]["value"]
@@ -48,50 +55,20 @@ def print_summary(record: Record, console: Console | None = None) -> None:
         latency = record["latency"][protocol]
         table.add_row(
             f"ms per batch of {latency['batch_size']}, {meaning}",
-            _number(latency["baseline_ms"], ".1f"),
-            _number(latency["model_ms"], ".1f"),
-            _times(latency["speedup"]),
+            _time(latency, "baseline"),
+            _time(latency, "model"),
+            _times(latency["speedup"]) + (DISTURBED if latency.get("disturbed") else ""),
         )
     console.print(table)
+    latencies = record["latency"]
+    if any(_iqr(latencies[protocol], model) for protocol in PROTOCOLS for model in ("baseline", "model")):
+        console.print(Padding(Text("±: interquartile range over the runs"), (0, 2)))
+    for protocol in PROTOCOLS:
+        if latencies[protocol].get("disturbed"):
+            console.print(Padding(Text(_warning(protocol, latencies[protocol]), style="yellow"), (0, 2)))
     if record["retention_configuration"] is not None:
         entries = ", ".join(map(str, record["retention_configuration"]))
         console.print(Padding(Text(f"retention configuration: {entries}"), (0, 2)))
-
-
-def records_table(records: Sequence[Record]) -> Table:
-    """Lists runs, one a line.
-
-    What is the same in all of them (data set, model, method, seed) moves from the lines to the title.
-    Word-vectors and FLOPs are times fewer, padded and dynamic times faster than the fine-tuned model.
-
-    Args:
-        records: at least one valid record.
-
-    Returns:
-        The table, for a rich console to print.
-    """
-    names = [(r["dataset"], r["model"], _method(r), f"seed {r['seed']}") for r in records]
-    varies = [len(set(values)) > 1 for values in zip(*names, strict=True)]
-    shared = (part for part, varying in zip(names[0], varies, strict=True) if not varying)
-    table = _table(", ".join(shared))
-    table.add_column("run")
-    metrics = {record["metric"]["name"] for record in records}
-    metric = _metric(records[0]) if len(metrics) == 1 else "metric"
-    for header in (f"{metric},\n%", "change,\npoints", "word-\nvectors", "FLOPs", "padded", "dynamic"):
-        table.add_column(header, justify="right", no_wrap=True)
-    for name, record in zip(names, records, strict=True):
-        own = [part for part, varying in zip(name, varies, strict=True) if varying]
-        value, vectors = record["metric"]["value"], record["word_vectors"]
-        table.add_row(
-            Text(", ".join([*own, _knob(record)])),
-            _percent(value),
-            _points(record["baseline"]["value"], value),
-            _times(_ratio(vectors["baseline"], vectors["retained"])),
-            _times(record["flops"]["ratio"]),
-            _times(record["latency"]["padded"]["speedup"]),
-            _times(record["latency"]["dynamic"]["speedup"]),
-        )
-    return table
 
 
 def _table(title: str) -> Table:
@@ -111,8 +88,23 @@ def _knob(record: Record) -> str:
     return ", ".join(f"{name}={value}" for name, value in record["knob"].items()) or "no knob"
 
 
-def _number(value: float | None, form: str) -> str:
-    return _UNKNOWN if value is None else format(value, form)
+def _time(latency: Mapping[str, Any], model: str) -> str:
+    """Milliseconds of the `model` or the `baseline`."""
+    value, spread = latency[f"{model}_ms"], _iqr(latency, model)
+    if value is None:
+        return _UNKNOWN
+    return f"{value:.1f}" if spread is None else f"{value:.1f} ± {spread:.1f}"
+
+
+def _iqr(latency: Mapping[str, Any], model: str) -> float | None:
+    value: float | None = latency.get(f"{model}_iqr_ms")
+    return value
+
+
+def _warning(protocol: str, latency: Mapping[str, Any]) -> str:
+    others = latency.get("others")
+    share = "" if others is None else f" with up to {100 * others:.0f} % of the processors"
+    return f"{DISTURBED} warning: other processes disturbed the {protocol} timing{share}"
 
 
 def _percent(value: float | None) -> str:
