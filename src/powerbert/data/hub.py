@@ -97,11 +97,13 @@ class HubDataset:
             files = sorted(path for path in self.local.rglob("*") if path.is_file())
             listed = "".join(f"{path.relative_to(self.local)} {file_digest(path)}\n" for path in files)
             return hashlib.sha256(listed.encode()).hexdigest()[:40], True
-        options = {} if self.revision is None else {"revision": self.revision}
+        api = HfApi()
         try:
-            return within(
-                PATIENCE, lambda: str(HfApi().dataset_info(self.repository, timeout=PATIENCE, **options).sha)
-            ), True
+            info = within(
+                PATIENCE,
+                lambda: api.dataset_info(self.repository, revision=self.revision, timeout=PATIENCE),
+            )
+            return str(info.sha), True
         except Exception as unreachable:  # as in `load`
             try:
                 commit = str(self._cached().hash)
@@ -211,11 +213,11 @@ class HubSource:
             raise DataError(f"{self.dataset}, {self.splits[split]}: has no rows")
         required = [(f"columns.{ours}", theirs) for ours, theirs in self.columns.items()]
         required += [] if split == "test" else [("label_column", self.label_column)]
-        for key, column in required:
+        for setting, column in required:
             if column not in rows.column_names:
                 raise DataError(
                     f"{self.dataset}, {self.splits[split]}: has no column '{column}', only "
-                    f"{', '.join(rows.column_names)}; set dataset.source.{key}"
+                    f"{', '.join(rows.column_names)}; set dataset.source.{setting}"
                 )
         labelled = self.label_column in rows.column_names and (
             split != "test" or any(label not in UNLABELLED for label in rows[self.label_column])
