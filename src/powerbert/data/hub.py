@@ -99,11 +99,11 @@ class HubDataset:
             return hashlib.sha256(listed.encode()).hexdigest()[:40], True
         api = HfApi()
         try:
-            commit = within(
+            info = within(
                 PATIENCE,
-                lambda: str(api.dataset_info(self.repository, revision=self.revision, timeout=PATIENCE).sha),
+                lambda: api.dataset_info(self.repository, revision=self.revision, timeout=PATIENCE),
             )
-            return commit, True
+            return str(info.sha), True
         except Exception as unreachable:  # as in `load`
             try:
                 commit = str(self._cached().hash)
@@ -213,11 +213,11 @@ class HubSource:
             raise DataError(f"{self.dataset}, {self.splits[split]}: has no rows")
         required = [(f"columns.{ours}", theirs) for ours, theirs in self.columns.items()]
         required += [] if split == "test" else [("label_column", self.label_column)]
-        for key, column in required:
+        for setting, column in required:
             if column not in rows.column_names:
                 raise DataError(
                     f"{self.dataset}, {self.splits[split]}: has no column '{column}', only "
-                    f"{', '.join(rows.column_names)}; set dataset.source.{key}"
+                    f"{', '.join(rows.column_names)}; set dataset.source.{setting}"
                 )
         labelled = self.label_column in rows.column_names and (
             split != "test" or any(label not in UNLABELLED for label in rows[self.label_column])
