@@ -34,7 +34,7 @@ def test_each_composes(dataset, tmp_path):
 def test_the_command_line_knows_them_and_a_file_of_the_user_takes_precedence(tmp_path):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "rte_search.yaml").write_text("# @package _global_\nseed: 7\n")
-    command = [sys.executable, "-m", "powerbert.train", "+experiment=rte_search", "--cfg", "job"]
+    command = [sys.executable, "-m", "powerbert.train", "--cfg", "job", "+experiment=rte_search"]
     packaged = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     own = [*command, f"hydra.searchpath=[file://{tmp_path}]"]
     users = subprocess.run(own, capture_output=True, text=True, check=True).stdout
