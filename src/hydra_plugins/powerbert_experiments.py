@@ -1,7 +1,7 @@
 """The experiments `<dataset>_search` and `<dataset>_pareto`, registered with Hydra as if each were a yaml.
 
 Hydra imports its plugins before it composes anything, so the names are known to every entry point, to sweeps
-and to shell completion. A file `experiment/<name>.yaml` on the search path takes precedence.
+and to shell completion. Files `experiment/<name>.yaml` of other names stand beside them.
 """
 
 from typing import Any

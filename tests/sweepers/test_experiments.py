@@ -1,8 +1,5 @@
 """The experiments that are registered by name instead of written as files."""
 
-import subprocess
-import sys
-
 import pytest
 
 from hydra_plugins.powerbert_experiments import MODELS
@@ -29,15 +26,3 @@ def test_each_composes(dataset, tmp_path):
     assert search.learning_rate == pareto.learning_rate
     assert (pareto.grid["lambda"], pareto.grid.encoders) == GRIDS.get(dataset, PAPER_GRID)
     assert pareto.skip_recorded
-
-
-def test_the_command_line_knows_them_and_a_file_of_the_user_takes_precedence(tmp_path):
-    (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "rte_search.yaml").write_text("# @package _global_\nseed: 7\n")
-    command = [sys.executable, "-m", "powerbert.train", "+experiment=rte_search", "--cfg", "job"]
-    packaged = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    own = [*command, f"hydra.searchpath=[file://{tmp_path}]"]
-    users = subprocess.run(own, capture_output=True, text=True, check=True).stdout
-    assert "\nseed: 42\n" in packaged
-    assert "\nname: rte" in packaged.replace("\n  name", "\nname")
-    assert "\nseed: 7\n" in users
