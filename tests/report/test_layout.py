@@ -3,7 +3,7 @@ import io
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from powerbert.report.layout import Row, percent, show
+from powerbert.report.paper import Row, percent, show
 
 NASTY = "[x](http://y) | `a` <script>alert(1)</script>\n# b"
 

@@ -1,4 +1,4 @@
-from powerbert.report.paper_notes import notes
+from powerbert.report.paper_table import notes
 from powerbert.report.points import OperatingPoint
 from tests.report.records import point
 

@@ -95,7 +95,7 @@ class Point:
         disturbed: by protocol, whether other processes disturbed the timing of a run; None if unknown.
         epochs: of training in all stages, those of earlier methods included; None if a record is silent.
         trials: settings of the hyper-parameters among which this one was chosen.
-        setting: the hyper-parameters chosen, see `trials.HYPER_PARAMETERS`.
+        setting: the hyper-parameters chosen, see `points.HYPER_PARAMETERS`.
         records: of that setting, ordered by seed.
     """
 
@@ -181,7 +181,7 @@ def compare(records: Iterable[Record]) -> list[Comparison]:
     """Joins records to points and points to curves.
 
     Records of one method and knob setting that differ in hyper-parameters are trials, of which one setting
-    counts, see `trials.choose_trial`. Records whose metric or cost is not defined are left out, with a note.
+    counts, see `points.choose_trial`. Records whose metric or cost is not defined are left out, with a note.
 
     Args:
         records: valid ones, in any order.

@@ -1,20 +1,28 @@
-"""The page of `report=pareto`: one HTML file that needs no other and no network."""
+"""The page of `report=pareto`: one HTML file that needs no other and no network.
 
-from collections.abc import Mapping, Sequence
+Names in the interactive plots are text: plotly would take `<b>` in a name for markup.
+"""
+
+import json
+from collections.abc import Mapping, Sequence, Set
+from html import escape
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from powerbert.base.output import whole_file
 from powerbert.report import pareto_tables
-from powerbert.report.curves import COSTS, Comparison, Point
+from powerbert.report.curves import COSTS, Comparison, Cost, Point
 from powerbert.report.front import MethodSummary, fronts
-from powerbert.report.pareto_figure import PANELS, caption
-from powerbert.report.pareto_plots import plot
+from powerbert.report.pareto_figure import PANELS, caption, cost_error
 from powerbert.report.pareto_style import Style
+from powerbert.report.pareto_tables import amount, change, percent, sign, times
+from powerbert.report.points import Spread
+from powerbert.report.table import DISTURBED
 from powerbert.store.facts import facts
 
 
@@ -88,3 +96,141 @@ def _details(point: Point) -> dict[str, Any]:
         "title": point.label,
         "facts": [[name, [one.get(name, "n/a") for one in of_records]] for name in names],
     }
+
+
+def plot(comparison: Comparison, cost: Cost, looks: Mapping[str, Style]) -> dict[str, Any]:
+    """Draws a data set's curves against one cost.
+
+    Args:
+        comparison: what to draw.
+        cost: the x axis.
+        looks: of each method, see `pareto_style.styles`.
+
+    Returns:
+        Plotly's JSON: a trace for each of the comparison's curves in their order, then the fine-tuned model,
+        then an empty one for the point that a reader selects. `customdata` holds the points' places in
+        `comparison.points`, `meta` which of them are on the front. Colours of the ground and of what
+        is neutral are left to the page.
+    """
+    front = fronts(comparison)[cost]
+    places = {point: place for place, point in enumerate(comparison.points)}
+    figure = go.Figure(layout=_layout(comparison, cost))
+    for method, points in comparison.curves().items():
+        ordered = sorted(points, key=lambda point: point.cost[cost])
+        figure.add_trace(_curve(comparison, cost, ordered, looks[method], places, front))
+    baseline = comparison.baseline
+    figure.add_trace(
+        go.Scatter(
+            x=[baseline.cost[cost]],
+            y=[100 * baseline.metric.mean],
+            error_y=_bars([100 * (baseline.metric.error or 0)]),
+            mode="markers",
+            marker={"symbol": "x-thin", "size": 11, "line": {"width": 2.5}},
+            hoverinfo="text",
+            hovertext=[f"<b>fine-tuned model</b><br>{_metric(comparison, baseline.metric)}"],
+            cliponaxis=False,
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[],
+            y=[],
+            mode="markers",
+            marker={"symbol": "circle-open", "size": 19, "line": {"width": 2}},
+            hoverinfo="skip",
+            cliponaxis=False,
+        )
+    )
+    result: dict[str, Any] = json.loads(figure.to_json())
+    return result
+
+
+def _layout(comparison: Comparison, cost: Cost) -> go.Layout:
+    metric = 100 * comparison.baseline.metric.mean
+    axis = {"automargin": True, "ticks": "outside", "zeroline": False, "showline": True}
+    return go.Layout(
+        template=go.layout.Template(),
+        showlegend=False,
+        hovermode="closest",
+        hoverlabel={"align": "left"},
+        margin={"l": 8, "r": 12, "t": 8, "b": 8},
+        xaxis=axis
+        | {
+            "title": _title(comparison.axis(cost)),
+            "rangemode": "tozero",
+            "showgrid": False,
+            "exponentformat": "SI",
+        },
+        yaxis=axis | {"title": _title(f"{comparison.metric_name}, %"), "showline": False, "ticks": ""},
+        shapes=[
+            {
+                "type": "line",
+                "xref": "paper",
+                "x0": 0,
+                "x1": 1,
+                "y0": metric,
+                "y1": metric,
+                "layer": "below",
+                "line": {"dash": "dot", "width": 1.5},
+            }
+        ],
+    )
+
+
+def _title(text: str) -> dict[str, Any]:
+    return {"text": escape(text), "standoff": 8, "font": {"size": 12}}
+
+
+def _curve(
+    comparison: Comparison,
+    cost: Cost,
+    points: Sequence[Point],
+    look: Style,
+    places: Mapping[Point, int],
+    front: Set[Point],
+) -> go.Scatter:
+    return go.Scatter(
+        x=[point.cost[cost] for point in points],
+        y=[100 * point.metric.mean for point in points],
+        error_x=_bars([cost_error(point, cost) or 0 for point in points], look.colour),
+        error_y=_bars([100 * (point.metric.error or 0) for point in points], look.colour),
+        mode="lines+markers+text",
+        text=[sign(point, cost) for point in points],
+        textposition="top right",
+        line={"color": look.colour, "width": 2, "dash": "dash" if look.dashed else "solid"},
+        marker={
+            "symbol": look.symbol,
+            "size": 13 if look.symbol == "star" else 10,
+            "opacity": 1,
+            "line": {"color": look.colour, "width": 2},
+        },
+        customdata=[places[point] for point in points],
+        meta=[point in front for point in points],
+        hoverinfo="text",
+        hovertext=[_hover(comparison, cost, point, point in front) for point in points],
+        cliponaxis=False,
+    )
+
+
+def _bars(errors: Sequence[float], colour: str | None = None) -> dict[str, Any]:
+    bars: dict[str, Any] = {"type": "data", "array": list(errors), "thickness": 1, "width": 0}
+    return bars if colour is None else bars | {"color": colour}
+
+
+def _metric(comparison: Comparison, metric: Spread) -> str:
+    return f"{escape(comparison.metric_name)} {percent(metric)} %"
+
+
+def _hover(comparison: Comparison, cost: Cost, point: Point, mark: bool) -> str:
+    """The point in a few lines; the rest is shown when it is clicked."""
+    fewer = "fewer" if cost == "flops" else "faster"
+    seeds = "1 seed" if len(point.seeds) == 1 else f"{len(point.seeds)} seeds"
+    return "<br>".join(
+        [
+            f"<b>{escape(point.method)}</b>, {escape(point.knob)}",
+            f"{_metric(comparison, point.metric)} ({change(point)} points)",
+            f"{amount(point.cost[cost], cost)}, {times(point.speedup[cost])} {fewer}",
+            seeds + (", on the Pareto front" if mark else ""),
+            *([f"{DISTURBED} timing disturbed by other processes"] if point.is_disturbed(cost) else []),
+        ]
+    )

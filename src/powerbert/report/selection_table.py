@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from powerbert.report import paper
-from powerbert.report.layout import Row, percent, show
+from powerbert.report.paper import Row, percent, show
 from powerbert.report.points import OperatingPoint, Record
 from powerbert.store.naming import METRIC_NAMES
 from powerbert.store.naming import SELECTION_NAMES as NAMES
