@@ -1,4 +1,4 @@
-"""What every entry point shares: Hydra's key=value command line, and errors for people."""
+"""The command line of every entry point: Hydra's key=value grammar, and errors in one message."""
 
 import logging
 import re
@@ -36,7 +36,7 @@ def entry_point(
     config_name: str,
     failed_elsewhere: Callable[[], list[str]] = lambda: [],
 ) -> None:
-    """Runs `task` on the configuration that the command line composes; exits non-zero when it failed.
+    """Run `task` on the configuration that the command line composes; exits non-zero when it failed.
 
     A `UserError` is printed as one message without a traceback, and so is a disk that is full or read-only;
     another error with it. The run's log file has all of them. In a multirun the other points still run; those
@@ -87,7 +87,7 @@ def entry_point(
 
 @contextmanager
 def one_message() -> Iterator[None]:
-    """For sweepers: a `UserError` is printed as one message, and the process ends with status 1.
+    """Print a sweeper's `UserError` as one message and end the process with status 1.
 
     Hydra would print a traceback, as it does for anything that a sweeper raises.
     """
@@ -104,7 +104,7 @@ def plain(node: Any) -> Any:
 
 
 def quote_values(names: set[str], argv: list[str], or_grammar: Set[str] = frozenset()) -> list[str]:
-    """Quotes the values of free-text arguments, so that Hydra's grammar takes any character in them.
+    """Quote the values of free-text arguments, so that Hydra's grammar accepts any character in them.
 
     `text=It's great, really!` becomes `text="It's great, really!"`; a value that is already quoted
     is left alone.
@@ -128,7 +128,7 @@ def quote_values(names: set[str], argv: list[str], or_grammar: Set[str] = frozen
 
 
 def list_values(names: Set[str], argv: list[str]) -> list[str]:
-    """Turns `key=a,b` into `key=[a,b]`: Hydra would take the former for a sweep.
+    """Turn `key=a,b` into `key=[a,b]`; Hydra would read the first as a sweep.
 
     Args:
         names: the keys that take several values.
@@ -152,12 +152,12 @@ def _quote(text: str) -> str:
 
 
 def _log_files() -> list[logging.Handler]:
-    """The run's log file, where there is one."""
+    """The handlers of the run's log files."""
     return [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]
 
 
 def _report(error: Exception | Interrupted, *handlers: logging.Handler) -> None:
-    """Writes an error to the handlers alone, with its traceback unless it is the user's."""
+    """Write an error to these handlers, with its traceback unless it is a `UserError`."""
     lines = [str(error) if isinstance(error, Interrupted) else f"error: {error}"]
     if not isinstance(error, UserError | Interrupted):
         lines += "".join(traceback.format_exception(error)).splitlines()

@@ -7,59 +7,47 @@ from collections.abc import Iterator
 
 
 class UserError(Exception):
-    """Something the user can put right; printed without a traceback, exit status 1."""
+    """An error that the user can fix; printed without a traceback, exit status 1."""
 
 
 class ConfigError(UserError):
-    """A value of the configuration that cannot be meant; its message begins with the key."""
+    """An invalid setting; the message begins with its key."""
 
 
 class DataError(UserError):
-    """A dataset that cannot be read; its message names file and row."""
+    """A dataset that cannot be read; the message names file and row."""
 
 
 class ModelError(UserError):
-    """A model or artifact folder that cannot be loaded; its message names the folder."""
+    """A model or artifact folder that cannot be loaded; the message names the folder."""
 
 
 class TrainingError(UserError):
-    """A training that cannot go on; its message names the stage."""
+    """A training that cannot continue; the message names the stage."""
 
 
 class StorageError(UserError):
-    """A file that cannot be written; its message names the file or the folder."""
+    """A file that cannot be written; the message names the file or the folder."""
 
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 _RUST = re.compile(r"\(os error (\d+)\)")
-"""How safetensors and tokenizers tell the number of the system's error."""
+"""How safetensors and tokenizers state the number of the system's error."""
 
 
 def shorten(text: object, longest: int = 80) -> str:
-    """Quotes what a file holds in a message, however long it is.
-
-    Args:
-        text: as the file has it.
-        longest: number of characters that are kept.
-
-    Returns:
-        The text, or its beginning with an ellipsis.
-    """
+    """Shorten text that a message quotes to its first `longest` characters and an ellipsis."""
     shown = str(text)
     return shown if len(shown) <= longest else f"{shown[:longest]}..."
 
 
 def printable(text: str) -> str:
-    """Makes a message safe for a terminal and for a file of any encoding.
+    """Make a message safe for a terminal and for a file of any encoding.
 
-    Args:
-        text: may quote anything: control characters, such as those that a terminal obeys, or halves of
-            surrogate pairs.
-
-    Returns:
-        The text; but for line ends, characters that cannot be printed are written as in Python, `\\x1b`.
+    Characters that cannot be printed, such as terminal escapes and halves of surrogate pairs, are written as
+    in Python, `\\x1b`. Line ends stay.
     """
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
@@ -83,26 +71,15 @@ def causes(error: BaseException | None, contexts: bool = False) -> Iterator[Base
 
 
 def find_user_error(error: BaseException | None) -> UserError | None:
-    """The user's error in a chain of causes: Hydra wraps what the things it instantiates raise.
-
-    Args:
-        error: as it was caught.
-
-    Returns:
-        The first `UserError` of the chain, or None.
-    """
+    """Find the first `UserError` in a chain of causes: Hydra wraps the errors of what it instantiates."""
     return next((cause for cause in causes(error) if isinstance(cause, UserError)), None)
 
 
 def find_storage_error(error: BaseException | None, place: str) -> StorageError | None:
-    """What a user can do about a full disk, or a folder that cannot be written.
+    """Find a full disk or an unwritable folder in a chain of causes, and say what to do about it.
 
     Args:
-        error: as it was caught; it may be the last of a chain of causes.
         place: the folder that was written to, for errors that do not name their file.
-
-    Returns:
-        The error for the user; None if none of the chain is of that kind.
     """
     for cause in causes(error):
         told = _RUST.search(str(cause))
@@ -110,7 +87,7 @@ def find_storage_error(error: BaseException | None, place: str) -> StorageError 
         if number in FULL | READ_ONLY:
             where = getattr(cause, "filename", None) or f"a file under {place}"
             remedy = (
-                "make room there; what is finished stays, and the same command goes on where it was"
+                "free space there; finished work is kept, and the same command resumes"
                 if number in FULL
                 else "choose a folder that can be written to, such as paths.runs=<folder>"
             )

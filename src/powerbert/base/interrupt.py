@@ -1,4 +1,4 @@
-"""What happens to a process that is asked to stop: by Ctrl-C, or by SIGTERM as Slurm sends it."""
+"""End a process cleanly when it is asked to stop: by Ctrl-C, or by SIGTERM as Slurm sends it."""
 
 import signal
 import threading
@@ -9,35 +9,29 @@ from types import FrameType
 from powerbert.base.errors import causes
 
 STOPPING = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-"""The signals that ask a process to stop, with what Python does about them by default."""
+"""The signals that ask a process to stop, with Python's default handlers."""
 
 
 class Interrupted(SystemExit):
-    """Ends the process as shells expect after a signal: with exit status 128 and the signal's number."""
+    """End the process with exit status 128 plus the signal's number, as shells expect."""
 
     def __init__(self, number: int):
-        """Takes the signal.
-
-        Args:
-            number: of the signal.
-        """
         super().__init__(128 + number)
         self.signal = signal.Signals(number)
 
     def __str__(self) -> str:
         return (
-            f"stopped by {self.signal.name}; what is finished stays, and the same command goes on from the "
+            f"stopped by {self.signal.name}; finished work is kept, and the same command resumes from the "
             "last checkpoint"
         )
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Lets the signals of `STOPPING` raise `Interrupted` within the block, and nothing else come out of it.
+    """Let the signals of `STOPPING` raise `Interrupted`, and only that, out of the block.
 
-    A signal may strike amid a library's own handling of errors, which makes another error of it.
-    Signals that someone else handles or ignores are left alone, and so are threads but the main one, which
-    receive none.
+    A signal may arrive while a library handles an error and turns it into another error. Signals with another
+    handler are left alone; so are threads other than the main one, which receive no signals.
     """
     taken = {
         number: default
@@ -59,7 +53,7 @@ def interruptible() -> Iterator[None]:
 
 
 def in_main_thread() -> bool:
-    """Whether this is the thread that receives signals, and may say what they do."""
+    """Whether this is the thread that receives signals and may set their handlers."""
     return threading.current_thread() is threading.main_thread()
 
 

@@ -45,7 +45,7 @@ def pareto(
 
     Raises:
         DataError: if no record can be compared.
-        ConfigError: if a setting cannot be meant.
+        ConfigError: naming the setting that is invalid.
     """
     if tolerance < 0:
         raise ConfigError(f"report.tolerance: {tolerance!r} must be points of the metric, at least 0")
