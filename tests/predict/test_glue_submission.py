@@ -11,7 +11,7 @@ from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.data import Task
 from powerbert.predict.__main__ import predict
-from powerbert.predict.glue_submission import TEST_SETS, format_predictions, write_submission
+from powerbert.predict.glue_submission import TEST_SETS, format_predictions, load_test_set, write_submission
 from powerbert.predict.predictor import Predictor
 from tests.data.glue_files import EXPECTED, FILES
 from tests.untrained import dataset_settings, untrained_artifact
@@ -153,6 +153,13 @@ def test_the_labelled_test_set_of_sst2_is_in_another_order(glue, artifact, writt
     (glue / "SST-2" / "test_labelled.tsv").write_text("sentence\tlabel\na film\t1\n")
     with pytest.raises(DataError, match=r"test_labelled\.tsv is not in the order of GLUE's test set"):
         written(artifact("sst2"))
+
+
+def test_a_submission_takes_the_unlabelled_test_set(glue, artifact, written):
+    (glue / "SST-2" / "test_labelled.tsv").write_text("sentence\tlabel\na film\t1\n")
+    rows = (glue / "SST-2" / "test.tsv").read_text().splitlines()[1:]
+    written(artifact("sst2"))
+    assert len(load_test_set("sst2", glue.parent / "cache")) == len(rows)
 
 
 def test_a_dataset_that_is_not_of_glue(artifact, written):

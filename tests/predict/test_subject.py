@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from powerbert.base.errors import ConfigError, DataError, ModelError
+from powerbert.data.task import packaged_source
 from powerbert.predict.subject import Subject
-from powerbert.run.settings import packaged_source
 from tests.fixtures import ROWS
 
 
@@ -45,6 +45,7 @@ def test_evaluation_split_auto_is_resolved_by_the_source(finetuned, tmp_path):
     folder.mkdir(parents=True)
     for name in ("train.tsv", "dev.tsv", "test_labelled.tsv"):
         (folder / name).write_text("sentence\tlabel\na film\t1\n")
+    (folder / "test.tsv").write_text("index\tsentence\n0\ta film\n")
     sst2 = packaged_source("sst2", tmp_path / "cache") | {"folder": str(folder.parent)}
     given = {
         "name": "sst2",

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from hydra_plugins.powerbert_experiments import MODELS
 from hydra_plugins.powerbert_sweepers.points import expand
 from powerbert.base.cli import CONFIG_FOLDER
-from powerbert.run.settings import method_node
+from powerbert.run.settings import method_settings, plain
 from tests.run.test_settings import files
 from tests.sweepers.multirun import multirun
 
@@ -47,7 +47,9 @@ def test_a_job_takes_the_values_of_its_point(tmp_path):
         tmp_path,
         *PARETO,
         "seed=7,8",
-        task=lambda cfg: seen.append((cfg.seed, cfg.method.name, dict(instantiate(method_node(cfg)).knob))),
+        task=lambda cfg: seen.append(
+            (cfg.seed, cfg.method.name, dict(instantiate(method_settings(plain(cfg))).knob))
+        ),
     )
     knobs = [
         ("dense", {}),

@@ -94,7 +94,9 @@ def load_test_set(task: str, cache: Path) -> Dataset:
     Raises:
         DataError: If there is none, or one in another order.
     """
-    source = instantiate(packaged_source(task, cache))
+    settings = packaged_source(task, cache)
+    settings["layout"]["files"].get("test", []).reverse()  # the unlabelled file, which a layout lists last
+    source = instantiate(settings)
     source.available()
     splits = source.load()
     if "test" not in splits:
