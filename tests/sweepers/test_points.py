@@ -21,6 +21,10 @@ DATASETS = [*MODELS]
 PARETO = ("model=tiny", "+sweep=pareto", "grid={lambda:[0.1,0.2],encoders:[1],pruned:[0.3,0.6]}")
 
 
+def knob(cfg) -> dict:
+    return dict(instantiate(method_settings(plain(cfg))).knob)
+
+
 def points(text: str) -> tuple[str, str]:
     return "hydra/sweeper=points", f"++hydra.sweeper.points={text}"
 
