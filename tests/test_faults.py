@@ -62,7 +62,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_where_there_is_room(finished, c
     for size in (128, 700, 1200, 1500):
         remount(disk, f"size={size}k")
         told.append(message(command(tmp_path / f"{size}k", corpus, disk / "runs", *SHORT)))
-        assert "No space left on device; make room there" in told[-1]
+        assert "No space left on device" in told[-1]
         assert str(disk) in told[-1]
     before = artifacts(disk / "runs")
     assert before, "the later attempts came further"

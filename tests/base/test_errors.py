@@ -39,8 +39,8 @@ def test_long_quotations_end_in_an_ellipsis():
 @pytest.mark.parametrize(
     ("number", "told"),
     [
-        (errno.ENOSPC, "No space left on device; make room there"),
-        (errno.EDQUOT, "Disk quota exceeded; make room there"),
+        (errno.ENOSPC, "No space left on device"),
+        (errno.EDQUOT, "Disk quota exceeded"),
         (errno.EROFS, "Read-only file system; choose a folder"),
         (errno.EACCES, "Permission denied; choose a folder"),
     ],
