@@ -171,7 +171,7 @@ def test_notes_that_cannot_be_written_do_not_stop_the_sweep(tmp_path, caplog):
     ran = []
     sweep(tmp_path, "lambda=1,2", task=lambda cfg: ran.append(cfg["lambda"]))
     assert ran == [1, 2]
-    assert "could not be noted" in caplog.text
+    assert ".sweep" in caplog.text
 
 
 def test_a_damaged_note_counts_as_none(tmp_path):

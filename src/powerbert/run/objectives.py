@@ -41,5 +41,6 @@ def objective_values(record: Record, names: Sequence[str]) -> tuple[float, ...]:
     Args:
         names: keys of `OBJECTIVES`, in the order of the sweeper's directions.
     """
+    check_objectives(names)
     values = (OBJECTIVES[name](record) for name in names)
     return tuple(float("nan") if value is None else float(value) for value in values)
