@@ -5,7 +5,7 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -56,11 +56,13 @@ def command(folder: Path, corpus: Path, runs: Path, *more: str) -> Command:
     return Command(process, folder)
 
 
-def door(folder: Path, module: str, *arguments: str) -> Command:
-    """Start `python -m module` with its working directory and what it prints in `folder`, which exists."""
-    process = CONTEXT.Process(target=_door, args=(folder, module, arguments))
+def door(
+    folder: Path, module: str, *arguments: str, environment: Mapping[str, str] = os.environ, prints: str = "."
+) -> Command:
+    """Start `python -m module` in a folder that exists; what it prints goes to `prints`, below it or anywhere."""
+    process = CONTEXT.Process(target=_door, args=(folder, module, arguments, dict(environment), prints))
     process.start()
-    return Command(process, folder)
+    return Command(process, folder / prints)
 
 
 def replaced(settings: list[str], more: tuple[str, ...] | list[str]) -> list[str]:
@@ -74,9 +76,13 @@ def _main(folder: Path, settings: list[str], more: tuple[str, ...]) -> None:
     _start(folder, "powerbert.train", replaced(settings, more))
 
 
-def _door(folder: Path, module: str, arguments: tuple[str, ...]) -> None:
+def _door(
+    folder: Path, module: str, arguments: Sequence[str], environment: Mapping[str, str], prints: str
+) -> None:
     os.chdir(folder)
-    _start(folder, module, arguments)
+    os.environ.clear()
+    os.environ.update(environment)
+    _start(folder / prints, module, arguments)
 
 
 def _start(folder: Path, module: str, arguments: Sequence[str]) -> None:

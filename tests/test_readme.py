@@ -11,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from powerbert.base.cli import CONFIG_FOLDER
+from tests.forked import door
 from tests.run.test_settings import composed
 
 ROOT = Path(__file__).parents[1]
@@ -209,10 +210,18 @@ def run(command: str, folder: Path) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
 
 
-def test_the_commands_and_snippets_run_in_their_order(folder):
-    for command in COMMANDS:
+def run_forked(command: str, folder: Path, printed: Path) -> None:
+    (_, _, module, *arguments), environment = placed(command, folder)
+    running = door(folder, module, *arguments, environment=environment, prints=str(printed))
+    status = running.wait(timeout=600)
+    assert status == 0, f"{command}\n{running.stdout[-2000:]}\n{running.stderr[-3000:]}"
+
+
+def test_the_commands_and_snippets_run_in_their_order(folder, tmp_path):
+    run(COMMANDS[0], folder)
+    for command in COMMANDS[1:]:
         if command not in SCALED:
-            run(command, folder)
+            run_forked(command, folder, tmp_path)
     for snippet in blocks("python"):
         execute(snippet, folder)
     assert (folder / "labels.jsonl").read_text().count("\n") == 2

@@ -49,7 +49,7 @@ def groups(records: Iterable[Record], artifacts: Path) -> list[list[Record]]:
     """Group records by fine-tuned model and timing settings; each group can be timed in turn.
 
     Raises:
-        ModelError: If an artifact is missing from the folder `artifacts`, or damaged.
+        ModelError: if an artifact is missing from the folder `artifacts`, or damaged.
     """
     from powerbert.base.files import is_file_name
     from powerbert.store.artifacts import Artifact
@@ -73,21 +73,16 @@ def groups(records: Iterable[Record], artifacts: Path) -> list[list[Record]]:
 def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> list[Record]:
     """Time the models of one of `groups`, or of a part of it, in turn with their fine-tuned model.
 
-    Args:
-        records: The records.
-        artifacts: Folder of the artifacts.
-        cache: Folder for downloaded data.
-
     Returns:
         The records with new `flops`, `latency` and `environment`, and with `retimed`: the time, and the
         number of models timed in turn.
 
     Raises:
-        DataError: If the dataset is not available, or its content differs from the models' training data.
+        DataError: if the dataset is not available, or its content differs from the models' training data.
     """
     from hydra.utils import instantiate
 
-    from powerbert.base.device import default_device
+    from powerbert.base.environment import default_device
     from powerbert.data import PaddingCollator
     from powerbert.measure import LatencySettings, count_flops, describe_environment, measure_latencies
     from powerbert.models import load_model
@@ -137,10 +132,6 @@ def dataset_settings(manifest: Mapping[str, Any], cache: Path) -> dict[str, Any]
     """Return the node `dataset` that an artifact was trained with, adapted to this machine.
 
     A dataset of `conf/dataset` is looked for where its yaml says.
-
-    Args:
-        manifest: The artifact's manifest.
-        cache: Folder for downloaded data.
     """
     from powerbert.data.task import SOURCE_PLACES, packaged_source
 

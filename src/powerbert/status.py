@@ -1,4 +1,4 @@
-"""What of a sweep is done, running, failed and missing: `python -m powerbert.status records=<folder>`."""
+"""Print the state of each point of a sweep: `python -m powerbert.status records=<folder>`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,16 +21,15 @@ STYLES: dict[State, str] = {"done": "green", "running": "cyan", "failed": "red",
 
 
 def status(cfg: DictConfig) -> None:
-    """Prints each sweep with its points."""
+    """Print each sweep with its points."""
     print_status(Path(cfg.records))
 
 
 def print_status(records: Path, console: Console | None = None) -> None:
-    """Prints a table for each sweep whose records go to a folder, the last one started last.
+    """Print a table for each sweep whose records go to a folder, the latest last.
 
     Args:
-        records: the folder.
-        console: where to print; by default standard output.
+        console: where to print; None for standard output.
 
     Raises:
         DataError: if no sweep was started there.
@@ -46,18 +45,17 @@ def print_status(records: Path, console: Console | None = None) -> None:
 
 
 def heading(sweep: Sweep) -> str:
-    """The sweep's command line and when it was last started."""
+    """Return the sweep's command line and when it was last started."""
     started = sweep.started.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     return printable(f"{' '.join(sweep.command)}, started {started}")
 
 
 def summary(sweep: Sweep) -> str:
-    """How many points are in which state, and about how long the others will take.
+    """Count the points by state and estimate the time that is left.
 
-    Returns:
-        For example `34 points: 12 done, 2 running, 1 failed, 19 missing; about 1:12:30 left`. The estimate
-        takes for each point that is missing or running the mean time of those that are done, with as many at
-        a time as now. Of a search only the points that have begun are known.
+    For example `34 points: 12 done, 2 running, 1 failed, 19 missing; about 1:12:30 left`. The estimate
+    assumes for each missing or running point the mean time of those done, with as many at a time as now. Of
+    a search only the points that have started are known.
     """
     counts = Counter(point.state for point in sweep.points)
     shown = ", ".join(f"{counts[state]} {state}" for state in get_args(State))
@@ -72,7 +70,7 @@ def summary(sweep: Sweep) -> str:
 
 
 def _table(points: Sequence[Point]) -> Table:
-    """One line a point; what all of them share stands in the command line already."""
+    """Return a table with a row for each point; the heading shows the overrides that all points share."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("state", no_wrap=True)
     table.add_column("point")

@@ -8,7 +8,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from powerbert.base.cli import CONFIG_FOLDER, one_message, quote_values
+from powerbert.base.cli import CONFIG_FOLDER, quote_values
 from powerbert.base.errors import ConfigError
 
 
@@ -179,13 +179,22 @@ def test_a_sweep_that_gives_up_still_lists_the_points_that_failed(tmp_path):
     assert "lambda=0.0001 " in listed
 
 
-def test_one_message_ends_the_process_for_errors_of_users_only(capsys):
-    with pytest.raises(SystemExit) as ended, one_message():
-        raise ConfigError("seed: what?")
-    assert ended.value.code == 1
-    assert capsys.readouterr().err == "error: seed: what?\n"
-    with pytest.raises(ValueError, match="a bug"), one_message():
-        raise ValueError("a bug")
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("lamda=0.1", "Could not override 'lamda'"),
+        ("model=berd", "Could not find 'model/berd'"),
+        ("lambda=[0.1", "lambda=[0.1"),
+        ("hydra/sweeper=points hydra.sweeper.points=null -m", "hydra.sweeper.points"),
+        ("logger.csv._target_=nowhere.Logger", "logger.csv._target_: nowhere.Logger"),
+    ],
+)
+def test_what_hydra_refuses_is_one_line(override, named, tmp_path):
+    done = run("model=tiny", f"paths.runs={tmp_path}", *override.split())
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert named in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_without_hub_and_files_one_message_says_what_was_missing_and_what_runs_offline(tmp_path):

@@ -1,21 +1,17 @@
 import io
+import sys
 
-from rich.console import Console
+import pytest
 
-from powerbert.base import progress as module
 from powerbert.base.progress import progress
 
 
-def drawn(terminal: bool, items, **kwargs) -> str:
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=80)
-    assert list(progress(items, "Counting", console=console, **kwargs)) == [0, 1, 2]
-    return console.file.getvalue()
-
-
-def test_shows_how_far_it_is_on_a_terminal_only(monkeypatch):
-    monkeypatch.setattr(module, "SECONDS", 0)
-    assert drawn(False, range(3)) == ""
-    text = drawn(True, range(3))
-    assert "Counting" in text
-    assert "67%" in text
-    assert "33%" in drawn(True, iter(range(3)), total=3)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_shows_a_bar(monkeypatch, terminal):
+    error = io.StringIO()
+    error.isatty = lambda: terminal
+    monkeypatch.setattr(sys, "stderr", error)
+    assert list(progress(range(3), "Counting")) == [0, 1, 2]
+    assert ("Counting" in error.getvalue()) is terminal
+    assert list(progress(iter(range(3)), "Again", total=3)) == [0, 1, 2]
+    assert ("/3" in error.getvalue()) is terminal

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf
 from hydra_plugins.powerbert_experiments import MODELS
 from hydra_plugins.powerbert_sweepers.points import expand
 from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.base.errors import ConfigError
 from powerbert.run.settings import method_settings, plain
 from tests.run.test_settings import files
 from tests.sweepers.multirun import multirun
@@ -108,14 +110,10 @@ def test_the_launcher_gets_all_jobs_at_once_or_in_batches(limit, batches, tmp_pa
         ((*PARETO, "+method.pruned=0.1"), "method.pruned: the points of this sweep set it (head_prune);"),
     ],
 )
-def test_what_makes_no_sense_ends_in_one_message(overrides, message, tmp_path, capsys):
+def test_what_makes_no_sense_is_refused_before_any_job(overrides, message, tmp_path):
     ran = []
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
         multirun(tmp_path, *overrides, task=ran.append)
-    assert ended.value.code == 1
-    printed = capsys.readouterr().err
-    assert printed.startswith(f"error: {message}")
-    assert printed.count("\n") == 1
     assert not ran
 
 

@@ -24,11 +24,11 @@ ConfigStore.instance().store("points", PointSweeperConf, group="hydra/sweeper", 
 
 
 class PointSweeper(BasicSweeper):
-    """Crosses the command line's sweep with named points.
+    """Cross the command line's sweep with named points.
 
-    Hydra's basic sweeper takes the product of all keys. Here every entry of `points` is a product of its
-    own, and their union is crossed with what is swept elsewhere, which changes slowest: with `seed=1,2` all
-    points of seed 1 come first. Each job is told the number of jobs as `sweep_size`.
+    Hydra's basic sweeper takes the product of all keys. Here every entry of `points` is a product by itself,
+    and their union is crossed with the other swept keys, which change slowest: with `seed=1,2` all points of
+    seed 1 come first. Each job gets the number of jobs as `sweep_size`.
 
     Args:
         max_batch_size: the most jobs given to the launcher at once; None for no limit.
@@ -45,21 +45,10 @@ class PointSweeper(BasicSweeper):
         super().__init__(max_batch_size, params)
         self.points = {name: entry for name, entry in (points or {}).items() if entry is not None}
 
-    def sweep(self, arguments: list[str]) -> Any:
-        """Launches all jobs; ends the process with one message if there is nothing to launch."""
-        from powerbert.base.cli import one_message
-
-        with one_message():
-            return super().sweep(arguments)
-
     def split_arguments(  # type: ignore[override]  # a static method there, but here it needs the points
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
-        """The overrides of all jobs, in batches.
-
-        Args:
-            overrides: of the command line and of `params`.
-            max_batch_size: the most jobs in a batch; None for no limit.
+        """Return the overrides of all jobs, in batches.
 
         Raises:
             ConfigError: if there is no point, or an override is of a key that the points set.
@@ -89,7 +78,7 @@ class PointSweeper(BasicSweeper):
                 )
 
     def _source_of(self, key: str) -> str:
-        """Says which other key gives the points their values of `key`, if one does."""
+        """Name the other key from which the points take their values of `key`, if there is one."""
         assert self.config is not None
         entries: Any = OmegaConf.to_container(self.config.hydra.sweeper.points, resolve=False)
         values = {str(entries[name].get(key)) for name in self.points}
@@ -98,13 +87,11 @@ class PointSweeper(BasicSweeper):
 
 
 def expand(entry: Mapping[str, Any]) -> list[list[str]]:
-    """The points of one entry: the product of its lists, the last of which changes fastest.
+    """Return the overrides of each point of one entry: the product of its lists, the last changing fastest.
 
     Args:
-        entry: values by key of the configuration; a list is swept, anything else is one value.
-
-    Returns:
-        The overrides of each point in Hydra's grammar; no point if a list is empty.
+        entry: values by key of the configuration; a list is swept, anything else is one value. An empty list
+            gives no point.
     """
     swept = [
         [f"{key}={Transformer.str(value)}" for value in (values if isinstance(values, list) else [values])]

@@ -1,22 +1,24 @@
 """The command line of every entry point: Hydra's key=value grammar, and errors in one message."""
 
 import logging
+import os
 import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from powerbert.base.errors import UserError, find_storage_error, find_user_error, printable
+from powerbert.base.errors import ConfigError, UserError, find_storage_error, find_user_error, printable
 from powerbert.base.interrupt import Interrupted, interruptible
 
 log = logging.getLogger(__name__)
@@ -36,20 +38,21 @@ def entry_point(
     config_name: str,
     failed_elsewhere: Callable[[], list[str]] = lambda: [],
 ) -> None:
-    """Run `task` on the configuration that the command line composes; exits non-zero when it failed.
+    """Run `task` on the configuration that the command line composes; exit with status 1 if it failed.
 
-    A `UserError` is printed as one message without a traceback, and so is a disk that is full or read-only;
-    another error with it. The run's log file has all of them. In a multirun the other points still run; those
-    that failed are listed at the end, in whichever process they ran. SIGINT and SIGTERM end the process with
-    one message and exit status 130 and 143.
+    A `UserError`, an override that does not compose and a full or read-only disk are printed as one message
+    without a traceback; HYDRA_FULL_ERROR=1 shows the traceback of the second. The run's log file has every
+    error. In a multirun the other points still run; those that failed are listed at the end, in whichever
+    process they ran. SIGINT and SIGTERM end the process with one message and exit status 130 and 143.
 
     Args:
-        task: takes the composed configuration.
         config_name: the primary yaml under `conf/`.
         failed_elsewhere: lists a sweep's failed points that ran in other processes, one line each.
     """
     failures: list[str] = []
     sweeping = False
+    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
 
     def guarded(cfg: DictConfig) -> object:
         nonlocal sweeping
@@ -60,7 +63,7 @@ def entry_point(
                 return task(cfg)
         except Exception as raised:
             place = OmegaConf.select(cfg, "paths.runs") or "the working directory"
-            error = find_user_error(raised) or find_storage_error(raised, place) or raised
+            error = find_user_error(raised) or find_storage_error(raised, place) or _refused(raised, full)
             if not sweeping and not isinstance(error, UserError):
                 _report(error, *_log_files())
                 raise
@@ -75,6 +78,12 @@ def entry_point(
     except Interrupted as interrupted:
         _report(interrupted, logging.StreamHandler(), *_log_files())
         raise
+    except Exception as raised:  # by a sweeper, or by Hydra before the task
+        error = _refused(raised, full)
+        if not isinstance(error, UserError):
+            raise
+        _report(error, logging.StreamHandler(), *_log_files())
+        sys.exit(1)
     finally:
         elsewhere = [] if failures else failed_elsewhere()
         if elsewhere or (failures and sweeping):
@@ -85,37 +94,19 @@ def entry_point(
         sys.exit(1)
 
 
-@contextmanager
-def one_message() -> Iterator[None]:
-    """Print a sweeper's `UserError` as one message and end the process with status 1.
-
-    Hydra would print a traceback, as it does for anything that a sweeper raises.
-    """
-    try:
-        yield
-    except UserError as error:
-        _report(error, logging.StreamHandler(), *_log_files())
-        sys.exit(1)
-
-
 def plain(node: Any) -> Any:
-    """The resolved plain Python value of a configuration node."""
+    """Return the resolved plain Python value of a configuration node."""
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def quote_values(names: set[str], argv: list[str], or_grammar: Set[str] = frozenset()) -> list[str]:
     """Quote the values of free-text arguments, so that Hydra's grammar accepts any character in them.
 
-    `text=It's great, really!` becomes `text="It's great, really!"`; a value that is already quoted
-    is left alone.
+    `text=It's great, really!` becomes `text="It's great, really!"`; a quoted value stays.
 
     Args:
-        names: the keys whose values are plain text.
-        argv: the command line's arguments.
-        or_grammar: the keys whose values are plain text, or in Hydra's grammar a list `[a,b]` or `null`.
-
-    Returns:
-        The arguments with those values quoted.
+        names: keys whose values are plain text.
+        or_grammar: keys whose values are plain text, a list `[a,b]` in Hydra's grammar, or `null`.
     """
     quoted = []
     for argument in argv:
@@ -128,15 +119,7 @@ def quote_values(names: set[str], argv: list[str], or_grammar: Set[str] = frozen
 
 
 def list_values(names: Set[str], argv: list[str]) -> list[str]:
-    """Turn `key=a,b` into `key=[a,b]`; Hydra would read the first as a sweep.
-
-    Args:
-        names: the keys that take several values.
-        argv: the command line's arguments.
-
-    Returns:
-        The arguments with those values as lists; a value that is a list already, or but one, stays.
-    """
+    """Turn `key=a,b` into `key=[a,b]` for these keys, which Hydra would read as a sweep."""
     listed = []
     for argument in argv:
         key, equals, value = argument.partition("=")
@@ -152,8 +135,17 @@ def _quote(text: str) -> str:
 
 
 def _log_files() -> list[logging.Handler]:
-    """The handlers of the run's log files."""
+    """Return the handlers of the run's log files."""
     return [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]
+
+
+def _refused(error: Exception, full: bool) -> Exception:
+    """Turn Hydra's errors, whose messages have several lines, into a ConfigError of one, unless `full`."""
+    if full or not isinstance(error, HydraException | OmegaConfBaseException):
+        return error
+    cause = str(error.__cause__ or "").splitlines()[:1]
+    message, *_ = "\n".join([str(error), *cause]).partition("Config search path")
+    return ConfigError(" ".join(message.split()))
 
 
 def _report(error: Exception | Interrupted, *handlers: logging.Handler) -> None:

@@ -1,4 +1,4 @@
-"""The environment of a run: versions, machine, commit, W&B."""
+"""The environment of a run: device, versions, machine, commit, W&B."""
 
 import os
 import platform
@@ -12,8 +12,14 @@ import torch
 import transformers
 
 
+def default_device() -> torch.device:
+    """Return the accelerator if there is one, else the CPU."""
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return accelerator or torch.device("cpu")
+
+
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that compute."""
+    """Return the versions of Python and of the packages that compute."""
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -24,42 +30,40 @@ def versions() -> dict[str, str]:
 
 @cache
 def git_commit() -> str | None:
-    """Names the commit of the checkout that powerbert runs from.
+    """Return the commit of the checkout that powerbert runs from, with `-dirty` if tracked files differ.
 
-    Returns:
-        The full hash, with `-dirty` appended when tracked files differ from it; `None` when powerbert
-        is installed elsewhere, or git or a commit is missing.
+    None where powerbert is installed elsewhere, or git or a commit is missing.
     """
     here = Path(__file__)
-    # An installation may lie within another project's checkout, whose commit would say nothing.
+    # An installation may lie within another project's checkout, whose commit says nothing.
     if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
         return None
     return _git(here.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 
 def describe_environment(device: torch.device | str | None = None) -> dict[str, Any]:
-    """Describes the machine and the software; never fails.
+    """Describe machine and software; never fails.
 
     Args:
-        device: where the models run; by default the accelerator if there is one, else the CPU.
+        device: where the models run; None for `default_device`.
 
     Returns:
-        The versions, `platform`, `cpu`, `cores` (logical), `threads` (that torch uses), `device` and
-        `git_commit`.
+        The versions, `platform`, `cpu`, `cores` (logical), `threads` (of torch), `device`, `git_commit`.
     """
+    device = default_device() if device is None else torch.device(device)
     return {
         **versions(),
         "platform": platform.platform(),
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": _device_name(torch.device(device) if device is not None else None),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "git_commit": git_commit(),
     }
 
 
 def wandb_mode() -> Any:
-    """WANDB_MODE if set, else `online` if the user is logged in, else `offline`."""
+    """Return WANDB_MODE if set, else `online` if the user is logged in, else `offline`."""
     import wandb
 
     return os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
@@ -82,11 +86,3 @@ def _cpu_name() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, None) or platform.processor() or platform.machine()
-
-
-def _device_name(device: torch.device | None) -> str:
-    if device is None:
-        device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    if device is None or device.type == "cpu":
-        return "cpu"
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -6,20 +6,18 @@ import math
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from powerbert.base.errors import ConfigError
+
 
 def plain(value: Any) -> Any:
-    """Turns a value into what strict JSON can hold.
+    """Convert nested mappings, sequences and scalars to what strict JSON can hold.
 
-    Args:
-        value: nested mappings, sequences and scalars. Paths become strings, NumPy and torch scalars
-            become Python numbers, and numbers that are not finite become `None`.
-
-    Returns:
-        The same structure made of dict, list, str, int, float, bool and None.
+    Paths become strings, NumPy and torch scalars become Python numbers, and numbers that are not finite
+    become None.
 
     Raises:
         TypeError: for anything else, such as a tensor with several elements.
@@ -40,41 +38,32 @@ def plain(value: Any) -> Any:
 
 
 def content_hash(value: Mapping[str, Any]) -> str:
-    """Names a value by its content.
+    """Return the first 16 hexadecimal digits of the SHA-256 of a value's canonical JSON text.
 
-    Args:
-        value: anything that `plain` accepts; the order of keys does not matter.
-
-    Returns:
-        The first 16 hexadecimal digits of the SHA-256 of the canonical JSON text.
+    The value is anything that `plain` accepts; the order of keys does not matter.
     """
     text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_synced(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes an indented JSON file and waits until it has reached the disk.
+    """Write an indented JSON file, whole and on disk, into an existing folder.
 
-    Args:
-        path: the file; its folder must exist.
-        value: anything that `plain` accepts.
+    The value is anything that `plain` accepts.
     """
-    with path.open("w", encoding="utf-8") as file:
+    with write_whole(path) as file:
         json.dump(plain(value), file, indent=2, allow_nan=False)
         file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @contextmanager
 def write_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Write a file that appears, complete and on disk, at the end of the block, or not at all.
 
-    A file that exists is replaced. The new entry of the folder is not synced; call `sync` on the folder
-    where that matters.
+    A file that exists is replaced; the folder must exist. The folder's new entry is not synced; call `sync`
+    on the folder where that matters.
 
     Args:
-        path: the file; its folder must exist.
         mode: "w" for UTF-8 text with "\n" as line end, "wb" for bytes.
     """
     part = path.with_name(f".{uuid.uuid4().hex}.part")
@@ -89,8 +78,31 @@ def write_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def output_file(path: Path) -> Iterator[IO[Any]]:
+    """Write a UTF-8 text file given by `output=`: it appears complete, at the end of the block, or not at all.
+
+    A file that exists is replaced, missing folders are created, a device or a pipe is written directly.
+
+    Raises:
+        ConfigError: naming `output`, if the file is not writable.
+    """
+    if path.is_dir():
+        raise ConfigError(f"output: {path} is a folder; give a file")
+    target = path.resolve()  # a link stays a link
+    direct = path.exists() and not path.is_file()
+    with ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            opened = path.open("w", encoding="utf-8", newline="\n") if direct else write_whole(target)
+            file = stack.enter_context(opened)
+        except OSError as error:
+            raise ConfigError(f"output: {target.parent} cannot be written to ({error.strerror})") from error
+        yield file
+
+
 def sync(path: Path) -> None:
-    """Waits until a file's content, or a folder's list of entries, has reached the disk."""
+    """Wait until a file's content, or a folder's list of entries, is on disk."""
     if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -101,15 +113,10 @@ def sync(path: Path) -> None:
 
 
 def file_name(*parts: object, longest: int = 48) -> str:
-    """Builds a readable name of a file or folder, safe whatever the parts hold.
+    """Join parts with hyphens into the name of a file or folder, without an extension.
 
-    Args:
-        parts: joined by hyphens. Characters other than letters, digits and `._=+-` become `_`, so that
-            a part never names another folder.
-        longest: number of characters kept of each part.
-
-    Returns:
-        The name, without an extension.
+    Each part is cut to its first `longest` characters. Characters other than letters, digits and `._=+-`
+    become `_`, so that a part never names another folder.
     """
     cleaned = (
         "".join(c if c.isascii() and (c.isalnum() or c in "._=+-") else "_" for c in str(p)) for p in parts
@@ -118,5 +125,5 @@ def file_name(*parts: object, longest: int = 48) -> str:
 
 
 def is_file_name(name: object) -> bool:
-    """Whether something that was read could come from `file_name`: text that never names another folder."""
+    """Return whether a value that was read is a name as `file_name` gives, which never names another folder."""
     return isinstance(name, str) and file_name(name, longest=len(name)) == name

@@ -1,4 +1,4 @@
-"""What every request to the Hugging Face hub needs: patience with an end, and errors in one line."""
+"""Requests to the Hugging Face hub: a time limit, and errors in one line."""
 
 import threading
 from collections.abc import Callable
@@ -6,23 +6,18 @@ from concurrent.futures import Future, wait
 from typing import TypeVar
 
 PATIENCE = 8.0
-"""Seconds within which the hub must have answered; left to themselves, its clients retry for much longer."""
+"""Seconds within which the hub must answer; its clients retry for much longer."""
 
 Answer = TypeVar("Answer")
 
 
 def within(seconds: float, function: Callable[[], Answer]) -> Answer:
-    """Calls a function that may hang, as looking up a host does without a network; then leaves it to itself.
+    """Call a function that may hang, such as the lookup of a host without a network, and return its answer.
 
-    Args:
-        seconds: to wait for it.
-        function: is called in a thread of its own.
-
-    Returns:
-        What the function returns.
+    The function runs in a separate thread, which is left alone when its time is over.
 
     Raises:
-        TimeoutError: if it does not return in time. What the function raises goes through.
+        TimeoutError: if the function does not return in time; what the function raises passes through.
     """
     answer: Future[Answer] = Future()
 
@@ -39,12 +34,5 @@ def within(seconds: float, function: Callable[[], Answer]) -> Answer:
 
 
 def first_line(error: Exception) -> str:
-    """An error's message without the story that follows it.
-
-    Args:
-        error: of any of the HTTP libraries that the hub's clients use.
-
-    Returns:
-        The first line of the message, or the error's type if it has none.
-    """
+    """Return the first line of an error's message, or the error's type if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from powerbert.base.checks import check_choice, check_number, check_whole
-from powerbert.base.device import default_device
+from powerbert.base.environment import default_device
 from powerbert.base.errors import ConfigError
 from powerbert.base.files import plain
 from powerbert.benchmark.contestants import RUNTIMES

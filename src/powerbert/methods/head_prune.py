@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from powerbert.base.checks import check_number, check_whole
-from powerbert.base.device import default_device
+from powerbert.base.environment import default_device
 from powerbert.base.progress import progress
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
 from powerbert.models import load_model, prune_heads, unique_encoders

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from powerbert.base.checks import check_choice, check_whole
 from powerbert.base.cli import entry_point, quote_values
 from powerbert.base.errors import ConfigError
-from powerbert.base.output import whole_file
+from powerbert.base.files import output_file
 
 
 def predict(cfg: DictConfig) -> None:
@@ -39,7 +39,7 @@ def predict(cfg: DictConfig) -> None:
         texts = [given_text(cfg.text, cfg.text_pair, task)]
     else:
         texts = list(read_texts(Path(cfg.input), task))
-    with nullcontext(sys.stdout) if cfg.output is None else whole_file(Path(cfg.output)) as file:
+    with nullcontext(sys.stdout) if cfg.output is None else output_file(Path(cfg.output)) as file:
         for row, prediction in zip(texts, predictor(texts), strict=True):
             line = {**dict(zip(task.text_columns, row, strict=True)), **prediction}
             file.write(f"{json.dumps(line, ensure_ascii=False)}\n")

@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from powerbert.base.errors import ConfigError, DataError
-from powerbert.base.output import whole_file
+from powerbert.base.files import output_file
 from powerbert.data import Task
 from powerbert.data.task import packaged_source
 from powerbert.predict.predictor import Predictor
@@ -158,7 +158,7 @@ def _test_sets(task: str, own: Mapping[str, Path], cache: Path) -> dict[str, Dat
 
 
 def _write(path: Path, test_set: TestSet, predictor: Predictor, rows: Dataset) -> None:
-    with whole_file(path) as file:
+    with output_file(path) as file:
         logits = predictor.logits(rows.select_columns(list(predictor.task.text_columns)))
         file.write("index\tprediction\n")
         for index, prediction in enumerate(format_predictions(test_set, predictor.task, logits)):

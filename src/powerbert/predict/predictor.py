@@ -8,7 +8,7 @@ from typing import Any
 from datasets import Dataset
 from torch import Tensor
 
-from powerbert.base.device import default_device
+from powerbert.base.environment import default_device
 from powerbert.base.errors import ModelError
 from powerbert.data import PaddingCollator, Task, load_texts, tokenize
 from powerbert.measure.evaluation import predict_logits

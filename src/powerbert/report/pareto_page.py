@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from powerbert.base.output import whole_file
+from powerbert.base.files import output_file
 from powerbert.report import pareto_tables
 from powerbert.report.curves import COSTS, Comparison, Cost, Point
 from powerbert.report.front import MethodSummary, fronts
@@ -84,7 +84,7 @@ def write_page(
         ],
         plotly=Markup(get_plotlyjs()),
     )
-    with whole_file(path) as file:
+    with output_file(path) as file:
         file.write(page)
 
 

@@ -36,10 +36,9 @@ def check_objectives(names: Sequence[str]) -> None:
 
 
 def objective_values(record: Record, names: Sequence[str]) -> tuple[float, ...]:
-    """The values of a record that a sweeper such as Optuna asks for; NaN for an undefined metric.
+    """Return the values, by keys of `OBJECTIVES`, that a sweeper such as Optuna asks for.
 
-    Args:
-        names: keys of `OBJECTIVES`, in the order of the sweeper's directions.
+    An undefined metric is NaN.
     """
     check_objectives(names)
     values = (OBJECTIVES[name](record) for name in names)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from powerbert.base.device import default_device
+from powerbert.base.environment import default_device
 from powerbert.data import TextDataModule
 from powerbert.measure import (
     count_flops,
@@ -26,16 +26,12 @@ def build_record(
     chain: Chain,
     data: TextDataModule,
 ) -> dict[str, Any]:
-    """Measure a finished model against the fine-tuned one, and state the result as a record.
+    """Measure the final model against the fine-tuned one, on the inputs of the evaluation split.
 
     Args:
         artifacts: the finished stages by name, the final model last.
-        reference: the fine-tuned model that it is compared with.
+        reference: the fine-tuned model.
         chain: the trainings behind the final model; those of `artifacts` are the last.
-        data: its evaluation split gives the inputs for timing.
-
-    Returns:
-        The record, not yet written.
     """
     final = list(artifacts.values())[-1]
     device = default_device()
@@ -93,7 +89,7 @@ def build_record(
 
 
 def _metric(artifact: Artifact, name: str, split: str) -> dict[str, Any]:
-    """The artifact's metric on the evaluation split and on dev, and the metrics reported with it."""
+    """Return the artifact's metric on the evaluation split and on dev, and the metrics reported with it."""
     metrics = artifact.manifest["metrics"]
     others = {key: value for key, value in metrics[split].items() if key != name}
     return {

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from transformers import PretrainedConfig
 
@@ -28,36 +28,13 @@ STAGES = ("finetune", "search", "retrain")
 OPTIMIZATION = ("learning_rate", "batch_size", "weight_decay", "warmup_ratio")
 
 WITHOUT_INFLUENCE = frozenset(
-    {
-        "accelerator",
-        "barebones",
-        "default_root_dir",
-        "detect_anomaly",
-        "devices",
-        "enable_checkpointing",
-        "enable_model_summary",
-        "enable_progress_bar",
-        "log_every_n_steps",
-        "num_nodes",
-        "profiler",
-        "strategy",
-    }
+    "accelerator barebones default_root_dir detect_anomaly devices enable_checkpointing enable_model_summary "
+    "enable_progress_bar log_every_n_steps num_nodes profiler strategy".split()
 )
 """Arguments of Lightning's Trainer that do not change the trained weights."""
 
-PLACES = frozenset(
-    {
-        "by",
-        "checkpoint_minutes",
-        "grid",
-        "logger",
-        "max_loss",
-        "objectives",
-        "paths",
-        "records",
-        "skip_recorded",
-        "sweep_size",
-    }
+BOOKKEEPING = frozenset(
+    "by checkpoint_minutes grid logger max_loss objectives paths records skip_recorded sweep_size".split()
 )
 """Top-level keys that do not change a result: where it goes, and which other points a sweep has."""
 
@@ -79,7 +56,7 @@ class StageSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that one run needs to know.
+    """Everything that one run needs.
 
     Attributes:
         stage: the last stage to run.
@@ -90,7 +67,7 @@ class Settings:
         stages: settings of each plan, by its name.
         inputs: identity of the pretrained model and the data, part of every identity.
         identity: everything that determines the record.
-        config: the resolved configuration without `PLACES`, for manifests.
+        config: the resolved configuration without `BOOKKEEPING`, for manifests.
         hyperparameters: the whole resolved configuration, for loggers.
         loggers: settings of each logger, with `_target_`.
     """
@@ -197,7 +174,7 @@ def resolve(cfg: DictConfig) -> Settings:
             "measure": everything["measure"],
             "longer_than": cfg.longer_than,
         },
-        config={key: value for key, value in everything.items() if key not in PLACES},
+        config={key: value for key, value in everything.items() if key not in BOOKKEEPING},
         hyperparameters=everything,
         loggers=list(everything["logger"].values()),
         retention_configuration=given,
@@ -235,6 +212,11 @@ def check(cfg: DictConfig) -> None:
     if cfg.dataset.max_length != "auto":
         check_whole("dataset.max_length", cfg.dataset.max_length, 3)
     check_objectives(cfg.get("objectives", ()))
+    for name, logger in cfg.logger.items():
+        try:
+            get_object(logger._target_)
+        except Exception as error:
+            raise ConfigError(f"logger.{name}._target_: {logger._target_} cannot be imported") from error
 
 
 def check_against_model(
@@ -268,7 +250,7 @@ def check_against_model(
 
 
 def method_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The node `method` without `display`, which only reports read."""
+    """Return the node `method` without `display`, which only reports read."""
     return {key: value for key, value in config["method"].items() if key != "display"}
 
 

@@ -8,10 +8,8 @@ run the points, on any machine that sees the folder.
 
 import json
 import logging
-import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,7 +98,7 @@ class SweepNotes(Callback):
 
 
 def planned(config: DictConfig) -> list[list[str]] | None:
-    """The overrides of each point of a multirun; None for a search, which chooses points while it runs."""
+    """Return the overrides of each point of a multirun; None for a search, which chooses points while it runs."""
     settings: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
     kind: Any = Plugins.instance().class_name_to_class[settings["_target_"]]
     if not hasattr(kind, "split_arguments") or getattr(kind, "is_search", False):
@@ -187,10 +185,10 @@ def _point(path: Path, overrides: Sequence[str], has_record: Callable[[str], boo
 
 
 def _note(records: Path, overrides: Sequence[str]) -> Path:
-    """The file of a point; keys that only say where results go do not count."""
-    from powerbert.run.settings import PLACES  # heavy
+    """Return the file of a point; keys that do not change a result do not count."""
+    from powerbert.run.settings import BOOKKEEPING  # heavy
 
-    kept = [one for one in overrides if one.lstrip("+~").partition("=")[0].partition(".")[0] not in PLACES]
+    kept = [one for one in overrides if one.lstrip("+~").partition("=")[0].partition(".")[0] not in BOOKKEEPING]
     return records / FOLDER / f"{content_hash({'overrides': sorted(kept)})}{POINT}"
 
 
@@ -234,15 +232,11 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _write(path: Path, note: Mapping[str, Any]) -> None:
     """Write a note whole; a failure to write it does not stop the sweep."""
-    part = path.with_name(f"{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_synced(part, note)
-        os.replace(part, path)
+        write_synced(path, note)
     except OSError as error:
         log.warning("cannot write the state of the sweep to %s: %s", path, error)
-        with suppress(OSError):
-            part.unlink()
 
 
 def _now() -> str:

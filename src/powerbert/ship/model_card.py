@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from powerbert.base.errors import ModelError
 from powerbert.base.markdown import code, text
-from powerbert.base.output import whole_file
+from powerbert.base.files import output_file
 from powerbert.data import Task
 from powerbert.models import POWER_FIELDS
 from powerbert.ship.card_data import card_data
@@ -45,7 +45,7 @@ def write_model_card(folder: Path | str, record: Mapping[str, Any], manifest: Ma
             f"{config_file}: cannot be read ({error}); the card describes a saved model"
         ) from error
     path = Path(folder) / MODEL_CARD
-    with whole_file(path) as file:
+    with output_file(path) as file:
         file.write(model_card(record, manifest, config))
     return path
 

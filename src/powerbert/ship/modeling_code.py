@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 import powerbert
 from powerbert.base.errors import ModelError
-from powerbert.base.output import whole_file
+from powerbert.base.files import output_file
 from powerbert.models.backbone import TASKS, Backbone, find_backbone
 
 log = logging.getLogger(__name__)
@@ -59,9 +59,9 @@ def save_modeling_code(model: PreTrainedModel, folder: Path | str) -> Path | Non
         log.warning("no modeling code is written beside the weights: %s", error)
         return None
     code_file = Path(folder) / f"{module_name(backbone)}.py"
-    with whole_file(code_file) as file:
+    with output_file(code_file) as file:
         file.write(code)
-    with whole_file(config_file) as file:
+    with output_file(config_file) as file:
         json.dump(config | {"auto_map": auto_map(backbone)}, file, indent=2, sort_keys=True)
         file.write("\n")
     return code_file
