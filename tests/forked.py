@@ -4,7 +4,9 @@ import multiprocessing
 import os
 import runpy
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -59,10 +61,17 @@ def command(folder: Path, corpus: Path, runs: Path, *more: str) -> Command:
 def door(
     folder: Path, module: str, *arguments: str, environment: Mapping[str, str] = os.environ, prints: str = "."
 ) -> Command:
-    """Start `python -m module` in a folder that exists; what it prints goes to `prints`, below it or anywhere."""
+    """Start `python -m module` in a folder that exists; what it prints goes to the folder `prints`."""
     process = CONTEXT.Process(target=_door, args=(folder, module, arguments, dict(environment), prints))
     process.start()
     return Command(process, folder / prints)
+
+
+def finished(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m module` to its end in the working directory."""
+    with tempfile.TemporaryDirectory() as prints:
+        command = door(Path.cwd(), module, *arguments, prints=prints)
+        return subprocess.CompletedProcess(arguments, command.wait(), command.stdout, command.stderr)
 
 
 def replaced(settings: list[str], more: tuple[str, ...] | list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from powerbert.base.cli import CONFIG_FOLDER, quote_values
-from powerbert.base.errors import ConfigError
+from tests.forked import finished
 
 
 def test_config_folder_holds_the_entry_points():
@@ -61,9 +61,11 @@ def test_hydra_reads_back_any_text(text):
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "powerbert.train", *arguments], capture_output=True, text=True, env=env
-    )
+    """Run `python -m powerbert.train`, in a new interpreter if it needs another environment."""
+    if env is None:
+        return finished("powerbert.train", *arguments)
+    command = [sys.executable, "-m", "powerbert.train", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=env)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 import math
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +12,9 @@ from omegaconf import OmegaConf
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, UserError
 from powerbert.store.records import read_records
+from tests.forked import finished
 from tests.sweepers.multirun import multirun
+from tests.tiny_runs import overrides
 
 
 def linear(value):
@@ -230,17 +230,9 @@ def test_trials_are_ordinary_runs_that_share_the_fine_tuned_model(tmp_path):
     rows = [f"a film that is {('bad', 'good')[number % 2]} \t{number % 2}" for number in range(32)]
     for split in ("train", "dev"):
         (corpus / f"{split}.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "powerbert.train", "+sweep=max_loss", "max_loss=1"),
-            *("lambda=0.01", "hydra.sweeper.trials=2", "retention_learning_rate=0.1"),
-            *("model=tiny", "dataset=folder", f"dataset.source.path={corpus}", "dataset.text_columns=[text]"),
-            *("dataset.label_names=[negative,positive]", "dataset.max_length=16", f"paths.runs={tmp_path}"),
-            *("batch_size=8", "trainer.max_epochs=1", "measure.runs=1", "measure.warmup=0"),
-            *("measure.padded_batch_size=8", "measure.dynamic_batches=2"),
-        ],
-        capture_output=True,
-        text=True,
+    done = finished(
+        *("powerbert.train", "+sweep=max_loss", "max_loss=1", "hydra.sweeper.trials=2"),
+        *overrides(corpus, tmp_path, "trainer.max_epochs=1", "retention_learning_rate=0.1"),
     )
     assert done.returncode == 0, done.stderr
     records = {record["knob"]["lambda"]: record for record in read_records(tmp_path / "records")}

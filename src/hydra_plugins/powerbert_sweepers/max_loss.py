@@ -102,7 +102,9 @@ class MaxLossSweeper(BasicSweeper):
         objectives = list(OmegaConf.select(self.config, "objectives") or ())
         check_number("max_loss", own.max_loss)
         if not isinstance(start, int | float) or not math.isfinite(start):
-            raise ConfigError(f"hydra.sweeper.parameter: '{own.parameter}' must be a key whose value is a number")
+            raise ConfigError(
+                f"hydra.sweeper.parameter: '{own.parameter}' must be a key whose value is a number"
+            )
         check_number("hydra.sweeper.low", own.low, strict=True)
         check_number("hydra.sweeper.high", own.high, low=own.low, strict=True)
         check_number("hydra.sweeper.factor", own.factor, low=1, strict=True)
@@ -162,7 +164,7 @@ class MaxLossSweeper(BasicSweeper):
         Console().print(table)
 
     def _conclude(self, trials: Sequence[Trial], objectives: Sequence[str]) -> None:
-        """Print the winner and write it into the sweep's folder; UserError if no trial is within the bound."""
+        """Print the winner and write it into the sweep's folder; UserError if no trial meets the bound."""
         from powerbert.base.errors import UserError
 
         assert self.config is not None
@@ -174,7 +176,8 @@ class MaxLossSweeper(BasicSweeper):
         print(f"winner: {parameter}={best.value}, {best.speedup:.2f}x at a loss of {points} points")
         if len(within) == len(trials):
             flat = f"a greater {parameter} brings no further speed-up"
-            print(f"No trial lost too much: {flat if _flat(trials) else f'try {self._further(trials, "high")}'}")
+            more = flat if _flat(trials) else f"try {self._further(trials, 'high')}"
+            print(f"No trial lost too much: {more}")
         results = {
             "name": "max_loss",
             "best_params": {parameter: best.value},

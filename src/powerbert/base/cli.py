@@ -145,7 +145,8 @@ def _refused(error: Exception, full: bool) -> Exception:
         return error
     cause = str(error.__cause__ or "").splitlines()[:1]
     message, *_ = "\n".join([str(error), *cause]).partition("Config search path")
-    return ConfigError(" ".join(message.split()))
+    override = getattr(error, "override", "")  # which the message of the grammar's errors lacks
+    return ConfigError(f"{override}{': ' if override else ''}{' '.join(message.split())}")
 
 
 def _report(error: Exception | Interrupted, *handlers: logging.Handler) -> None:

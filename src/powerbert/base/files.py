@@ -80,7 +80,7 @@ def write_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def output_file(path: Path) -> Iterator[IO[Any]]:
-    """Write a UTF-8 text file given by `output=`: it appears complete, at the end of the block, or not at all.
+    """Write the UTF-8 text file that `output=` gives: it appears complete, at the block's end, or not at all.
 
     A file that exists is replaced, missing folders are created, a device or a pipe is written directly.
 
@@ -125,5 +125,5 @@ def file_name(*parts: object, longest: int = 48) -> str:
 
 
 def is_file_name(name: object) -> bool:
-    """Return whether a value that was read is a name as `file_name` gives, which never names another folder."""
+    """Return whether a value is a name as `file_name` gives, which never names another folder."""
     return isinstance(name, str) and file_name(name, longest=len(name)) == name

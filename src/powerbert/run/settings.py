@@ -28,13 +28,13 @@ STAGES = ("finetune", "search", "retrain")
 OPTIMIZATION = ("learning_rate", "batch_size", "weight_decay", "warmup_ratio")
 
 WITHOUT_INFLUENCE = frozenset(
-    "accelerator barebones default_root_dir detect_anomaly devices enable_checkpointing enable_model_summary "
+    "accelerator barebones default_root_dir detect_anomaly devices enable_checkpointing enable_model_summary "  # noqa: SIM905
     "enable_progress_bar log_every_n_steps num_nodes profiler strategy".split()
 )
 """Arguments of Lightning's Trainer that do not change the trained weights."""
 
 BOOKKEEPING = frozenset(
-    "by checkpoint_minutes grid logger max_loss objectives paths records skip_recorded sweep_size".split()
+    "by checkpoint_minutes grid logger max_loss objectives paths records skip_recorded sweep_size".split()  # noqa: SIM905
 )
 """Top-level keys that do not change a result: where it goes, and which other points a sweep has."""
 

@@ -98,7 +98,7 @@ class SweepNotes(Callback):
 
 
 def planned(config: DictConfig) -> list[list[str]] | None:
-    """Return the overrides of each point of a multirun; None for a search, which chooses points while it runs."""
+    """Return the overrides of each point of a multirun; None for a search, which chooses them as it runs."""
     settings: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
     kind: Any = Plugins.instance().class_name_to_class[settings["_target_"]]
     if not hasattr(kind, "split_arguments") or getattr(kind, "is_search", False):
@@ -188,7 +188,9 @@ def _note(records: Path, overrides: Sequence[str]) -> Path:
     """Return the file of a point; keys that do not change a result do not count."""
     from powerbert.run.settings import BOOKKEEPING  # heavy
 
-    kept = [one for one in overrides if one.lstrip("+~").partition("=")[0].partition(".")[0] not in BOOKKEEPING]
+    kept = [
+        one for one in overrides if one.lstrip("+~").partition("=")[0].partition(".")[0] not in BOOKKEEPING
+    ]
     return records / FOLDER / f"{content_hash({'overrides': sorted(kept)})}{POINT}"
 
 

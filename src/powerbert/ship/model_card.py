@@ -9,8 +9,8 @@ from huggingface_hub import ModelCard
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from powerbert.base.errors import ModelError
-from powerbert.base.markdown import code, text
 from powerbert.base.files import output_file
+from powerbert.base.markdown import code, text
 from powerbert.data import Task
 from powerbert.models import POWER_FIELDS
 from powerbert.ship.card_data import card_data
