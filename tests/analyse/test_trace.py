@@ -131,8 +131,6 @@ def test_traces_some_inputs_of_the_dataset(retrained, tmp_path, capsys):
     assert table["sequence"].unique().tolist() == [1, 2]
     printed = capsys.readouterr().out
     titles = re.findall(r"^input (\d): .*, labelled (?:negative|positive)$", printed, re.MULTILINE)
-        r"^input (\d): .*, labelled (?:negative|positive)$", capsys.readouterr().out, re.MULTILINE
-    )
     assert titles == ["1", "2"]
 
 
