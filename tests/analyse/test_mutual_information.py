@@ -25,17 +25,11 @@ from tests.models.backbones import BACKBONES, make_host
 LENGTHS, VOCABULARY = (9, 4, 7, 9, 5, 8, 8), 60
 
 
-def test_independent_labels_share_nothing():
-    assert mutual_information(np.outer([1, 3, 2], [5, 2, 4])) == pytest.approx(0, abs=1e-12)
-
-
-def test_agreement_is_the_entropy_also_when_labels_are_swapped():
+def test_mutual_information_of_labels_that_are_independent_determined_or_constant():
     entropy = -sum(share * math.log(share) for share in (5 / 8, 1 / 8, 2 / 8))
+    assert mutual_information(np.outer([1, 3, 2], [5, 2, 4])) == pytest.approx(0, abs=1e-12)
     assert mutual_information(np.diag([5, 1, 2])) == pytest.approx(entropy)
     assert mutual_information(np.diag([5, 1, 2])[:, [1, 2, 0]]) == pytest.approx(entropy)
-
-
-def test_one_label_only_has_no_information():
     assert str(mutual_information(np.array([[7, 0], [0, 0]]))) == "0.0"
 
 
@@ -146,31 +140,33 @@ def test_writes_table_and_figure(subject, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("encoders", "count", "expected"),
-    [(None, 12, [1, 3, 6, 9]), (None, 6, [1, 3, 6]), ("all", 3, [1, 2, 3]), ([3, 1, 3], 3, [1, 3])],
+    ("resolve", "given", "longest", "expected"),
+    [
+        (resolve_encoders, None, 12, [1, 3, 6, 9]),
+        (resolve_encoders, None, 6, [1, 3, 6]),
+        (resolve_encoders, "all", 3, [1, 2, 3]),
+        (resolve_encoders, [3, 1, 3], 3, [1, 3]),
+        (resolve_positions, None, 5, [2, 3, 4, 5]),
+        (resolve_positions, 3, 5, [2, 3]),
+        (resolve_positions, 64, 5, [2, 3, 4, 5]),
+        (resolve_positions, [5, 2], 5, [2, 5]),
+    ],
 )
-def test_encoders(encoders, count, expected):
-    assert resolve_encoders(encoders, count) == expected
+def test_encoders_and_positions(resolve, given, longest, expected):
+    assert resolve(given, longest) == expected
 
 
 @pytest.mark.parametrize(
-    ("positions", "expected"),
-    [(None, [2, 3, 4, 5]), (3, [2, 3]), (64, [2, 3, 4, 5]), ([5, 2], [2, 5])],
+    ("resolve", "name", "refused"),
+    [
+        (resolve_encoders, "encoders", [[0], [4], [1.5], [True], "some", 3, []]),
+        (resolve_positions, "positions", [1, [1, 2], [4], 0, "many", [2.5], True]),
+    ],
 )
-def test_positions(positions, expected):
-    assert resolve_positions(positions, 5) == expected
-
-
-@pytest.mark.parametrize("encoders", [[0], [4], [1.5], [True], "some", 3, []])
-def test_refuses_encoders_that_the_model_has_not(encoders):
-    with pytest.raises(ConfigError, match=r"^analysis\.encoders: .*from 1 to 3"):
-        resolve_encoders(encoders, 3)
-
-
-@pytest.mark.parametrize("positions", [1, [1, 2], [6], 0, "many", [2.5], True])
-def test_refuses_positions_that_no_word_vector_has(positions):
-    with pytest.raises(ConfigError, match=r"^analysis\.positions: "):
-        resolve_positions(positions, 5)
+def test_refuses_encoders_and_positions_that_the_model_has_not(resolve, name, refused):
+    for given in refused:
+        with pytest.raises(ConfigError, match=rf"^analysis\.{name}: "):
+            resolve(given, 3)
 
 
 def test_refuses_a_model_that_eliminates_already(retrained, tmp_path):

@@ -56,7 +56,7 @@ def write_submission(artifacts: Sequence[Path], output: Path, cache: Path, batch
     training set came from. Files of other tasks already in the folder count as written.
 
     Args:
-        artifacts: One per task. The first one of MNLI also predicts MNLI's other test set and AX.
+        artifacts: One per task. The first of MNLI also predicts those test sets of `MNLI` that have none.
         output: Folder of the files, created if missing.
         cache: Folder for converted rows.
 
@@ -68,14 +68,16 @@ def write_submission(artifacts: Sequence[Path], output: Path, cache: Path, batch
     if output.is_file():
         raise ConfigError(f"output: {output} is a file; give a folder")
     folders = _by_task(artifacts)
-    test_sets = {task: {task: load_test_set(task, cache)} for task in folders}  # all before predicting any
-    first = next((task for task in folders if task in MNLI), None)
-    if first is not None:
-        test_sets[first] |= _others_of_mnli(folders, cache)
-    for task, rows_by_name in test_sets.items():
-        predictor = Predictor(folders[task], batch_size)
-        for name, rows in rows_by_name.items():
-            _write(output / TEST_SETS[name].file, TEST_SETS[name], predictor, rows)
+    test_sets = {task: (folder, load_test_set(task, cache)) for task, folder in folders.items()}
+    mnli = next((folder for task, folder in folders.items() if task in MNLI), None)
+    for task in MNLI if mnli is not None else ():
+        if task not in folders:
+            try:
+                test_sets[task] = mnli, load_test_set(task, cache)
+            except DataError as error:
+                log.warning("%s is left out: %s", TEST_SETS[task].file, error)
+    for task, (folder, rows) in test_sets.items():
+        _write(output / TEST_SETS[task].file, TEST_SETS[task], Predictor(folder, batch_size), rows)
     names = [test_set.file for test_set in TEST_SETS.values()]
     missing = [name for name in names if not (output / name).is_file()]
     if missing:
@@ -134,17 +136,6 @@ def _by_task(artifacts: Iterable[Path]) -> dict[str, Path]:
         if task in found:
             raise ConfigError(f"artifact: both {found[task]} and {folder} were trained on '{task}'")
         found[task] = folder
-    return found
-
-
-def _others_of_mnli(folders: dict[str, Path], cache: Path) -> dict[str, Dataset]:
-    """Load the test sets of MNLI for which there is no artifact; log those that are not available."""
-    found = {}
-    for name in (name for name in MNLI if name not in folders):
-        try:
-            found[name] = load_test_set(name, cache)
-        except DataError as error:
-            log.warning("%s is left out: %s", TEST_SETS[name].file, error)
     return found
 
 

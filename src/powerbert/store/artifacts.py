@@ -114,27 +114,18 @@ class Workspace:
 
     Attributes:
         path: The folder of the finished artifact.
+        folder: Holds the others; stays for the next attempt when the run fails or is killed.
+        artifact_folder: Where to save the model; empty at the start of each attempt.
+        checkpoints: Where to keep checkpoints from which a later attempt resumes.
         artifact: The finished artifact; set from the start if it exists, else by `finish`.
     """
 
     path: Path
     identity: dict[str, Any]
-    artifact: Artifact | None = None
-
-    @property
-    def folder(self) -> Path:
-        """The workspace, which stays for the next attempt when the run fails or is killed."""
-        return self.path.with_name(f"{self.path.name}.partial")
-
-    @property
-    def artifact_folder(self) -> Path:
-        """Where to save the model; empty at the start of each attempt."""
-        return self.folder / "artifact"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where to keep checkpoints from which a later attempt resumes."""
-        return self.folder / "checkpoints"
+    folder: Path
+    artifact_folder: Path
+    checkpoints: Path
+    artifact: Artifact | None
 
     def finish(self, metrics: Mapping[str, Any], **details: Any) -> Artifact:
         """Write the manifest and move `artifact_folder` to its final place.
@@ -236,7 +227,9 @@ class ArtifactStore:
         self.root.mkdir(parents=True, exist_ok=True)
         with _locked(path):
             os.scandir(self.root).close()  # makes an NFS client refresh its list of the folder
-            work = Workspace(path, plain(identity), self.get(name, identity))
+            folder = path.with_name(f"{path.name}.partial")
+            places = folder, folder / "artifact", folder / "checkpoints"
+            work = Workspace(path, plain(identity), *places, self.get(name, identity))
             if work.artifact is None:
                 shutil.rmtree(work.artifact_folder, ignore_errors=True)
                 work.artifact_folder.mkdir(parents=True)
