@@ -7,15 +7,7 @@ import torch
 from sklearn.metrics import mutual_info_score
 from transformers import BertForMultipleChoice
 
-from powerbert.analyse.mutual_information import (
-    count_labels,
-    logits_without_one,
-    mutual_information,
-    resolve_encoders,
-    resolve_positions,
-    run,
-    tabulate,
-)
+from powerbert.analyse import mutual_information as analysis
 from powerbert.base.errors import ConfigError
 from powerbert.models import load_host_model
 from powerbert.predict.subject import Subject
@@ -27,10 +19,10 @@ LENGTHS, VOCABULARY = (9, 4, 7, 9, 5, 8, 8), 60
 
 def test_mutual_information_of_labels_that_are_independent_determined_or_constant():
     entropy = -sum(share * math.log(share) for share in (5 / 8, 1 / 8, 2 / 8))
-    assert mutual_information(np.outer([1, 3, 2], [5, 2, 4])) == pytest.approx(0, abs=1e-12)
-    assert mutual_information(np.diag([5, 1, 2])) == pytest.approx(entropy)
-    assert mutual_information(np.diag([5, 1, 2])[:, [1, 2, 0]]) == pytest.approx(entropy)
-    assert str(mutual_information(np.array([[7, 0], [0, 0]]))) == "0.0"
+    assert analysis.mutual_information(np.outer([1, 3, 2], [5, 2, 4])) == pytest.approx(0, abs=1e-12)
+    assert analysis.mutual_information(np.diag([5, 1, 2])) == pytest.approx(entropy)
+    assert analysis.mutual_information(np.diag([5, 1, 2])[:, [1, 2, 0]]) == pytest.approx(entropy)
+    assert str(analysis.mutual_information(np.array([[7, 0], [0, 0]]))) == "0.0"
 
 
 def test_agrees_with_scikit_learn():
@@ -38,7 +30,7 @@ def test_agrees_with_scikit_learn():
     y[:150] = x[:150]
     joint = np.zeros((4, 4), dtype=int)
     np.add.at(joint, (x, y), 1)
-    assert mutual_information(joint) == pytest.approx(mutual_info_score(x, y))
+    assert analysis.mutual_information(joint) == pytest.approx(mutual_info_score(x, y))
 
 
 def logits_without(model, input_ids, encoder, k):
@@ -77,9 +69,9 @@ def undecided_bert(tiny_bert):
 def test_counts_are_those_of_eliminating_one_word_at_a_time(undecided_bert):
     encoders, positions = [1, 2, 3], [2, 4, 7, 8]
     batch = ragged_batch(LENGTHS, VOCABULARY)
-    counts = dict(count_labels(undecided_bert, batch, encoders, positions, classes=3))
+    counts = dict(analysis.count_labels(undecided_bert, batch, encoders, positions, classes=3))
     with torch.inference_mode():
-        variants = dict(logits_without_one(undecided_bert, batch, encoders, positions))
+        variants = dict(analysis.logits_without_one(undecided_bert, batch, encoders, positions))
 
     expected = {variant: np.zeros((3, 3), dtype=int) for variant in product(encoders, positions)}
     for number, (ids, length) in enumerate(zip(batch["input_ids"], LENGTHS, strict=True)):
@@ -104,7 +96,7 @@ def test_all_choices_of_an_input_lose_a_word(tiny_bert_config):
     lengths = (9, 8, 6, 7)
     batch = ragged_batch(lengths, tiny_bert_config.vocab_size)
     sequences = [ids[None, :length] for ids, length in zip(batch["input_ids"], lengths, strict=True)]
-    counts = dict(count_labels(model, batch, [1], [3, 7], classes=2, choices=2))
+    counts = dict(analysis.count_labels(model, batch, [1], [3, 7], classes=2, choices=2))
     for k, inputs in ((3, (0, 2)), (7, (0,))):  # the second input has a choice of 6 words
         expected = np.zeros((2, 2), dtype=int)
         for first in inputs:
@@ -118,7 +110,7 @@ def test_all_choices_of_an_input_lose_a_word(tiny_bert_config):
 def test_table_has_information_entropy_and_counts():
     # Pr(X = 0) = 1/2, Pr(Y = 0) = 3/4; X = 0 always comes with Y = 0, X = 1 with either.
     first, second = np.array([[4, 0], [2, 2]]), np.eye(2, dtype=int)
-    table = tabulate({(5, 3): second, (5, 2): first})
+    table = analysis.tabulate({(5, 3): second, (5, 2): first})
     assert table[["encoder", "position"]].to_numpy().tolist() == [[5, 2], [5, 3]]
     assert table["inputs"].tolist() == [8, 2]
     assert table["mutual_information"].tolist() == pytest.approx([0.215762, math.log(2)], abs=1e-6)
@@ -127,7 +119,7 @@ def test_table_has_information_entropy_and_counts():
 
 
 def test_writes_table_and_figure(subject, tmp_path):
-    table = run(subject, tmp_path)
+    table = analysis.run(subject, tmp_path)
     assert table["encoder"].unique().tolist() == [1, 3]
     first = table[table["encoder"] == 1]
     assert first["position"].tolist() == list(range(2, 17))
@@ -142,14 +134,14 @@ def test_writes_table_and_figure(subject, tmp_path):
 @pytest.mark.parametrize(
     ("resolve", "given", "longest", "expected"),
     [
-        (resolve_encoders, None, 12, [1, 3, 6, 9]),
-        (resolve_encoders, None, 6, [1, 3, 6]),
-        (resolve_encoders, "all", 3, [1, 2, 3]),
-        (resolve_encoders, [3, 1, 3], 3, [1, 3]),
-        (resolve_positions, None, 5, [2, 3, 4, 5]),
-        (resolve_positions, 3, 5, [2, 3]),
-        (resolve_positions, 64, 5, [2, 3, 4, 5]),
-        (resolve_positions, [5, 2], 5, [2, 5]),
+        (analysis.resolve_encoders, None, 12, [1, 3, 6, 9]),
+        (analysis.resolve_encoders, None, 6, [1, 3, 6]),
+        (analysis.resolve_encoders, "all", 3, [1, 2, 3]),
+        (analysis.resolve_encoders, [3, 1, 3], 3, [1, 3]),
+        (analysis.resolve_positions, None, 5, [2, 3, 4, 5]),
+        (analysis.resolve_positions, 3, 5, [2, 3]),
+        (analysis.resolve_positions, 64, 5, [2, 3, 4, 5]),
+        (analysis.resolve_positions, [5, 2], 5, [2, 5]),
     ],
 )
 def test_encoders_and_positions(resolve, given, longest, expected):
@@ -159,8 +151,8 @@ def test_encoders_and_positions(resolve, given, longest, expected):
 @pytest.mark.parametrize(
     ("resolve", "name", "refused"),
     [
-        (resolve_encoders, "encoders", [[0], [4], [1.5], [True], "some", 3, []]),
-        (resolve_positions, "positions", [1, [1, 2], [4], 0, "many", [2.5], True]),
+        (analysis.resolve_encoders, "encoders", [[0], [4], [1.5], [True], "some", 3, []]),
+        (analysis.resolve_positions, "positions", [1, [1, 2], [4], 0, "many", [2.5], True]),
     ],
 )
 def test_refuses_encoders_and_positions_that_the_model_has_not(resolve, name, refused):
@@ -171,7 +163,7 @@ def test_refuses_encoders_and_positions_that_the_model_has_not(resolve, name, re
 
 def test_refuses_a_model_that_eliminates_already(retrained, tmp_path):
     with pytest.raises(ConfigError, match=r"^artifact: .*eliminates word-vectors already"):
-        run(Subject(str(retrained)), tmp_path)
+        analysis.run(Subject(str(retrained)), tmp_path)
 
 
 def test_refuses_a_model_that_predicts_a_number(tiny_checkpoint, tokenizer, dataset, tmp_path):
@@ -179,13 +171,13 @@ def test_refuses_a_model_that_predicts_a_number(tiny_checkpoint, tokenizer, data
     load_host_model(tiny_checkpoint, num_labels=1).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     with pytest.raises(ConfigError, match=r"^artifact: .*predicts a number"):
-        run(Subject(str(folder), dataset=dataset), tmp_path)
+        analysis.run(Subject(str(folder), dataset=dataset), tmp_path)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_can_be_analysed(backbone):
     host, batch = make_host(backbone), ragged_batch(LENGTHS, VOCABULARY)
-    joint = dict(count_labels(host, batch, [1, 3], [2, 3], classes=3))
+    joint = dict(analysis.count_labels(host, batch, [1, 3], [2, 3], classes=3))
     labels = host(**batch).logits.argmax(dim=-1).bincount(minlength=3).tolist()
     assert all(counts.sum(axis=1).tolist() == labels for counts in joint.values())
     for k in (2, 3):

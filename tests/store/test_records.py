@@ -18,8 +18,8 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
 
 
 @pytest.mark.parametrize("field", ["note", "metric.f1", "latency.padded.runs"])
-def test_further_fields_are_kept(tmp_path, field):
-    further = record({field: 100})
+def test_further_fields_are_kept_and_the_configuration_may_be_null(tmp_path, field):
+    further = record({field: 100}, retention_configuration=None)
     write_record(tmp_path, further)
     assert read_records(tmp_path) == [further]
 
@@ -56,16 +56,13 @@ def test_a_missing_field_is_named(field):
         ("retention_configuration", [3, 2.5]),
         ("word_vectors.retained", 1.5),
         ("latency.padded.model_ms", [1.0]),
+        ("latency.padded.batch_size", "128"),
         ("config", None),
     ],
 )
 def test_an_ill_typed_field_is_named(field, value):
     with pytest.raises(DataError, match=rf"^{field}[.0-9]*: .*must"):
         validate(record({field: value}))
-
-
-def test_methods_without_elimination_have_no_configuration():
-    validate(record(retention_configuration=None))
 
 
 def test_a_record_without_identity_is_read_but_not_written(tmp_path):

@@ -69,11 +69,11 @@ def write_submission(artifacts: Sequence[Path], output: Path, cache: Path, batch
         raise ConfigError(f"output: {output} is a file; give a folder")
     folders = _by_task(artifacts)
     test_sets = {task: (folder, load_test_set(task, cache)) for task, folder in folders.items()}
-    mnli = next((folder for task, folder in folders.items() if task in MNLI), None)
-    for task in MNLI if mnli is not None else ():
+    mnli = [folder for task, folder in folders.items() if task in MNLI]
+    for task in MNLI if mnli else ():
         if task not in folders:
             try:
-                test_sets[task] = mnli, load_test_set(task, cache)
+                test_sets[task] = mnli[0], load_test_set(task, cache)
             except DataError as error:
                 log.warning("%s is left out: %s", TEST_SETS[task].file, error)
     for task, (folder, rows) in test_sets.items():
