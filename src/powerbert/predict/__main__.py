@@ -69,15 +69,14 @@ def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
         ConfigError: If the task takes another number of texts, or is multiple choice.
     """
     columns = task.text_columns
-    if task.is_multiple_choice:
-        raise ConfigError(
-            f"text: '{task.name}' is multiple choice; give input=<file.jsonl> with {' and '.join(columns)}"
-        )
     texts = tuple(str(part) for part in (text, text_pair) if part is not None)
-    if len(texts) != len(columns):
-        needed = "one text, text=" if len(columns) == 1 else "two texts, text= and text_pair="
-        raise ConfigError(f"text_pair: '{task.name}' takes {needed}")
-    return texts
+    if task.is_multiple_choice:
+        needed = "input=<file.jsonl>"
+    elif len(texts) != len(columns):
+        needed = "text=" if len(columns) == 1 else "text= and text_pair="
+    else:
+        return texts
+    raise ConfigError(f"text, text_pair: '{task.name}' takes {' and '.join(columns)}; give {needed}")
 
 
 if __name__ == "__main__":
