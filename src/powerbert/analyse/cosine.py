@@ -51,17 +51,10 @@ def encoder_outputs(base_model: torch.nn.Module, batch: dict[str, Tensor]) -> li
 
 
 def mean_pairwise_cosine(word_vectors: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean cosine similarity over all pairs of an input's real word-vectors.
+    """Return the mean cosine similarity over all pairs of an input's real word-vectors; NaN without a pair.
 
-    |sum u|^2 of an input's n unit vectors u is the sum of all their products: n of each vector with itself,
-    and each of the n(n - 1) / 2 pairs twice.
-
-    Args:
-        word_vectors: [B, N, D].
-        mask: True where a word is real, [B, N].
-
-    Returns:
-        [B]; NaN for an input with fewer than two real words.
+    From word-vectors, [B, N, D], and their mask, [B, N], to [B]. |sum u|^2 of an input's n unit vectors u is
+    the sum of all their products: n of each vector with itself, and each of the n(n - 1) / 2 pairs twice.
     """
     units = F.normalize(word_vectors.float(), dim=-1) * mask.unsqueeze(-1)
     count = mask.sum(dim=1)

@@ -105,19 +105,20 @@ def count_labels(
         (encoder, position) and the counts by X and Y_k, if any input has the position.
     """
     words = batch["attention_mask"].sum(dim=1).view(-1, choices).amin(dim=1)
-    variants = logits_without_one(model, batch, encoders, [k for k in positions if k <= int(words.max())])
-    _, logits = next(variants)
-    labels = logits.view(-1, classes).argmax(dim=-1)  # [S, 1] for multiple choice, whose classes are choices
-    for (encoder, k), logits in variants:
-        changed = logits.view(-1, classes).argmax(dim=-1)
-        outcomes = (labels * classes + changed)[words >= k].bincount(minlength=classes**2)
+    reached = [k for k in positions if k <= int(words.max())]
+    variants = logits_without_one(model, batch, encoders, reached)
+    # The classes of multiple choice are the choices, whose logits are [S, 1].
+    labels = {variant: logits.view(-1, classes).argmax(dim=-1) for variant, logits in variants}
+    unchanged = labels.pop((0, 0))
+    for (encoder, k), changed in labels.items():
+        outcomes = (unchanged * classes + changed)[words >= k].bincount(minlength=classes**2)
         yield (encoder, k), outcomes.view(classes, classes).cpu().numpy()
 
 
 def logits_without_one(
     model: PreTrainedModel, batch: dict[str, Tensor], encoders: Sequence[int], positions: Sequence[int]
 ) -> Iterator[tuple[tuple[int, int], Tensor]]:
-    """Yield (0, 0) and the logits of a batch, then each (encoder, position) and the logits without that one.
+    """Yield each (encoder, position) and the logits without that one; last (0, 0) and those with all.
 
     The feed-forward network treats each word-vector separately, so eliminating one just before it leaves the
     others unchanged until the next encoder. All positions therefore share the encoders up to j.
@@ -125,28 +126,23 @@ def logits_without_one(
     mask = batch["attention_mask"].bool()
     hosts = host_encoders(model)
     hidden = embed(model, **{key: value for key, value in batch.items() if key != "attention_mask"})
-    after: dict[int, tuple[Tensor, Tensor]] = {}
     for encoder, host in enumerate(hosts, start=1):
-        if encoder in encoders:
-            after[encoder] = encode_and_order(host, hidden, mask)
-            hidden = after[encoder][0]
-        else:
+        if encoder not in encoders:
             hidden = encode(host, hidden, mask)
-    yield (0, 0), classify(model, hidden, mask)
-    for encoder in encoders:
-        hidden, order = after[encoder]
+            continue
+        hidden, order = encode_and_order(host, hidden, mask)
         for k in positions:
             rest, rest_mask = eliminate_one(hidden, mask, order[:, k - 1])
-            for host in hosts[encoder:]:
-                rest = encode(host, rest, rest_mask)
+            for later in hosts[encoder:]:
+                rest = encode(later, rest, rest_mask)
             yield (encoder, k), classify(model, rest, rest_mask)
+    yield (0, 0), classify(model, hidden, mask)
 
 
 def encode_and_order(host: HostEncoder, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Run an encoder without elimination, and sort its word-vectors by decreasing significance.
+    """Return an encoder's output without elimination, [S, N, D], and its word-vectors by significance.
 
-    Returns:
-        The encoder's output, [S, N, D], and the original position of each ordered word-vector, [S, N].
+    The latter are the original positions, [S, N], of the most to the least significant word-vector.
     """
     orders: list[Tensor] = []
 

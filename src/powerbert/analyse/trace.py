@@ -55,7 +55,7 @@ def run(
     Args:
         subject: A model with a retention configuration, and its inputs.
         text: A text to trace instead of the dataset's inputs.
-        text_pair: Its second text, for a task on pairs.
+        text_pair: Its second text.
         inputs: The number of the dataset's inputs to trace.
 
     Returns:

@@ -57,8 +57,6 @@ def write_submission(artifacts: Sequence[Path], output: Path, cache: Path, batch
 
     Args:
         artifacts: One per task. The first of MNLI also predicts those test sets of `MNLI` that have none.
-        output: Folder of the files, created if missing.
-        cache: Folder for converted rows.
 
     Raises:
         ConfigError: If an artifact was not trained on GLUE, or two were trained on the same task.

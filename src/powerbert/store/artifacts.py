@@ -72,8 +72,7 @@ class Artifact:
         """Open an artifact folder; check its manifest and the sizes of its weight files.
 
         Raises:
-            ModelError: Naming the folder or file, if the manifest is missing, corrupt or of a newer
-                powerbert, or a weight file is missing or truncated.
+            ModelError: Naming the folder or file that is missing, damaged or of a newer powerbert.
         """
         path = Path(path)
         file, remedy = path / MANIFEST, f"delete the folder {path} to train it again"
@@ -128,11 +127,7 @@ class Workspace:
     artifact: Artifact | None
 
     def finish(self, metrics: Mapping[str, Any], **details: Any) -> Artifact:
-        """Write the manifest and move `artifact_folder` to its final place.
-
-        Args:
-            metrics: Of the trained model, by split.
-            **details: Further fields of the manifest.
+        """Write the manifest, with `details` as further fields, and move `artifact_folder` to `path`.
 
         Raises:
             ModelError: If no weight file was saved.

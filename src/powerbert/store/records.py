@@ -104,13 +104,7 @@ def validate(record: object) -> None:
 
 
 def check_contract(contract: TypeAdapter[Any], value: object, version: str, newest: int) -> None:
-    """Check JSON content.
-
-    Args:
-        contract: The TypedDict of its fields.
-        value: The content.
-        version: The field that holds the version of the format.
-        newest: The newest version that can be read.
+    """Check JSON content, whose field `version` holds the version of its format.
 
     Raises:
         DataError: Naming the first invalid field, or the version if a newer powerbert wrote the content.
