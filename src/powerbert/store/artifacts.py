@@ -33,10 +33,8 @@ _NO_FLOCK = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 log = logging.getLogger(__name__)
 
 
-class Weights(TypedDict):
-    """Size in bytes and SHA-256 of a weight file."""
-
-    size: int
+class _Weights(TypedDict):
+    size: int  # in bytes
     sha256: str
 
 
@@ -49,7 +47,7 @@ class Manifest(TypedDict):
     identity: dict[str, Any]
     parents: list[str]
     metrics: dict[str, Any]
-    weights: dict[str, Weights]
+    weights: dict[str, _Weights]
 
 
 _MANIFEST = TypeAdapter(Manifest)

@@ -22,54 +22,42 @@ OPEN = ConfigDict(extra="allow", strict=True)
 log = logging.getLogger(__name__)
 
 
-class Metric(TypedDict):
-    """A metric on the evaluation split; null where it was not finite."""
-
+class _Metric(TypedDict):
     name: str
-    value: float | None
+    value: float | None  # null where it was not finite
     split: NotRequired[str]
     dev: NotRequired[float | None]
 
 
-class Baseline(TypedDict):
-    """The same metric of the fine-tuned model."""
-
+class _Baseline(TypedDict):
     value: float | None
     dev: NotRequired[float | None]
     artifact: NotRequired[str]
 
 
-class WordVectors(TypedDict):
-    """Word-vectors that all encoders process, of one input padded to `max_length`."""
-
+class _WordVectors(TypedDict):
     retained: int
     baseline: int
 
 
-class Flops(TypedDict):
-    """Floating-point operations of one input padded to `max_length`."""
-
+class _Flops(TypedDict):
     model: float | None
     baseline: float | None
     ratio: float | None
 
 
-class Timing(TypedDict):
-    """Milliseconds per batch under one protocol; `speedup` is `baseline_ms / model_ms`."""
-
+class _Timing(TypedDict):
     batch_size: int
-    model_ms: float | None
+    model_ms: float | None  # per batch
     baseline_ms: float | None
-    speedup: float | None
+    speedup: float | None  # baseline_ms / model_ms
     disturbed: NotRequired[bool | None]
     others: NotRequired[float | None]
 
 
-class Latency(TypedDict):
-    """Times under both protocols."""
-
-    padded: Timing
-    dynamic: Timing
+class _Latency(TypedDict):
+    padded: _Timing
+    dynamic: _Timing
 
 
 @with_config(OPEN)
@@ -83,13 +71,13 @@ class Contract(TypedDict):
     model: str
     knob: dict[str, Any]
     seed: int
-    metric: Metric
-    baseline: Baseline
+    metric: _Metric  # on the evaluation split
+    baseline: _Baseline  # the same metric of the fine-tuned model
     retention_configuration: list[int] | None
     max_length: int
-    word_vectors: WordVectors
-    flops: Flops
-    latency: Latency
+    word_vectors: _WordVectors  # that all encoders process, of one input padded to `max_length`
+    flops: _Flops  # floating-point operations of one input padded to `max_length`
+    latency: _Latency
     artifacts: dict[str, Any]
     environment: dict[str, Any]
     config: dict[str, Any]
