@@ -10,15 +10,12 @@ from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import UserError
 
 ANALYSES = sorted(path.stem for path in (CONFIG_FOLDER / "analysis").glob("*.yaml"))
+assert {"cosine", "mutual_information", "trace", "retention"} <= set(ANALYSES)
 
 
 def composed(*overrides):
     with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
         return compose("analyse", overrides=list(overrides))
-
-
-def test_the_paper_s_analyses_exist():
-    assert {"cosine", "mutual_information", "trace", "retention"} <= set(ANALYSES)
 
 
 @pytest.mark.parametrize("name", ANALYSES)
@@ -30,30 +27,15 @@ def test_each_analysis_leaves_a_table_and_a_figure(name, finetuned, retrained, t
 
 
 def test_a_dataset_of_the_group_takes_the_place_of_the_artifact_s(finetuned, corpus, tmp_path):
-    cfg = composed(
-        "analysis=cosine",
-        f"artifact={finetuned}",
-        "dataset=folder",
-        f"dataset.source.path={corpus}",
-        "dataset.max_length=8",
-        "split=train",
-        f"output={tmp_path}/out",
-        f"paths.runs={tmp_path}",
-    )
-    analyse(cfg)
+    given = f"analysis=cosine artifact={finetuned} dataset=folder dataset.source.path={corpus} split=train"
+    places = f"dataset.max_length=8 output={tmp_path}/out paths.runs={tmp_path}"
+    analyse(composed(*given.split(), *places.split()))
     assert (tmp_path / "out" / "cosine.csv").read_text().splitlines()[1].endswith(",3")
 
 
 def test_settings_reach_the_analysis(finetuned, tmp_path):
-    analyse(
-        composed(
-            "analysis=mutual_information",
-            "analysis.encoders=[2]",
-            "analysis.positions=[3,5]",
-            f"artifact={finetuned}",
-            f"output={tmp_path}",
-        )
-    )
+    settings = "analysis=mutual_information", "analysis.encoders=[2]", "analysis.positions=[3,5]"
+    analyse(composed(*settings, f"artifact={finetuned}", f"output={tmp_path}"))
     lines = (tmp_path / "mutual_information.csv").read_text().splitlines()
     assert [line.split(",")[:2] for line in lines[1:]] == [["2", "3"], ["2", "5"]]
 

@@ -1,16 +1,13 @@
+import math
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import mutual_info_score
 from transformers import BertForMultipleChoice
 
-from powerbert.analyse.mutual_information import (
-    count_labels,
-    logits_without_one,
-    resolve_encoders,
-    resolve_positions,
-    run,
-    tabulate,
-)
+from powerbert.analyse import mutual_information as analysis
 from powerbert.base.errors import ConfigError
 from powerbert.models import load_host_model
 from powerbert.predict.subject import Subject
@@ -18,6 +15,22 @@ from tests.fixtures import ROWS
 from tests.models.backbones import BACKBONES, make_host
 
 LENGTHS, VOCABULARY = (9, 4, 7, 9, 5, 8, 8), 60
+
+
+def test_mutual_information_of_labels_that_are_independent_determined_or_constant():
+    entropy = -sum(share * math.log(share) for share in (5 / 8, 1 / 8, 2 / 8))
+    assert analysis.mutual_information(np.outer([1, 3, 2], [5, 2, 4])) == pytest.approx(0, abs=1e-12)
+    assert analysis.mutual_information(np.diag([5, 1, 2])) == pytest.approx(entropy)
+    assert analysis.mutual_information(np.diag([5, 1, 2])[:, [1, 2, 0]]) == pytest.approx(entropy)
+    assert str(analysis.mutual_information(np.array([[7, 0], [0, 0]]))) == "0.0"
+
+
+def test_agrees_with_scikit_learn():
+    x, y = np.random.default_rng(0).integers(0, 4, (2, 300))
+    y[:150] = x[:150]
+    joint = np.zeros((4, 4), dtype=int)
+    np.add.at(joint, (x, y), 1)
+    assert analysis.mutual_information(joint) == pytest.approx(mutual_info_score(x, y))
 
 
 def logits_without(model, input_ids, encoder, k):
@@ -56,26 +69,25 @@ def undecided_bert(tiny_bert):
 def test_counts_are_those_of_eliminating_one_word_at_a_time(undecided_bert):
     encoders, positions = [1, 2, 3], [2, 4, 7, 8]
     batch = ragged_batch(LENGTHS, VOCABULARY)
-    counts = count_labels(undecided_bert, batch, encoders, positions, classes=3)
+    counts = dict(analysis.count_labels(undecided_bert, batch, encoders, positions, classes=3))
     with torch.inference_mode():
-        variants = dict(logits_without_one(undecided_bert, batch, encoders, positions))
+        variants = dict(analysis.logits_without_one(undecided_bert, batch, encoders, positions))
 
-    expected = np.zeros((3, 4, 3, 3), dtype=int)
+    expected = {variant: np.zeros((3, 3), dtype=int) for variant in product(encoders, positions)}
     for number, (ids, length) in enumerate(zip(batch["input_ids"], LENGTHS, strict=True)):
         one = ids[None, :length]
         label = undecided_bert(one).logits.argmax()
-        for row, encoder in enumerate(encoders):
-            for column, k in enumerate(positions):
-                logits = variants[encoder, k][number]
-                if k <= length:
-                    without = logits_without(undecided_bert, one, encoder, k)[0]
-                    torch.testing.assert_close(logits, without, atol=1e-5, rtol=1e-4)
-                    expected[row, column, label, without.argmax()] += 1
-    assert counts.tolist() == expected.tolist()
-    assert counts.sum(axis=(2, 3))[0].tolist() == [len(LENGTHS), len(LENGTHS), 5, 4]
-    agreeing = np.trace(counts, axis1=2, axis2=3).sum(axis=1)
-    assert agreeing[0] < counts[0].sum(), "no label changed, so the test shows nothing"
-    assert agreeing[2] == counts[2].sum(), "after the last encoder nothing reaches [CLS]"
+        for encoder, k in expected:
+            if k <= length:
+                without = logits_without(undecided_bert, one, encoder, k)[0]
+                torch.testing.assert_close(variants[encoder, k][number], without, atol=1e-5, rtol=1e-4)
+                expected[encoder, k][label, without.argmax()] += 1
+    assert counts.keys() == expected.keys()
+    assert all((counts[variant] == expected[variant]).all() for variant in expected)
+    assert [counts[1, k].sum() for k in positions] == [len(LENGTHS), len(LENGTHS), 5, 4]
+    changed = {variant: joint.sum() - joint.trace() for variant, joint in counts.items()}
+    assert any(changed[1, k] for k in positions), "no label changed, so the test shows nothing"
+    assert not any(changed[3, k] for k in positions), "after the last encoder nothing reaches [CLS]"
 
 
 def test_all_choices_of_an_input_lose_a_word(tiny_bert_config):
@@ -83,36 +95,31 @@ def test_all_choices_of_an_input_lose_a_word(tiny_bert_config):
     model = BertForMultipleChoice(tiny_bert_config).eval()
     lengths = (9, 8, 6, 7)
     batch = ragged_batch(lengths, tiny_bert_config.vocab_size)
-    expected = np.zeros((1, 2, 2, 2), dtype=int)
     sequences = [ids[None, :length] for ids, length in zip(batch["input_ids"], lengths, strict=True)]
-    for column, k in enumerate((3, 7)):
-        for first in (0, 2):
-            if k > min(lengths[first : first + 2]):
-                continue
+    counts = dict(analysis.count_labels(model, batch, [1], [3, 7], classes=2, choices=2))
+    for k, inputs in ((3, (0, 2)), (7, (0,))):  # the second input has a choice of 6 words
+        expected = np.zeros((2, 2), dtype=int)
+        for first in inputs:
             pair = sequences[first : first + 2]
             label = torch.stack([model(ids[None]).logits.squeeze() for ids in pair]).argmax()
             changed = torch.stack([logits_without(model, ids, 1, k).squeeze() for ids in pair]).argmax()
-            expected[0, column, label, changed] += 1
-    counts = count_labels(model, batch, [1], [3, 7], classes=2, choices=2)
-    assert counts.tolist() == expected.tolist()
-    assert counts.sum(axis=(2, 3)).tolist() == [[2, 1]]
+            expected[label, changed] += 1
+        assert counts[1, k].tolist() == expected.tolist()
 
 
 def test_table_has_information_entropy_and_counts():
-    joint = np.zeros((1, 3, 2, 2), dtype=np.int64)
-    joint[0, 0] = [[4, 0], [2, 2]]
-    joint[0, 1] = [[1, 0], [0, 1]]
-    table = tabulate(joint, [5], [2, 3, 4])
-    assert table["encoder"].tolist() == [5, 5]
-    assert table["position"].tolist() == [2, 3], "no input has a fourth word-vector"
+    # Pr(X = 0) = 1/2, Pr(Y = 0) = 3/4; X = 0 always comes with Y = 0, X = 1 with either.
+    first, second = np.array([[4, 0], [2, 2]]), np.eye(2, dtype=int)
+    table = analysis.tabulate({(5, 3): second, (5, 2): first})
+    assert table[["encoder", "position"]].to_numpy().tolist() == [[5, 2], [5, 3]]
     assert table["inputs"].tolist() == [8, 2]
-    assert table["mutual_information"].tolist() == pytest.approx([0.215762, 0.693147], abs=1e-6)
-    assert table["entropy"].tolist() == pytest.approx([0.693147, 0.693147], abs=1e-6)
+    assert table["mutual_information"].tolist() == pytest.approx([0.215762, math.log(2)], abs=1e-6)
+    assert table["entropy"].tolist() == pytest.approx([math.log(2)] * 2)
     assert table["agreement"].tolist() == [0.75, 1]
 
 
 def test_writes_table_and_figure(subject, tmp_path):
-    table = run(subject, tmp_path)
+    table = analysis.run(subject, tmp_path)
     assert table["encoder"].unique().tolist() == [1, 3]
     first = table[table["encoder"] == 1]
     assert first["position"].tolist() == list(range(2, 17))
@@ -124,35 +131,39 @@ def test_writes_table_and_figure(subject, tmp_path):
     assert {path.suffix for path in tmp_path.glob("mutual_information.*")} == {".png", ".svg", ".csv"}
 
 
-def test_encoders():
-    assert resolve_encoders(None, 12) == [1, 3, 6, 9]
-    assert resolve_encoders(None, 6) == [1, 3, 6]
-    assert resolve_encoders("all", 3) == [1, 2, 3]
-    assert resolve_encoders([3, 1, 3], 3) == [1, 3]
+@pytest.mark.parametrize(
+    ("resolve", "given", "longest", "expected"),
+    [
+        (analysis.resolve_encoders, None, 12, [1, 3, 6, 9]),
+        (analysis.resolve_encoders, None, 6, [1, 3, 6]),
+        (analysis.resolve_encoders, "all", 3, [1, 2, 3]),
+        (analysis.resolve_encoders, [3, 1, 3], 3, [1, 3]),
+        (analysis.resolve_positions, None, 5, [2, 3, 4, 5]),
+        (analysis.resolve_positions, 3, 5, [2, 3]),
+        (analysis.resolve_positions, 64, 5, [2, 3, 4, 5]),
+        (analysis.resolve_positions, [5, 2], 5, [2, 5]),
+    ],
+)
+def test_encoders_and_positions(resolve, given, longest, expected):
+    assert resolve(given, longest) == expected
 
 
-def test_positions():
-    assert resolve_positions(None, 5) == [2, 3, 4, 5]
-    assert resolve_positions(3, 5) == [2, 3]
-    assert resolve_positions(64, 5) == [2, 3, 4, 5]
-    assert resolve_positions([5, 2], 5) == [2, 5]
-
-
-@pytest.mark.parametrize("encoders", [[0], [4], [1.5], [True], "some", 3, []])
-def test_refuses_encoders_that_the_model_has_not(encoders):
-    with pytest.raises(ConfigError, match=r"analysis\.encoders: .*encoders 1 to 3"):
-        resolve_encoders(encoders, 3)
-
-
-@pytest.mark.parametrize("positions", [1, [1, 2], [6], 0, "many", [2.5], True])
-def test_refuses_positions_that_no_word_vector_has(positions):
-    with pytest.raises(ConfigError, match=r"analysis\.positions: .*the longest input has 5 .*\[CLS\]"):
-        resolve_positions(positions, 5)
+@pytest.mark.parametrize(
+    ("resolve", "name", "refused"),
+    [
+        (analysis.resolve_encoders, "encoders", [[0], [4], [1.5], [True], "some", 3, []]),
+        (analysis.resolve_positions, "positions", [1, [1, 2], [4], 0, "many", [2.5], True]),
+    ],
+)
+def test_refuses_encoders_and_positions_that_the_model_has_not(resolve, name, refused):
+    for given in refused:
+        with pytest.raises(ConfigError, match=rf"^analysis\.{name}: "):
+            resolve(given, 3)
 
 
 def test_refuses_a_model_that_eliminates_already(retrained, tmp_path):
     with pytest.raises(ConfigError, match=r"^artifact: .*eliminates word-vectors already"):
-        run(Subject(str(retrained)), tmp_path)
+        analysis.run(Subject(str(retrained)), tmp_path)
 
 
 def test_refuses_a_model_that_predicts_a_number(tiny_checkpoint, tokenizer, dataset, tmp_path):
@@ -160,14 +171,14 @@ def test_refuses_a_model_that_predicts_a_number(tiny_checkpoint, tokenizer, data
     load_host_model(tiny_checkpoint, num_labels=1).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     with pytest.raises(ConfigError, match=r"^artifact: .*predicts a number"):
-        run(Subject(str(folder), dataset=dataset), tmp_path)
+        analysis.run(Subject(str(folder), dataset=dataset), tmp_path)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_can_be_analysed(backbone):
     host, batch = make_host(backbone), ragged_batch(LENGTHS, VOCABULARY)
-    joint = count_labels(host, batch, [1, 3], [2, 3], classes=3)
-    labels = host(**batch).logits.argmax(dim=-1).bincount(minlength=3)
-    assert (joint.sum(axis=-1) == labels.numpy()).all()
-    for counts in joint[1]:
-        assert counts.trace() == len(LENGTHS), "what the last encoder eliminates has no influence on [CLS]"
+    joint = dict(analysis.count_labels(host, batch, [1, 3], [2, 3], classes=3))
+    labels = host(**batch).logits.argmax(dim=-1).bincount(minlength=3).tolist()
+    assert all(counts.sum(axis=1).tolist() == labels for counts in joint.values())
+    for k in (2, 3):
+        assert joint[3, k].trace() == len(LENGTHS), "what the last encoder eliminates never reaches [CLS]"

@@ -1,42 +1,33 @@
 import pandas as pd
 import pytest
 
-from powerbert.analyse.retention import run, run_of_artifact, runs_of_records
+from powerbert.analyse.retention import run
 from powerbert.base.errors import ConfigError, DataError, ModelError
 from powerbert.store.records import write_record
-from tests.report.test_table import RECORD
+from tests.records import RECORD, record
 
 
 def write(folder, identity, **changes):
-    more = {"artifacts": {}, "environment": {}, "config": {}, "identity": identity}
-    write_record(folder, {**RECORD, **more, **changes})
+    write_record(folder, record(identity=identity, **changes))
 
 
-def test_records_are_sorted_by_what_was_set(tmp_path):
-    write(tmp_path, "a", knob={"lambda": 0.002})
-    write(tmp_path, "b", knob={"lambda": 0.0005}, seed=2)
-    write(tmp_path, "c", knob={"lambda": 0.0005}, seed=1)
-    write(tmp_path, "d", dataset="cola", knob={})
-    write(tmp_path, "e", method="distilbert", retention_configuration=None)
-    assert [one.label for one in runs_of_records(tmp_path)] == [
-        "cola, bert_base\nseed 42",
-        "rte, bert_base\nλ = 0.0005, seed 1",
-        "rte, bert_base\nλ = 0.0005, seed 2",
-        "rte, bert_base\nλ = 0.002, seed 42",
-    ]
-
-
-def test_writes_table_and_figure_of_records(tmp_path):
-    for number in range(4):  # more than a row of panels
-        write(tmp_path / "records", str(number), seed=number)
-    table = run(tmp_path / "out", records=str(tmp_path / "records"))
-    assert len(table) == 4 * 12
-    assert table["retained"][:12].tolist() == RECORD["retention_configuration"]
+def test_writes_table_and_figure_of_records_sorted_by_what_was_set(tmp_path):
+    records = tmp_path / "records"
+    write(records, "a", knob={"lambda": 0.002})
+    write(records, "b", knob={"lambda": 0.0005}, seed=2)
+    write(records, "c", knob={"lambda": 0.0005}, seed=1)
+    write(records, "d", dataset="cola", knob={})  # more than a row of panels
+    write(records, "e", method="distilbert", retention_configuration=None)
+    table = run(tmp_path / "out", records=str(records))
+    runs = table.drop_duplicates("run")
+    assert runs["dataset"].tolist() == ["cola", "rte", "rte", "rte"]
+    settings = ["seed 42", "λ = 0.0005, seed 1", "λ = 0.0005, seed 2", "λ = 0.002, seed 42"]
+    assert runs["setting"].tolist() == settings
+    assert table["retained"].tolist() == RECORD["retention_configuration"] * 4
     assert table["max_length"].unique().tolist() == [256]
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".png", ".svg", ".csv"}
-    assert "<!-- \N{SCRIPT SMALL L} = 256 -->" in (tmp_path / "out" / "retention.svg").read_text(
-        encoding="utf-8"
-    )
+    svg = (tmp_path / "out" / "retention.svg").read_text(encoding="utf-8")
+    assert "<!-- \N{SCRIPT SMALL L} = 256 -->" in svg
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out" / "retention.csv"), table, check_dtype=False)
 
 
@@ -46,7 +37,7 @@ def test_artifacts_side_by_side(retrained, make_artifact, tmp_path):
     assert table["run"].tolist() == [1, 1, 1, 2, 2, 2]
     assert table["retained"].tolist() == [9, 5, 1, 4, 4, 2]
     assert table["setting"].unique().tolist() == ["λ = 0.01, seed 7"]
-    assert run_of_artifact(retrained).max_length == 16
+    assert table["max_length"].unique().tolist() == [16]
     assert run(tmp_path, artifacts=str(retrained))["encoder"].tolist() == [1, 2, 3]
 
 
@@ -56,6 +47,6 @@ def test_refuses_what_has_no_configuration(finetuned, tmp_path):
     write(tmp_path, "e", method="distilbert", retention_configuration=None)
     with pytest.raises(DataError, match="no record in this folder"):
         run(tmp_path, records=str(tmp_path))
-    for given in ({}, {"artifacts": [], "records": "r"}):
+    for given in ({}, {"artifacts": []}, {"artifacts": [], "records": "r"}):
         with pytest.raises(ConfigError, match=r"^artifact, records: give one of them"):
             run(tmp_path, **given)

@@ -1,22 +1,14 @@
+import shutil
+
 import pytest
 import torch
 
 from powerbert.base.errors import DataError, ModelError
 from powerbert.data import Task
 from powerbert.predict import Predictor
-from tests.untrained import dataset_settings, untrained_artifact, untrained_model
+from tests.untrained import untrained_model
 
 TEXTS = ["good", "a film that is far too long " * 9, "", "the film was bad", 'x "y", {z}\t!']
-
-
-@pytest.fixture(scope="module")
-def make_artifact(tiny_checkpoint, tokenizer, tmp_path_factory):
-    root, cache = tmp_path_factory.mktemp("artifacts"), tmp_path_factory.mktemp("cache")
-
-    def make(name, **changes):
-        return untrained_artifact(root, tiny_checkpoint, tokenizer, dataset_settings(name, cache, **changes))
-
-    return make
 
 
 @pytest.fixture
@@ -33,8 +25,8 @@ def plain_folder(tiny_checkpoint, tokenizer, tmp_path):
     return save
 
 
-def test_the_labels_do_not_hang_on_the_library_of_products(make_artifact, monkeypatch):
-    folder, texts = make_artifact("sst2"), [("a good film",), ("dull",), ("",)]
+def test_the_labels_do_not_hang_on_the_library_of_products(artifact, monkeypatch):
+    folder, texts = artifact("sst2"), [("a good film",), ("dull",), ("",)]
     packed = Predictor(folder)(texts)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     for one, other in zip(packed, Predictor(folder)(texts), strict=True):
@@ -43,8 +35,8 @@ def test_the_labels_do_not_hang_on_the_library_of_products(make_artifact, monkey
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
-def test_predictions_are_in_the_order_of_the_texts(make_artifact, batch_size):
-    predictor = Predictor(make_artifact("sst2"), batch_size)
+def test_predictions_are_in_the_order_of_the_texts(artifact, batch_size):
+    predictor = Predictor(artifact("sst2"), batch_size)
     predictions = predictor([(text,) for text in TEXTS])
     assert len({prediction["label"] for prediction in predictions}) == 2
     for text, prediction in zip(TEXTS, predictions, strict=True):
@@ -56,8 +48,8 @@ def test_predictions_are_in_the_order_of_the_texts(make_artifact, batch_size):
         assert prediction["scores"][prediction["label"]] == prediction["score"]
 
 
-def test_pairs(make_artifact):
-    predictor = Predictor(make_artifact("rte"))
+def test_pairs(artifact):
+    predictor = Predictor(artifact("rte"))
     pairs = [("the film", "a good film"), ("a good film", "the film")]
     one, other = predictor(pairs)
     assert set(one["scores"]) == {"entailment", "not_entailment"}
@@ -66,34 +58,31 @@ def test_pairs(make_artifact):
         predictor([pairs[0], ("the film",)])
 
 
-def test_regression_gives_a_value(make_artifact):
-    predictor = Predictor(make_artifact("stsb"))
+def test_regression_gives_a_value(artifact):
+    predictor = Predictor(artifact("stsb"))
     values = [prediction["value"] for prediction in predictor([("a film", text) for text in TEXTS])]
     assert len(set(values)) == len(TEXTS)
 
 
-def test_multiple_choice_gives_a_letter(make_artifact):
-    predictor = Predictor(make_artifact("race"))
+def test_multiple_choice_gives_a_letter(artifact):
+    predictor = Predictor(artifact("race"))
     choices = ["the film was bad", "good", "it is a film", "no"]
     straight, turned = predictor([("A story.", choices), ("A story.", choices[::-1])])
     assert list(straight["scores"].values()) == pytest.approx(list(turned["scores"].values())[::-1], abs=1e-5)
     assert {straight["label"], turned["label"]} in ({"A", "D"}, {"B", "C"})
 
 
-def test_no_texts_no_predictions(make_artifact):
-    assert Predictor(make_artifact("sst2"))([]) == []
+def test_no_texts_no_predictions(artifact):
+    assert Predictor(artifact("sst2"))([]) == []
 
 
-def test_a_plain_hugging_face_folder(plain_folder):
-    predictor = Predictor(plain_folder(label_names=("bad", "fair", "good")))
+@pytest.mark.parametrize("names", [("bad", "fair", "good"), None])
+def test_a_plain_hugging_face_folder(plain_folder, names):
+    predictor = Predictor(plain_folder(label_names=names, metric="accuracy" if names else "spearman"))
     assert predictor.task.text_columns == ("text",)
     (prediction,) = predictor([("a film " * 600,)])
-    assert set(prediction["scores"]) == {"bad", "fair", "good"}
-
-
-def test_a_plain_hugging_face_regression(plain_folder):
-    predictor = Predictor(plain_folder(label_names=None, metric="spearman"))
-    assert set(predictor([("a film",)])[0]) == {"value"}
+    assert set(prediction.get("scores", {"value"})) == set(names or {"value"})
+    assert (names is None) == ("value" in prediction)
 
 
 def test_a_plain_multiple_choice_folder_is_refused(plain_folder):
@@ -103,12 +92,10 @@ def test_a_plain_multiple_choice_folder_is_refused(plain_folder):
 
 
 @pytest.mark.parametrize("manifest", [True, False])
-def test_truncated_weights_are_one_message(make_artifact, tmp_path, manifest):
-    folder = tmp_path / "broken"
-    folder.mkdir()
-    for file in make_artifact("sst2").iterdir():
-        if manifest or file.name != "manifest.json":
-            (folder / file.name).write_bytes(file.read_bytes())
+def test_truncated_weights_are_one_message(artifact, tmp_path, manifest):
+    folder = shutil.copytree(artifact("sst2"), tmp_path / "broken")
+    if not manifest:
+        (folder / "manifest.json").unlink()
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(ModelError, match=str(folder)) as caught:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from powerbert.base.errors import ConfigError, DataError, ModelError
-from powerbert.data.task import packaged_source
+from powerbert.data.task import Task, packaged_source
 from powerbert.predict.subject import Subject
 from tests.fixtures import ROWS
 
@@ -40,54 +40,37 @@ def test_another_dataset_and_split(finetuned, dataset, subject):
         Subject(str(finetuned), split="test").sample()
 
 
-def test_evaluation_split_auto_is_resolved_by_the_source(finetuned, tmp_path):
+def test_evaluation_split_auto_is_resolved_by_the_source(finetuned, dataset, tmp_path):
     folder = tmp_path / "glue" / "SST-2"
     folder.mkdir(parents=True)
     for name in ("train.tsv", "dev.tsv", "test_labelled.tsv"):
         (folder / name).write_text("sentence\tlabel\na film\t1\n")
     (folder / "test.tsv").write_text("index\tsentence\n0\ta film\n")
-    sst2 = packaged_source("sst2", tmp_path / "cache") | {"folder": str(folder.parent)}
-    given = {
-        "name": "sst2",
-        "kind": "sequence_classification",
-        "text_columns": ["sentence"],
-        "label_names": ["negative", "positive"],
-        "metric": "accuracy",
-        "max_length": 64,
-        "evaluation_split": "auto",
-        "source": sst2 | {"label_names": ["negative", "positive"]},
-    }
+    source = packaged_source("sst2", tmp_path / "cache")
+    source |= {"folder": str(folder.parent), "label_names": ["negative", "positive"]}
+    given = dataset | {"text_columns": ["sentence"], "evaluation_split": "auto", "source": source}
     assert Subject(str(finetuned), dataset=given).split_name == "test"
     (folder / "test_labelled.tsv").unlink()
     assert Subject(str(finetuned), dataset=given).split_name == "dev"
 
 
 def test_a_plain_classifier_needs_a_dataset(finetuned, dataset, tmp_path):
-    plain = tmp_path / "plain"
-    plain.mkdir()
-    for path in finetuned.iterdir():
-        if path.name != "manifest.json":
-            (plain / path.name).write_bytes(path.read_bytes())
+    plain = shutil.copytree(finetuned, tmp_path / "plain")
+    (plain / "manifest.json").unlink()
     with pytest.raises(ConfigError, match=r"dataset: .*give dataset=<name>"):
         Subject(str(plain)).sample()
     assert Subject(str(plain), dataset=dataset).title == f"plain: folder, {ROWS} inputs of dev"
 
 
-def test_choices_become_sequences(finetuned, dataset, tmp_path):
+def test_choices_become_sequences(finetuned, dataset):
+    columns, names = ["text", "choices"], ["A", "B", "C"]
+    choice = {**dataset, "kind": "multiple_choice", "text_columns": columns, "label_names": names}
     subject = Subject(str(finetuned), batch_size=2)
-    subject.task = type(subject.task).from_config(
-        {
-            **dataset,
-            "kind": "multiple_choice",
-            "text_columns": ["text", "choices"],
-            "label_names": ["A", "B", "C"],
-        }
-    )
-    rows = subject.sample().map(lambda row: {"choices": ["good", "bad film", row["text"]]})
-    subject.rows = rows
+    subject.task = Task.from_config(choice)
+    subject.rows = subject.sample().map(lambda row: {"choices": ["good", "bad film", row["text"]]})
     batch = next(subject.batches("Test"))
     assert batch["input_ids"].shape[0] == 6
-    first = subject.predictor.tokenizer(rows[-1]["text"], "good")["input_ids"][:16]
+    first = subject.predictor.tokenizer(subject.rows[-1]["text"], "good")["input_ids"][:16]
     assert torch.equal(batch["input_ids"][0, :3], torch.tensor(first[:3]))
 
 

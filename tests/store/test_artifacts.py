@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ IDENTITY = {
     "parents": ["rte-tiny-finetune-0123456789abcdef"],
 }
 NAME = "rte-tiny-retrain"
+WEIGHTS = {"size": 7, "sha256": "0"}
 FORK = multiprocessing.get_context("fork")
 
 
@@ -42,12 +44,19 @@ def make(store, identity=IDENTITY, content=b"weights", **details) -> Artifact:
     return work.artifact
 
 
-def manifest_of(artifact):
-    return json.loads((artifact.path / MANIFEST).read_text())
+def started(target, store):
+    """A process that has begun to make the artifact."""
+    ready = FORK.Event()
+    process = FORK.Process(target=target, args=(store, ready))
+    process.start()
+    assert ready.wait(30)
+    return process
 
 
-def edit_manifest(artifact, **changes):
-    (artifact.path / MANIFEST).write_text(json.dumps({**manifest_of(artifact), **changes}))
+def kill(process):
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(30)
+    assert process.exitcode == -signal.SIGKILL
 
 
 def test_a_finished_artifact_is_found_again(store):
@@ -56,14 +65,12 @@ def test_a_finished_artifact_is_found_again(store):
     assert made.path == store.folder(NAME, IDENTITY)
     assert made.id == made.path.name == f"{NAME}-{ArtifactStore.hash(IDENTITY)}"
     assert ArtifactStore(store.root).get(NAME, dict(reversed(IDENTITY.items()))) == made
-    assert Artifact.load(made.path) == made
-
-
-def test_a_finished_artifact_is_handed_over_and_nothing_remains_of_its_making(store):
-    make(store)
+    assert Artifact.load(made.path) == Artifact.find(made.path) == made
+    assert Artifact.find(store.root) is None, "a folder without a manifest is no artifact"
+    assert store.folder("../../x", IDENTITY).parent == store.root, "a name never becomes a path"
     with store.writing(NAME, IDENTITY) as work:
-        assert work.artifact == store.get(NAME, IDENTITY)
-        assert not work.folder.exists()
+        assert work.artifact == made
+        assert not work.folder.exists(), "nothing remains of its making"
 
 
 @pytest.mark.parametrize(
@@ -74,15 +81,14 @@ def test_a_finished_artifact_is_handed_over_and_nothing_remains_of_its_making(st
         {"training": {"learning_rate": 3.0001e-5, "trainer": {"max_epochs": 3}}},
         {"training": {"learning_rate": 3e-5, "trainer": {"max_epochs": 4}}},
         {"settings": {"retention_configuration": [8, 4, 2], "diagonal": True}},
-        {"settings": {"retention_configuration": [8, 4, 1], "diagonal": False}},
         {"parents": []},
         {"further": None},
     ],
 )
 def test_any_other_influence_is_another_artifact(store, change):
-    make(store)
+    made = make(store)
     assert store.get(NAME, {**IDENTITY, **change}) is None
-    assert make(store, {**IDENTITY, **change}).path != store.folder(NAME, IDENTITY)
+    assert make(store, {**IDENTITY, **change}).path != made.path
 
 
 def test_the_manifest_says_what_was_made_and_how(store):
@@ -110,28 +116,20 @@ def test_an_artifact_is_a_hugging_face_model_folder(store):
 
 
 def test_an_attempt_that_fails_leaves_its_checkpoints_to_the_next(store):
-    def failing_attempt():
-        with store.writing(NAME, IDENTITY) as work:
-            (work.checkpoints / "last.ckpt").write_text("epoch 1")
-            write_weights(work.artifact_folder)
-            raise RuntimeError("out of memory")
-
-    with pytest.raises(RuntimeError, match="out of memory"):
-        failing_attempt()
+    with suppress(RuntimeError), store.writing(NAME, IDENTITY) as work:
+        (work.checkpoints / "last.ckpt").write_text("epoch 1")
+        write_weights(work.artifact_folder)
+        raise RuntimeError
     assert store.get(NAME, IDENTITY) is None
     with store.writing(NAME, IDENTITY) as work:
         assert (work.checkpoints / "last.ckpt").read_text() == "epoch 1"
         assert list(work.artifact_folder.iterdir()) == [], "only checkpoints are handed on"
 
 
-def test_a_block_that_does_not_finish_makes_no_artifact(store):
+def test_only_a_block_that_finishes_with_weights_makes_an_artifact(store):
     with store.writing(NAME, IDENTITY) as work:
         write_weights(work.artifact_folder)
     assert work.artifact is None
-    assert store.get(NAME, IDENTITY) is None
-
-
-def test_an_artifact_needs_weights(store):
     with pytest.raises(ModelError, match="no weights"), store.writing(NAME, IDENTITY) as work:
         work.finish({})
     assert store.get(NAME, IDENTITY) is None
@@ -147,13 +145,7 @@ def stall_while_writing(store, ready):
 
 
 def test_a_killed_attempt_is_never_taken_for_a_finished_one(store):
-    ready = FORK.Event()
-    process = FORK.Process(target=stall_while_writing, args=(store, ready))
-    process.start()
-    assert ready.wait(30)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join(30)
-    assert process.exitcode == -signal.SIGKILL
+    kill(started(stall_while_writing, store))
     assert store.get(NAME, IDENTITY) is None
     with store.writing(NAME, IDENTITY) as work:
         assert work.artifact is None
@@ -182,7 +174,7 @@ def make_at_once(store, barrier, counted):
         if work.artifact is None:
             with counted.get_lock():
                 counted.value += 1
-            time.sleep(0.3)
+            time.sleep(0.2)
             write_weights(work.artifact_folder)
             work.finish({})
         work.artifact.verify()
@@ -199,135 +191,101 @@ def test_processes_that_start_the_same_run_at_once_train_once(store):
     assert counted.value == 1
 
 
-def test_waiting_for_another_process_is_said_once(store, caplog):
-    ready = FORK.Event()
-    process = FORK.Process(target=finish_slowly, args=(store, ready))
-    process.start()
-    assert ready.wait(30)
-    with caplog.at_level("INFO", logger="powerbert.store.artifacts"), store.writing(NAME, IDENTITY) as work:
-        assert work.artifact is not None
-    process.join(30)
-    assert [record.message for record in caplog.records if "waiting" in record.message] == [
-        f"another process is making {store.folder(NAME, IDENTITY)}; waiting for it"
-    ]
-
-
 def finish_slowly(store, ready):
     with store.writing(NAME, IDENTITY) as work:
         ready.set()
-        time.sleep(0.5)
+        time.sleep(0.3)
         write_weights(work.artifact_folder)
         work.finish({})
 
 
-@pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK], ids=["no such call", "no lock manager"])
-def without_flock(request, monkeypatch):
-    """A file system without flock(2), as seen by this process and those that it forks."""
+def test_waiting_for_another_process_is_said_once(store, caplog):
+    process = started(finish_slowly, store)
+    with caplog.at_level("INFO", logger="powerbert.store.artifacts"), store.writing(NAME, IDENTITY) as work:
+        assert work.artifact is not None
+    process.join(30)
+    (message,) = (record.message for record in caplog.records if "waiting" in record.message)
+    assert str(store.folder(NAME, IDENTITY)) in message
+
+
+def refuse_flock(monkeypatch, error):
+    """The file system as seen by this process and those that it forks."""
 
     def refuse(*_):
-        raise OSError(request.param, os.strerror(request.param))
+        raise OSError(error, os.strerror(error))
 
     monkeypatch.setattr("fcntl.flock", refuse)
     monkeypatch.setattr("powerbert.store.artifacts.LEASE", 1.0)
 
 
-def test_processes_train_once_where_the_file_system_has_no_locks(without_flock, store):
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.ENOLCK], ids=["no such call", "no lock manager"])
+def test_processes_train_once_where_the_file_system_has_no_locks(store, monkeypatch, error):
+    refuse_flock(monkeypatch, error)
     test_processes_that_start_the_same_run_at_once_train_once(store)
     assert not list(store.root.glob("*.lease"))
 
 
-def test_the_lock_of_a_machine_that_died_is_taken_over(without_flock, store, monkeypatch):
-    ready = FORK.Event()
+def test_the_lock_of_a_machine_that_died_is_taken_over(store, monkeypatch):
+    refuse_flock(monkeypatch, errno.ENOLCK)
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr("filelock._marker.host_name", lambda: "another-machine")
-        process = FORK.Process(target=stall_while_writing, args=(store, ready))
-        process.start()
-    assert ready.wait(30)
+        process = started(stall_while_writing, store)
     with pytest.raises(Timeout):  # as long as it lives, it keeps the lock
-        SoftFileLease(f"{store.folder(NAME, IDENTITY)}.lease", lease_duration=1.0).acquire(timeout=2)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join(30)
+        SoftFileLease(f"{store.folder(NAME, IDENTITY)}.lease", lease_duration=1.0).acquire(timeout=1.5)
+    kill(process)
     assert make(store).path == store.folder(NAME, IDENTITY)
 
 
 def test_another_error_of_the_file_system_is_not_hidden(store, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr("fcntl.flock", refuse)
+    refuse_flock(monkeypatch, errno.EIO)
     with pytest.raises(OSError, match="Input/output"):
         make(store)
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b"[]", b"\xff\xfe\x00", b"{}", b'{"manifest_version": 1, "id": 3}'],
-    ids=["empty", "half", "list", "not text", "no fields", "ill-typed"],
+    ("content", "message"),
+    [
+        (b"", ""),
+        (b"{", ""),
+        (b"[]", ""),
+        (b"\xff\xfe\x00", ""),
+        (b"{}", "missing"),
+        ({"id": 3}, "id"),
+        ({"weights": {"model.safetensors": 7}}, r"weights\.model\.safetensors"),
+        ({"weights": {"../weights.safetensors": WEIGHTS}}, r"\.\./weights\.safetensors"),
+        ({"weights": {"/etc/passwd": WEIGHTS}}, "/etc/passwd"),
+        ({"weights": {"sub/../../model.safetensors": WEIGHTS}}, r"sub/\.\./\.\./model\.safetensors"),
+        ({"identity": {**IDENTITY, "seed": 1}}, "identity is not that of this run"),
+        ({"manifest_version": 2}, "manifest_version: 2 .*newer powerbert"),
+    ],
 )
-def test_a_corrupt_manifest_names_the_file_and_the_remedy(store, content):
+def test_a_manifest_that_cannot_be_used_names_the_file_and_the_remedy(store, content, message):
     path = make(store).path
-    (path / MANIFEST).write_bytes(content)
-    with pytest.raises(ModelError, match=rf"{MANIFEST}.*corrupt.*delete the folder {path}"):
+    file = path / MANIFEST
+    if isinstance(content, dict):
+        content = json.dumps({**json.loads(file.read_text()), **content}).encode()
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match=rf"^{file}: .*{message}.*delete the folder {path}"):
         store.get(NAME, IDENTITY)
     assert (path / "model.safetensors").exists(), "nothing finished is lost"
 
 
-def test_a_manifest_that_is_gone(store):
+def test_a_manifest_that_is_missing(store):
     path = make(store).path
     (path / MANIFEST).unlink()
     with pytest.raises(ModelError, match=f"{path}: no {MANIFEST}"), store.writing(NAME, IDENTITY):
         pass
 
 
-def test_a_manifest_with_weights_ill_typed(store):
-    artifact = make(store)
-    edit_manifest(artifact, weights={"model.safetensors": 7})
-    with pytest.raises(ModelError, match=r"corrupt .*weights\.model\.safetensors"):
-        store.get(NAME, IDENTITY)
-
-
-def test_a_manifest_of_another_identity(store):
-    edit_manifest(make(store), identity={**IDENTITY, "seed": 1})
-    with pytest.raises(ModelError, match="identity is not that of this run"):
-        store.get(NAME, IDENTITY)
-
-
-def test_a_manifest_of_a_newer_version(store):
-    edit_manifest(make(store), manifest_version=2)
-    with pytest.raises(ModelError, match="newer powerbert"):
-        store.get(NAME, IDENTITY)
-
-
-def test_truncated_weights_are_found_on_loading(store):
+def test_damaged_weights_are_named(store):
     artifact = make(store, content=b"0123456789")
+    artifact.verify()
+    write_weights(artifact.path, b"0123456780")
+    with pytest.raises(ModelError, match=r"model\.safetensors.*SHA-256"):
+        store.get(NAME, IDENTITY).verify()
     write_weights(artifact.path, b"01234")
     with pytest.raises(ModelError, match=r"model\.safetensors.* 5 bytes instead of 10.*delete"):
         store.get(NAME, IDENTITY)
     (artifact.path / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match="is missing"):
+    with pytest.raises(ModelError, match=r"model\.safetensors.*is missing"):
         Artifact.load(artifact.path)
-
-
-def test_changed_weights_are_found_on_verifying(store):
-    artifact = make(store, content=b"0123456789")
-    artifact.verify()
-    write_weights(artifact.path, b"0123456780")
-    with pytest.raises(ModelError, match="SHA-256"):
-        store.get(NAME, IDENTITY).verify()
-
-
-def test_names_never_become_paths(store):
-    assert store.folder("../../x", IDENTITY).parent == store.root
-
-
-@pytest.mark.parametrize("name", ["../weights.safetensors", "/etc/passwd", "sub/../../weights.safetensors"])
-def test_a_manifest_cannot_name_files_elsewhere(store, name):
-    with store.writing("model", {"lambda": 1}) as work:
-        (work.artifact_folder / "model.safetensors").write_bytes(b"weights")
-        work.finish({})
-    path = work.path / MANIFEST
-    manifest = json.loads(path.read_text())
-    manifest["weights"] = {name: {"size": 1, "sha256": "0"}}
-    path.write_text(json.dumps(manifest))
-    with pytest.raises(ModelError, match=r"manifest is corrupt .*lies elsewhere"):
-        Artifact.load(work.path)

@@ -3,10 +3,12 @@
 from omegaconf import OmegaConf
 
 from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.store.facts import facts
 from powerbert.store.naming import METHODS, display, method_label, packaged_display, without_display
+from tests.records import RECORD, record
 
 
-def record(name: str, settings: object = None, **knob) -> dict:
+def of_method(name: str, settings: object = None, **knob) -> dict:
     return {"method": name, "knob": knob, "config": {"method": settings}}
 
 
@@ -22,23 +24,23 @@ def test_each_packaged_method_says_what_it_is_called_and_looks_like():
 
 def test_a_record_says_how_its_method_is_shown():
     shown = {"label": "First", "sentence": "keeps encoders", "knob": "method.kept", "colour": "#112233"}
-    own = record("first", {"name": "first", "display": shown}, kept=2)
+    own = of_method("first", {"name": "first", "display": shown}, kept=2)
     assert (display(own).label, display(own).colour, display(own).knob) == ("First", "#112233", "method.kept")
     assert method_label(own) == "First"
 
 
 def test_a_record_without_it_is_shown_as_its_method_is_today():
-    assert display(record("dense", {"name": "dense"})) == packaged_display("dense")
-    assert method_label(record("power_bert")) == "PoWER-BERT"
-    unknown = display(record("mine", "none"))
+    assert display(of_method("dense", {"name": "dense"})) == packaged_display("dense")
+    assert method_label(of_method("power_bert")) == "PoWER-BERT"
+    unknown = display(of_method("mine", "none"))
     assert (unknown.label, unknown.sentence, unknown.knob) == ("mine", "", None)
     assert unknown.colour not in {packaged_display(name).colour for name in METHODS}
 
 
 def test_unusable_values_are_passed_over():
     broken = {"label": 3, "colour": "red; background: url(x)", "marker": None}
-    assert display(record("dense", {"display": broken})) == packaged_display("dense")
-    assert display(record("../method/dense")).label == "../method/dense"
+    assert display(of_method("dense", {"display": broken})) == packaged_display("dense")
+    assert display(of_method("../method/dense")).label == "../method/dense"
 
 
 def test_runs_do_not_differ_by_how_they_are_shown():
@@ -47,3 +49,10 @@ def test_runs_do_not_differ_by_how_they_are_shown():
         "seed": 1,
         "method": settings,
     }
+
+
+def test_facts_leave_out_what_a_record_lacks():
+    known, lacking = dict(facts(RECORD)), dict(facts(record({"flops.ratio": None, "flops.model": None})))
+    assert known["FLOPs per input"] == "1 G of 3.3 G (3.30x fewer)"
+    assert known.keys() - lacking.keys() == {"FLOPs per input"}
+    assert not {"epochs", "parameters", "earlier stages"} & known.keys()

@@ -1,6 +1,6 @@
 """Analyse a trained model: `python -m powerbert.analyse analysis=cosine artifact=<folder>`.
 
-An analysis is a function `run(..., output)` that writes its files to the folder `output`. Its yaml,
+An analysis is a function `run(..., output)` that writes a table and a figure to a folder. Its yaml,
 `conf/analysis/<name>.yaml`, names the function as `_target_` with `_partial_: true` and holds its settings.
 """
 
@@ -22,7 +22,7 @@ def analyse(cfg: DictConfig) -> None:
 
 
 def output_folder(cfg: DictConfig) -> Path:
-    """Return the folder of the files: `output`, or one named after the artifact where there is just one."""
+    """Return the folder of the files: `output`, or one named after the artifact if there is just one."""
     if cfg.output is not None:
         return Path(cfg.output)
     folder = Path(cfg.paths.runs) / "analysis"

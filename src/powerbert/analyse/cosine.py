@@ -14,15 +14,11 @@ from powerbert.predict.subject import Subject
 
 
 def run(subject: Subject, output: Path) -> pd.DataFrame:
-    """Measure the similarity and write `cosine.csv`, `.png` and `.svg`.
+    """Measure the similarity and write `cosine.csv`, `.png` and `.svg` to the folder `output`.
 
     Each input counts equally: the mean over the pairs of an input, then the mean over the inputs. The paper
     pads all inputs to l words, where this equals the mean over all pairs. Here padding is left out, and the
-    mean over all pairs would mostly show the long inputs.
-
-    Args:
-        subject: A fine-tuned model, or one that eliminates word-vectors and so has fewer pairs.
-        output: Folder of the files.
+    mean over all pairs would mostly show the long inputs. Eliminated word-vectors form no pairs.
 
     Returns:
         One row per encoder: `encoder`, `cosine_similarity`, `standard_deviation` over the inputs, and
@@ -55,17 +51,10 @@ def encoder_outputs(base_model: torch.nn.Module, batch: dict[str, Tensor]) -> li
 
 
 def mean_pairwise_cosine(word_vectors: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean cosine similarity over all pairs of an input's real word-vectors.
+    """Return the mean cosine similarity over all pairs of an input's real word-vectors; NaN without a pair.
 
-    |sum u|^2 of an input's n unit vectors u is the sum of all their products: n of each vector with itself,
-    and each of the n(n - 1) / 2 pairs twice.
-
-    Args:
-        word_vectors: [B, N, D].
-        mask: True where a word is real, [B, N].
-
-    Returns:
-        [B]; NaN for an input with fewer than two real words.
+    From word-vectors, [B, N, D], and their mask, [B, N], to [B]. |sum u|^2 of an input's n unit vectors u is
+    the sum of all their products: n of each vector with itself, and each of the n(n - 1) / 2 pairs twice.
     """
     units = F.normalize(word_vectors.float(), dim=-1) * mask.unsqueeze(-1)
     count = mask.sum(dim=1)
@@ -88,9 +77,9 @@ def summarise(similarities: Tensor) -> pd.DataFrame:
 
 
 def _draw(table: pd.DataFrame, title: str) -> Figure:
+    similarity = table["cosine_similarity"]
     with new_figure(max(4.5, 0.5 * len(table) + 1), 3) as figure:
         axes = figure.add_subplot(title=title, ylabel="mean cosine similarity")
-        similarity = table["cosine_similarity"]
         bars = axes.bar(table["encoder"], similarity.fillna(0), width=0.7, color=BLUE)
         values = ["no pair" if math.isnan(value) else f"{value:.2f}" for value in similarity]
         axes.bar_label(bars, values, padding=2, fontsize=8)

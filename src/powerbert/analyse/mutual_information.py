@@ -9,7 +9,8 @@ Ordered positions k count from 1. [CLS], which the label is read from, always ta
 later self-attention can carry the loss to [CLS].
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from powerbert.analyse.information import entropy, mutual_information
+from powerbert.base.checks import check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.base.figures import GREY, new_figure, save, shades
 from powerbert.elimination import blockwise_significance, extract_mask, extract_rows
@@ -36,6 +37,9 @@ PAPER_ENCODERS = (1, 3, 6, 9)
 FIRST_POSITION = 2
 """The ordered position after that of [CLS]."""
 
+Counts = NDArray[np.int64]
+"""The number of inputs with X = b and Y_k = b', [classes, classes]."""
+
 
 def run(
     subject: Subject,
@@ -44,11 +48,10 @@ def run(
     positions: Sequence[int] | int | None = None,
     min_inputs: int = 30,
 ) -> pd.DataFrame:
-    """Eliminate each word-vector in turn and write `mutual_information.csv`, `.png` and `.svg`.
+    """Eliminate each word-vector in turn and write `mutual_information.csv`, `.png` and `.svg` to `output`.
 
     Args:
         subject: A fine-tuned classifier that eliminates nothing.
-        output: Folder of the files.
         encoders: A list, from 1, or "all"; None for those of the paper's figure that the model has.
         positions: All ordered positions up to a number, or a list; None for all of the longest input.
         min_inputs: The figure omits positions that fewer inputs have.
@@ -64,12 +67,24 @@ def run(
     classes = _number_of_classes(subject)
     js = resolve_encoders(encoders, len(host_encoders(subject.model)))
     ks = resolve_positions(positions, subject.longest)
-    joint = np.zeros((len(js), len(ks), classes, classes), dtype=np.int64)
+    joint: dict[tuple[int, int], Counts] = defaultdict(lambda: np.zeros((classes, classes), dtype=np.int64))
     for batch in subject.batches("Mutual information"):
-        joint += count_labels(subject.model, batch, js, ks, classes, subject.task.num_choices)
-    table = tabulate(joint, js, ks)
+        for variant, counts in count_labels(subject.model, batch, js, ks, classes, subject.task.num_choices):
+            joint[variant] += counts
+    table = tabulate(joint)
     save(_draw(table, subject.title, min_inputs), table, output, "mutual_information")
     return table
+
+
+def mutual_information(joint: Counts) -> float:
+    """Return MI(X; Y) = sum over b, b' of Pr(X = b, Y = b') ln [Pr(X = b, Y = b') / (Pr(X = b) Pr(Y = b'))].
+
+    In nats; 0 if X and Y are independent, H(X) if Y determines X.
+    """
+    independent = np.outer(joint.sum(axis=1), joint.sum(axis=0))
+    seen = joint > 0
+    count = joint.sum()
+    return float((joint[seen] / count * np.log(joint[seen] * count / independent[seen])).sum())
 
 
 @torch.inference_mode()
@@ -80,102 +95,84 @@ def count_labels(
     positions: Sequence[int],
     classes: int,
     choices: int = 1,
-) -> NDArray[np.int64]:
-    """Count the labels predicted with all word-vectors, together with those predicted without one.
+) -> Iterator[tuple[tuple[int, int], Counts]]:
+    """Count the labels that a batch is given with all word-vectors, together with those without one.
 
-    Args:
-        model: A classifier that eliminates nothing.
-        batch: `input_ids`, `attention_mask` and so on, [S, N].
-        encoders: The encoders that eliminate, from 1, increasing.
-        positions: The ordered positions k, from 2, increasing.
-        classes: Number of labels.
-        choices: Sequences per input; each of them loses its own k-th word-vector.
+    `encoders` and `positions` are those to eliminate at, from 1 and 2. Of an input of several sequences
+    (`choices`) each loses its own k-th word-vector.
 
-    Returns:
-        The number of inputs by encoder, position, X and Y_k, [encoders, positions, classes, classes].
+    Yields:
+        (encoder, position) and the counts by X and Y_k, if any input has the position.
     """
     words = batch["attention_mask"].sum(dim=1).view(-1, choices).amin(dim=1)
-    joint = np.zeros((len(encoders), len(positions), classes, classes), dtype=np.int64)
-    variants = logits_without_one(model, batch, encoders, [k for k in positions if k <= int(words.max())])
-    _, logits = next(variants)
-    labels = logits.view(-1, classes).argmax(dim=-1)  # [S, 1] for multiple choice, whose classes are choices
-    for (encoder, k), logits in variants:
-        changed = logits.view(-1, classes).argmax(dim=-1)
-        outcomes = (labels * classes + changed)[words >= k].bincount(minlength=classes**2)
-        joint[encoders.index(encoder), positions.index(k)] = outcomes.view(classes, classes).cpu()
-    return joint
+    reached = [k for k in positions if k <= int(words.max())]
+    variants = logits_without_one(model, batch, encoders, reached)
+    # The classes of multiple choice are the choices, whose logits are [S, 1].
+    labels = {variant: logits.view(-1, classes).argmax(dim=-1) for variant, logits in variants}
+    unchanged = labels.pop((0, 0))
+    for (encoder, k), changed in labels.items():
+        outcomes = (unchanged * classes + changed)[words >= k].bincount(minlength=classes**2)
+        yield (encoder, k), outcomes.view(classes, classes).cpu().numpy()
 
 
 def logits_without_one(
     model: PreTrainedModel, batch: dict[str, Tensor], encoders: Sequence[int], positions: Sequence[int]
 ) -> Iterator[tuple[tuple[int, int], Tensor]]:
-    """Yield the logits of a batch with all word-vectors, then without one, by encoder and position.
+    """Yield each (encoder, position) and the logits without that one; last (0, 0) and those with all.
 
     The feed-forward network treats each word-vector separately, so eliminating one just before it leaves the
     others unchanged until the next encoder. All positions therefore share the encoders up to j.
-
-    Yields:
-        (encoder, position) and the logits of the sequences; (0, 0) with all word-vectors.
     """
     mask = batch["attention_mask"].bool()
     hosts = host_encoders(model)
     hidden = embed(model, **{key: value for key, value in batch.items() if key != "attention_mask"})
-    after: dict[int, tuple[Tensor, Tensor]] = {}
     for encoder, host in enumerate(hosts, start=1):
-        if encoder in encoders:
-            after[encoder] = encode_and_order(host, hidden, mask)
-            hidden = after[encoder][0]
-        else:
+        if encoder not in encoders:
             hidden = encode(host, hidden, mask)
-    yield (0, 0), classify(model, hidden, mask)
-    for encoder in encoders:
-        hidden, order = after[encoder]
+            continue
+        hidden, order = encode_and_order(host, hidden, mask)
         for k in positions:
             rest, rest_mask = eliminate_one(hidden, mask, order[:, k - 1])
-            for host in hosts[encoder:]:
-                rest = encode(host, rest, rest_mask)
+            for later in hosts[encoder:]:
+                rest = encode(later, rest, rest_mask)
             yield (encoder, k), classify(model, rest, rest_mask)
+    yield (0, 0), classify(model, hidden, mask)
 
 
 def encode_and_order(host: HostEncoder, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Run an encoder without elimination, and sort its word-vectors by decreasing significance.
+    """Return an encoder's output without elimination, [S, N, D], and its word-vectors by significance.
 
-    Returns:
-        The encoder's output, [S, N, D], and the original position of each ordered word-vector, [S, N].
+    The latter are the original positions, [S, N], of the most to the least significant word-vector.
     """
-    ranks: list[Tensor] = []
+    orders: list[Tensor] = []
 
     def scale_nothing(attended: Tensor, ordered_positions: Tensor) -> Tensor:
-        ranks.append(ordered_positions)
+        orders.append(ordered_positions.argsort(dim=1))
         return attended
 
-    output = encode_and_soft_extract(
-        host, hidden, mask, scale_nothing, blockwise_significance, protect_cls=True
-    )
-    return output, ranks[0].argsort(dim=1)
+    score = blockwise_significance
+    return encode_and_soft_extract(host, hidden, mask, scale_nothing, score, protect_cls=True), orders[0]
 
 
 def eliminate_one(hidden: Tensor, mask: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-    """Remove the word-vector at `position` [S] of each sequence: [S, N, D] to [S, N - 1, D]; so the mask."""
+    """Remove the word-vector at `position` [S] of each sequence from `hidden` [S, N, D] and `mask` [S, N]."""
     places = torch.arange(hidden.shape[1] - 1, device=hidden.device)
     kept = places + (places >= position.unsqueeze(1))
     return extract_rows(hidden, kept), extract_mask(mask, kept)
 
 
-def tabulate(joint: NDArray[np.int64], encoders: Sequence[int], positions: Sequence[int]) -> pd.DataFrame:
-    """Return the table of `run` from the counts of `count_labels`."""
+def tabulate(joint: Mapping[tuple[int, int], Counts]) -> pd.DataFrame:
+    """Return the table of `run` from the counts of each encoder and position."""
     rows = [
         {
             "encoder": encoder,
             "position": k,
             "inputs": counts.sum(),
             "mutual_information": mutual_information(counts),
-            "entropy": entropy(counts.sum(axis=1)),
+            "entropy": mutual_information(np.diag(counts.sum(axis=1))),  # H(X) = MI(X; X)
             "agreement": counts.trace() / counts.sum(),
         }
-        for encoder, of_encoder in zip(encoders, joint, strict=True)
-        for k, counts in zip(positions, of_encoder, strict=True)
-        if counts.any()
+        for (encoder, k), counts in sorted(joint.items())
     ]
     return pd.DataFrame(rows)
 
@@ -186,41 +183,36 @@ def resolve_encoders(encoders: Sequence[int] | str | None, count: int) -> list[i
         return [encoder for encoder in PAPER_ENCODERS if encoder <= count]
     if encoders == "all":
         return list(range(1, count + 1))
-    return _numbers("encoders", encoders, 1, count, f"the model has encoders 1 to {count}")
+    return _numbers("analysis.encoders", encoders, 1, count)
 
 
 def resolve_positions(positions: Sequence[int] | int | None, longest: int) -> list[int]:
     """Return the ordered positions to analyse, increasing; `longest` is the number of pieces of an input."""
     last = longest if positions is None else positions
-    if isinstance(last, int) and not isinstance(last, bool) and last >= FIRST_POSITION:
+    if isinstance(last, int):
+        check_whole("analysis.positions", last, FIRST_POSITION)
         return list(range(FIRST_POSITION, min(last, longest) + 1))
-    reason = (
-        f"the longest input has {longest} word-vectors, and the first is [CLS], which is never eliminated"
-    )
-    return _numbers("positions", last, FIRST_POSITION, longest, reason)
+    return _numbers("analysis.positions", last, FIRST_POSITION, longest)
 
 
-def _numbers(key: str, given: object, low: int, high: int, reason: str) -> list[int]:
+def _numbers(key: str, given: object, low: int, high: int) -> list[int]:
+    """Check and sort the whole numbers of a list."""
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
-        raise ConfigError(f"analysis.{key}: {given!r} must be a list of whole numbers; {reason}")
+        raise ConfigError(f"{key}: {given!r} must be a list of whole numbers from {low} to {high}")
     for number in given:
-        if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
-            raise ConfigError(f"analysis.{key}: {number!r} is not one of them: {reason}")
+        check_whole(key, number, low, high)
     return sorted(set(given))
 
 
 def _number_of_classes(subject: Subject) -> int:
     """Return the number of classes; raise ConfigError if the model eliminates or predicts a number."""
     config: Any = subject.model.config
+    where = f"artifact: {subject.folder}"
     if any(getattr(config, field, None) for field in ("retention_configuration", "soft_extract_length")):
-        raise ConfigError(
-            f"artifact: {subject.folder} eliminates word-vectors already; give the fine-tuned model"
-        )
+        raise ConfigError(f"{where} eliminates word-vectors already; give the fine-tuned model")
     classes = subject.task.num_choices if subject.task.is_multiple_choice else config.num_labels
     if classes == 1:
-        raise ConfigError(
-            f"artifact: {subject.folder} predicts a number; mutual information needs predicted classes"
-        )
+        raise ConfigError(f"{where} predicts a number; mutual information needs predicted classes")
     return classes
 
 

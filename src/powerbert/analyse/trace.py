@@ -3,19 +3,20 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
+import torch
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from powerbert.analyse.survival import Trace, trace_inputs
 from powerbert.base.checks import check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.base.figures import BLUE, GREY, new_figure, save
-from powerbert.predict.predictor import Texts
+from powerbert.predict.predictor import Predictor, Texts
 from powerbert.predict.subject import Subject
 
 PIECES_PER_COLUMN = 64
@@ -23,20 +24,42 @@ PIECES_PER_COLUMN = 64
 log = logging.getLogger(__name__)
 
 
+class Piece(NamedTuple):
+    """A word piece, whether it follows the previous one without a space, and the last encoder to retain it.
+
+    Encoders count from 1; `survives` is 0 if the first one eliminates the piece.
+    """
+
+    text: str
+    joined: bool
+    survives: int
+
+
+class Trace(NamedTuple):
+    """One sequence: the name of its input and choice, the input's prediction, and its pieces in order."""
+
+    heading: str
+    verdict: str
+    pieces: tuple[Piece, ...]
+
+    def retained(self, encoder: int) -> int:
+        """Return the number of word-vectors that leave an encoder, from 1; 0 means the embeddings."""
+        return sum(piece.survives >= encoder for piece in self.pieces)
+
+
 def run(
     subject: Subject, output: Path, text: str | None = None, text_pair: str | None = None, inputs: int = 3
-) -> list[Trace]:
-    """Print the surviving words and write `trace.html`, `trace.csv`, `.png` and `.svg`.
+) -> pd.DataFrame:
+    """Print the surviving words and write `trace.html`, `trace.csv`, `.png` and `.svg` to `output`.
 
     Args:
         subject: A model with a retention configuration, and its inputs.
-        output: Folder of the files.
         text: A text to trace instead of the dataset's inputs.
-        text_pair: Its second text, for a task on pairs.
+        text_pair: Its second text.
         inputs: The number of the dataset's inputs to trace.
 
     Returns:
-        One trace per input; for multiple choice, one per choice.
+        One row per word piece: `sequence` and `position`, both from 1, `piece` and `survives`.
 
     Raises:
         ConfigError: If the model has no retention configuration, or `inputs` is no positive whole number.
@@ -54,10 +77,69 @@ def run(
         rows, labels = [(text,) if text_pair is None else (text, text_pair)], [None]
     traces = trace_inputs(subject.predictor, rows, labels)
     print_traces(traces, configuration)
-    save(_draw(traces, len(configuration)), tabulate(traces), output, "trace")
+    table = pd.DataFrame(
+        {"sequence": number, "position": position, "piece": piece.text, "survives": piece.survives}
+        for number, trace in enumerate(traces, start=1)
+        for position, piece in enumerate(trace.pieces, start=1)
+    )
+    save(_draw(traces, len(configuration)), table, output, "trace")
     write_page(output / "trace.html", subject.name, configuration, traces)
     log.info("wrote %s", output / "trace.html")
+    return table
+
+
+def trace_inputs(predictor: Predictor, rows: Sequence[Texts], labels: Sequence[str | None]) -> list[Trace]:
+    """Follow inputs through the encoders: one trace per input, or per choice for multiple choice.
+
+    `labels` are the dataset's labels for people; None without one.
+    """
+    traces, task = [], predictor.task
+    for number, (row, label, prediction) in enumerate(zip(rows, labels, predictor(rows), strict=True), 1):
+        heading = "" if len(rows) == 1 else f"input {number}"
+        sequences = {heading: row}
+        if task.is_multiple_choice:
+            choices = zip(task.label_names or (), row[1], strict=True)
+            sequences = {f"{heading} choice {name}".strip(): (row[0], choice) for name, choice in choices}
+        for name, texts in sequences.items():
+            traces.append(Trace(name, verdict(prediction, label), trace_pieces(predictor, texts)))
     return traces
+
+
+@torch.inference_mode()
+def trace_pieces(predictor: Predictor, texts: Sequence[str]) -> tuple[Piece, ...]:
+    """Return the word pieces of one sequence, made of one or two texts."""
+    tokenizer, model = predictor.tokenizer, predictor.model
+    encoded = tokenizer(
+        *texts,
+        truncation="longest_first",
+        max_length=predictor.max_length,
+        return_offsets_mapping=True,
+        return_tensors="pt",
+    )
+    spans = encoded.pop("offset_mapping")[0].tolist()
+    survives = torch.zeros(len(spans), dtype=torch.long, device=model.device)
+    for positions, mask in model.retained_word_vectors(**encoded.to(model.device)):
+        survives[positions[mask]] += 1
+    tokens = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0].tolist())
+    pieces = []
+    before: tuple[int | None, int] = (None, 0)
+    for token, part, (start, end), count in zip(
+        tokens, encoded.sequence_ids(0), spans, survives.tolist(), strict=True
+    ):
+        text = "" if part is None else texts[part][start:end]
+        joined = part is not None and before == (part, start) and not text[:1].isspace()
+        pieces.append(Piece(text.strip() or token, joined, count))
+        before = part, end
+    return tuple(pieces)
+
+
+def verdict(prediction: dict[str, Any], label: str | None) -> str:
+    """Return a prediction of `Predictor` for people, with the dataset's label if there is one."""
+    if "value" in prediction:
+        predicted = f"{prediction['value']:.2f}"
+    else:
+        predicted = f"{prediction['label']} ({prediction['score']:.2f})"
+    return predicted if label is None else f"{predicted}, labelled {label}"
 
 
 def print_traces(
@@ -77,20 +159,13 @@ def print_traces(
         for encoder in range(len(configuration) + 1):
             words = words_at(trace, encoder, dots=not console.is_terminal)
             table.add_row(str(encoder) if encoder else "", str(trace.retained(encoder)), words)
-        title = f"{trace.heading}: {trace.verdict}" if trace.heading else trace.verdict
         console.print()
-        console.print(Text(title, "bold"))
+        console.print(Text(": ".join(filter(None, (trace.heading, trace.verdict))), "bold"))
         console.print(table)
 
 
 def words_at(trace: Trace, encoder: int, *, dots: bool) -> Text:
-    """Return the words after an encoder, from 1; 0 means the embeddings.
-
-    Args:
-        trace: The sequence.
-        encoder: Number of the encoder.
-        dots: Write an eliminated word as dots instead of dimming it.
-    """
+    """Return the words after an encoder, from 1, or the embeddings, 0; eliminated ones as dots or dimmed."""
     line = Text()
     for number, piece in enumerate(trace.pieces):
         if number and not piece.joined:
@@ -106,26 +181,15 @@ def words_at(trace: Trace, encoder: int, *, dots: bool) -> Text:
 
 def write_page(path: Path, model: str, configuration: Sequence[int], traces: Sequence[Trace]) -> None:
     """Write one HTML file without scripts or references; all text of the inputs is escaped."""
-    environment = Environment(
-        loader=PackageLoader("powerbert.analyse", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("trace.html.jinja").render(
-        model=model, configuration=configuration, traces=traces
-    )
+    loader = PackageLoader("powerbert.analyse", ".")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.get_template("trace.html.jinja")
+    page = template.render(model=model, configuration=configuration, traces=traces)
     path.write_text(page, encoding="utf-8")
 
 
-def tabulate(traces: Sequence[Trace]) -> pd.DataFrame:
-    """Return one row per word piece: `sequence` and `position`, both from 1, `piece` and `survives`."""
-    rows = [
-        {"sequence": number, "position": position, "piece": piece.text, "survives": piece.survives}
-        for number, trace in enumerate(traces, start=1)
-        for position, piece in enumerate(trace.pieces, start=1)
-    ]
-    return pd.DataFrame(rows)
-
-
 def _sample_inputs(subject: Subject, inputs: int) -> tuple[list[Texts], list[str | None]]:
+    """Draw inputs of the dataset, with the name of their class or their number."""
     rows, names = subject.sample(inputs), subject.task.label_names
     texts = [tuple(row[column] for column in subject.task.text_columns) for row in rows]
     if "label" not in rows.column_names:

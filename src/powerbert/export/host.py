@@ -12,7 +12,8 @@ from powerbert.export.graph import takes_choices
 from powerbert.models import load_model
 from powerbert.models.backbone import POWER_PREFIX, TASKS
 from powerbert.models.configuration import POWER_FIELDS
-from powerbert.store.chain import dense_ancestor, start_of
+from powerbert.store.artifacts import Artifact
+from powerbert.store.chain import dense_ancestor
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def find_baseline(folder: Path, model: PreTrainedModel) -> tuple[str | None, Pre
         fine-tuned model is missing: None, and a model of its shape with random weights, which takes the
         same time.
     """
-    ancestor = dense_ancestor(start_of(folder), [folder.resolve().parent])
+    ancestor = dense_ancestor(Artifact.find(folder), [folder.resolve().parent])
     name: str | None
     if ancestor is not None:
         name, baseline = ancestor.id, load_model(ancestor.path)

@@ -24,10 +24,8 @@ def predict(cfg: DictConfig) -> None:
     if cfg.format == "glue":
         from powerbert.predict.glue_submission import write_submission
 
-        folders = list(cfg.artifact) if OmegaConf.is_list(cfg.artifact) else [cfg.artifact]
-        write_submission(
-            [Path(folder) for folder in folders], Path(cfg.output), Path(cfg.paths.cache), cfg.batch_size
-        )
+        artifacts = cfg.artifact if OmegaConf.is_list(cfg.artifact) else [cfg.artifact]
+        write_submission(list(map(Path, artifacts)), Path(cfg.output), Path(cfg.paths.cache), cfg.batch_size)
         return
 
     from powerbert.data import read_texts
@@ -70,16 +68,15 @@ def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
     Raises:
         ConfigError: If the task takes another number of texts, or is multiple choice.
     """
-    if task.is_multiple_choice:
-        raise ConfigError(
-            f"text: '{task.name}' is multiple choice; give input=<file.jsonl> with the keys "
-            f"{' and '.join(task.text_columns)}"
-        )
+    columns = task.text_columns
     texts = tuple(str(part) for part in (text, text_pair) if part is not None)
-    if len(texts) != len(task.text_columns):
-        needed = "one text, text=" if len(task.text_columns) == 1 else "two texts, text= and text_pair="
-        raise ConfigError(f"text_pair: '{task.name}' takes {needed}")
-    return texts
+    if task.is_multiple_choice:
+        needed = "input=<file.jsonl>"
+    elif len(texts) != len(columns):
+        needed = "text=" if len(columns) == 1 else "text= and text_pair="
+    else:
+        return texts
+    raise ConfigError(f"text, text_pair: '{task.name}' takes {' and '.join(columns)}; give {needed}")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ Each file has one line per row of the task's test set, in order: the row's numbe
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from datasets import Dataset
 from hydra.utils import instantiate
@@ -22,15 +22,8 @@ from powerbert.store.artifacts import Artifact
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TestSet:
-    """The server's format of one test set.
-
-    Attributes:
-        file: Name of the file.
-        rows: Rows of GLUE's own test set.
-        words: Whether predictions are the labels' names rather than their indices.
-    """
+class TestSet(NamedTuple):
+    """The file of a test set, its number of rows, and whether the server wants the labels' names."""
 
     file: str
     rows: int
@@ -53,20 +46,17 @@ TEST_SETS = {
 """Name of the dataset's yaml -> format."""
 
 MNLI = ("mnli_m", "mnli_mm", "ax")
-"""The test sets that every model of MNLI predicts, whichever dev set it was tuned on."""
+"""The test sets that every model of MNLI predicts, whichever dev set selected it."""
 
 
 def write_submission(artifacts: Sequence[Path], output: Path, cache: Path, batch_size: int = 32) -> None:
     """Predict the test sets of the tasks that the artifacts were trained on, and log which files are missing.
 
-    The test sets come from the place that `conf/dataset` names now (`GLUE_DIR`, else the hub), not from that
-    of the training set. Files of other tasks already in the folder count as written.
+    The test sets come from where `conf/dataset` finds them now (`GLUE_DIR`, else the hub), not from where the
+    training set came from. Files of other tasks already in the folder count as written.
 
     Args:
-        artifacts: One per task. One of MNLI predicts both of its test sets, and the diagnostic set AX.
-        output: Folder of the files, created if missing.
-        cache: Folder for converted rows.
-        batch_size: Inputs per forward pass.
+        artifacts: One per task. The first of MNLI also predicts those test sets of `MNLI` that have none.
 
     Raises:
         ConfigError: If an artifact was not trained on GLUE, or two were trained on the same task.
@@ -75,33 +65,38 @@ def write_submission(artifacts: Sequence[Path], output: Path, cache: Path, batch
     """
     if output.is_file():
         raise ConfigError(f"output: {output} is a file; give a folder")
-    own = _by_task(artifacts)
-    test_sets = {task: _test_sets(task, own, cache) for task in own}  # load all before predicting any
-    for task, rows_by_name in test_sets.items():
-        predictor = Predictor(own[task], batch_size)
-        for name, rows in rows_by_name.items():
-            _write(output / TEST_SETS[name].file, TEST_SETS[name], predictor, rows)
-    _log_missing(output)
+    folders = _by_task(artifacts)
+    test_sets = {task: (folder, load_test_set(task, cache)) for task, folder in folders.items()}
+    mnli = [folder for task, folder in folders.items() if task in MNLI]
+    for task in MNLI if mnli else ():
+        if task not in folders:
+            try:
+                test_sets[task] = mnli[0], load_test_set(task, cache)
+            except DataError as error:
+                log.warning("%s is left out: %s", TEST_SETS[task].file, error)
+    for task, (folder, rows) in test_sets.items():
+        _write(output / TEST_SETS[task].file, TEST_SETS[task], Predictor(folder, batch_size), rows)
+    names = [test_set.file for test_set in TEST_SETS.values()]
+    missing = [name for name in names if not (output / name).is_file()]
+    if missing:
+        log.info("GLUE's server takes all %d files in one zip; missing: %s", len(names), ", ".join(missing))
+    else:
+        log.info("all %d files are there; GLUE's server takes them in one zip", len(names))
 
 
 def load_test_set(task: str, cache: Path) -> Dataset:
-    """Load a test set of GLUE in the server's order.
-
-    Args:
-        task: A key of `TEST_SETS`.
-        cache: Folder for converted rows.
+    """Load the test set of a task, a key of `TEST_SETS`, in the server's order.
 
     Raises:
-        DataError: If there is none, or one in another order.
+        DataError: If there is none, or only one in another order.
     """
     settings = packaged_source(task, cache)
     settings["layout"]["files"].get("test", []).reverse()  # the unlabelled file, which a layout lists last
     source = instantiate(settings)
     source.available()
-    splits = source.load()
-    if "test" not in splits:
+    rows = source.load().get("test")
+    if rows is None:
         raise DataError(f"dataset '{task}' has no test set in GLUE_DIR={source.folder}")
-    rows = splits["test"]
     if task == "sst2" and "label" in rows.column_names:
         raise DataError(
             f"GLUE_DIR={source.folder}: SST-2/test_labelled.tsv is not in the order of GLUE's test set; a "
@@ -113,23 +108,20 @@ def load_test_set(task: str, cache: Path) -> Dataset:
     return rows
 
 
-def format_predictions(test_set: TestSet, task: Task, logits: Tensor) -> Iterator[str]:
-    """Convert a model's outputs into the server's predictions.
+def format_predictions(test_set: TestSet, task: Task, logits: Tensor) -> list[str]:
+    """Convert logits, [rows, classes] or [rows, 1] for regression, into the server's predictions.
 
-    Args:
-        logits: Shape [rows, classes], or [rows, 1] for regression.
-
-    Yields:
+    Returns:
         For each row a label's name or index, or a number from 0 to 5.
     """
     if task.label_names is None:
-        yield from (f"{value:.3f}" for value in logits.squeeze(-1).clamp(0, 5).tolist())
-    else:
-        labels = task.label_names if test_set.words else range(task.num_labels)
-        yield from (str(labels[index]) for index in logits.argmax(-1).tolist())
+        return [f"{value:.3f}" for value in logits.squeeze(-1).clamp(0, 5).tolist()]
+    labels = task.label_names if test_set.words else range(task.num_labels)
+    return [str(labels[index]) for index in logits.argmax(-1).tolist()]
 
 
 def _by_task(artifacts: Iterable[Path]) -> dict[str, Path]:
+    """Map the task that each artifact was trained on to its folder."""
     found: dict[str, Path] = {}
     for folder in artifacts:
         dataset = Artifact.load(folder).manifest["config"]["dataset"]
@@ -145,18 +137,6 @@ def _by_task(artifacts: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def _test_sets(task: str, own: Mapping[str, Path], cache: Path) -> dict[str, Dataset]:
-    """Load a task's own test set and, for the first model of MNLI, those that no other model predicts."""
-    found = {task: load_test_set(task, cache)}
-    if task == next((name for name in own if name in MNLI), None):
-        for name in (name for name in MNLI if name not in own):
-            try:
-                found[name] = load_test_set(name, cache)
-            except DataError as error:
-                log.warning("%s is left out: %s", TEST_SETS[name].file, error)
-    return found
-
-
 def _write(path: Path, test_set: TestSet, predictor: Predictor, rows: Dataset) -> None:
     with output_file(path) as file:
         logits = predictor.logits(rows.select_columns(list(predictor.task.text_columns)))
@@ -164,12 +144,3 @@ def _write(path: Path, test_set: TestSet, predictor: Predictor, rows: Dataset) -
         for index, prediction in enumerate(format_predictions(test_set, predictor.task, logits)):
             file.write(f"{index}\t{prediction}\n")
     log.info("%s: %d predictions", path, len(rows))
-
-
-def _log_missing(output: Path) -> None:
-    names = [test_set.file for test_set in TEST_SETS.values()]
-    missing = [name for name in names if not (output / name).is_file()]
-    if missing:
-        log.info("GLUE's server takes all %d files in one zip; missing: %s", len(names), ", ".join(missing))
-    else:
-        log.info("all %d files are there; GLUE's server takes them in one zip", len(names))

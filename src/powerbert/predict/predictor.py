@@ -30,33 +30,27 @@ class Predictor:
 
     Attributes:
         model: In evaluation mode, on the accelerator if there is one.
-        tokenizer: The model's.
         task: The text columns of an input and the names of the labels.
         max_length: Word pieces at which an input is truncated.
     """
 
     def __init__(self, folder: Path | str, batch_size: int = 32):
-        """Load a model.
-
-        Args:
-            folder: An artifact, or a plain Hugging Face classifier of a supported model type.
-            batch_size: Inputs per forward pass.
+        """Load an artifact, or a plain Hugging Face classifier of a supported model type.
 
         Raises:
             ModelError: If the folder holds no such model.
         """
-        folder = Path(folder)
-        manifest = Artifact.load(folder).manifest if (folder / MANIFEST).is_file() else None
+        artifact = Artifact.find(folder)
         model: Any = load_model(folder)
         self.model = model.to(default_device())
         self.tokenizer = load_tokenizer(folder)
         self.batch_size = batch_size
-        if manifest is not None:
-            self.task = Task.from_config(manifest["config"]["dataset"])
-            self.max_length = int(manifest["max_length"])
+        if artifact is not None:
+            self.task = Task.from_config(artifact.manifest["config"]["dataset"])
+            self.max_length = int(artifact.manifest["max_length"])
         else:
             self.max_length = min(self.tokenizer.model_max_length, longest_input(model.config))
-            self.task = _plain_task(folder, model, self.max_length)
+            self.task = _plain_task(Path(folder), model, self.max_length)
 
     @cached_property
     def _fastest(self) -> Any:
@@ -81,9 +75,8 @@ class Predictor:
     def logits(self, rows: Dataset) -> Tensor:
         """Return the logits of at least one row with the task's text columns, as of `predict_logits`."""
         encoded = tokenize(rows, self.task, self.tokenizer, self.max_length)
-        return predict_logits(
-            self._fastest, encoded, PaddingCollator(self.tokenizer, self.task), self.batch_size
-        )
+        collate = PaddingCollator(self.tokenizer, self.task)
+        return predict_logits(self._fastest, encoded, collate, self.batch_size)
 
     def _prediction(self, logits: Tensor) -> dict[str, Any]:
         if self.task.label_names is None:
@@ -100,12 +93,8 @@ def _plain_task(folder: Path, model: Any, max_length: int) -> Task:
             f"model folder {folder}: a multiple-choice model does not say how many choices it takes; "
             f"give an artifact, whose {MANIFEST} does"
         )
-    regression = model.config.num_labels == 1
-    labels = tuple(model.config.id2label[index] for index in range(model.config.num_labels))
-    return Task(
-        folder.resolve().name,
-        ("text",),
-        None if regression else labels,
-        "spearman" if regression else "accuracy",
-        max_length,
-    )
+    name, count = folder.resolve().name, model.config.num_labels
+    if count == 1:
+        return Task(name, ("text",), None, "spearman", max_length)
+    labels = tuple(model.config.id2label[index] for index in range(count))
+    return Task(name, ("text",), labels, "accuracy", max_length)

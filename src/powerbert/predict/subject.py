@@ -43,7 +43,6 @@ class Subject:
         split: A split of the dataset; None for its evaluation split.
         limit: The number of inputs to draw at random; None for all.
         seed: Seed of the draw.
-        batch_size: Inputs per batch.
     """
 
     artifact: str | None
@@ -64,7 +63,7 @@ class Subject:
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The model with its tokenizer and its own task."""
+        """The model with its tokenizer and the task that it was trained for."""
         return Predictor(self.folder, self.batch_size)
 
     @property
@@ -72,10 +71,16 @@ class Subject:
         """The model in evaluation mode, on the accelerator if there is one."""
         return self.predictor.model
 
+    @property
+    def max_length(self) -> int:
+        """Word pieces at which an input is truncated, as in the model's training."""
+        return self.predictor.max_length
+
     @cached_property
-    def manifest(self) -> Any:
+    def manifest(self) -> dict[str, Any] | None:
         """The artifact's manifest; None for a plain classifier."""
-        return Artifact.load(self.folder).manifest if (self.folder / MANIFEST).is_file() else None
+        artifact = Artifact.find(self.folder)
+        return None if artifact is None else artifact.manifest
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
@@ -87,22 +92,23 @@ class Subject:
         return self.manifest["config"]["dataset"]
 
     @cached_property
+    def source(self) -> Source:
+        """The dataset's source; if only the manifest names it, which is untrusted, one of `conf/dataset`."""
+        target = self.settings["source"].get("_target_")
+        yamls = (CONFIG_FOLDER / "dataset").glob("*.yaml")
+        known = (OmegaConf.load(yaml).source._target_ for yaml in yamls)
+        if self.dataset is None and target not in known:
+            raise ConfigError(
+                f"dataset: {self.folder / MANIFEST} names {target!r} as its source, which no yaml of "
+                "conf/dataset does; if you trust it, give the dataset yourself, dataset=<name>"
+            )
+        return instantiate(self.settings["source"], _recursive_=False)
+
+    @cached_property
     def task(self) -> Task:
         """The dataset's task; its source is asked only to resolve `evaluation_split: auto`."""
         automatic = self.settings["evaluation_split"] == "auto"
         return Task.from_config(self.settings, self.source if automatic else None)
-
-    @cached_property
-    def source(self) -> Source:
-        """The dataset's source."""
-        if self.dataset is None:
-            self._check_source()
-        return instantiate(self.settings["source"], _recursive_=False)
-
-    @property
-    def max_length(self) -> int:
-        """Word pieces at which an input is truncated, as in the model's training."""
-        return self.predictor.max_length
 
     @property
     def split_name(self) -> str:
@@ -113,32 +119,16 @@ class Subject:
     def rows(self) -> Dataset:
         """All rows of the split."""
         self.source.available()
-        splits = self.source.load()
-        name = self.split_name
-        if name not in splits:
-            raise DataError(
-                f"dataset '{self.task.name}' has no split '{name}'; its splits are {', '.join(splits)}"
-            )
-        if len(splits[name]) == 0:
-            raise DataError(f"dataset '{self.task.name}': split '{name}' has no rows")
-        return splits[name]
-
-    def _check_source(self) -> None:
-        """Accept only sources of `conf/dataset`: instantiating one runs code, and a manifest is untrusted."""
-        target = self.settings["source"].get("_target_")
-        yamls = (CONFIG_FOLDER / "dataset").glob("*.yaml")
-        if target not in {OmegaConf.load(yaml).source._target_ for yaml in yamls}:
-            raise ConfigError(
-                f"dataset: {self.folder / MANIFEST} names {target!r} as its source, which no yaml of "
-                "conf/dataset does; if you trust it, give the dataset yourself, dataset=<name>"
-            )
+        splits, where = self.source.load(), f"dataset '{self.task.name}'"
+        if self.split_name not in splits:
+            raise DataError(f"{where} has no split '{self.split_name}'; its splits are {', '.join(splits)}")
+        rows = splits[self.split_name]
+        if len(rows) == 0:
+            raise DataError(f"{where}: split '{self.split_name}' has no rows")
+        return rows
 
     def sample(self, limit: int | None = None) -> Dataset:
-        """Draw rows of the split at random and keep their order.
-
-        Args:
-            limit: The largest number of rows, in addition to the subject's own limit.
-        """
+        """Draw rows of the split at random, at most `limit` and the subject's own limit; keep their order."""
         check_whole("limit", self.limit, optional=True)
         count = min(bound for bound in (len(self.rows), self.limit, limit) if bound is not None)
         if count == len(self.rows):
@@ -158,23 +148,22 @@ class Subject:
 
     @cached_property
     def collate(self) -> PaddingCollator:
-        """Makes batches of the encoded rows."""
+        """The collator that makes batches of the encoded rows."""
         return PaddingCollator(self.predictor.tokenizer, self.task)
 
     def batches(self, description: str) -> Iterator[dict[str, Tensor]]:
-        """Yield the sample in batches of similar length on the model's device, with a progress bar.
+        """Iterate over the sample in batches of similar length on the model's device, with a progress bar.
 
         Yields:
             `input_ids`, `attention_mask` and so on, [S, N]. The S sequences are the inputs; for multiple
             choice they are all choices of the first input, then all of the second, and so on.
         """
         sampler = LengthSortedSampler(row_lengths(self.encoded))
-        loader = make_loader(self.encoded, self.collate, sampler, self.batch_size)
-        for batch in progress(loader, description):
+        for batch in progress(make_loader(self.encoded, self.collate, sampler, self.batch_size), description):
             batch.pop("labels", None)
             yield {key: value.flatten(0, -2).to(self.model.device) for key, value in batch.items()}
 
-    @cached_property
+    @property
     def name(self) -> str:
         """The model's name with the stage that trained it, for people."""
         if self.manifest is None:

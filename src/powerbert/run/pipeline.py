@@ -18,7 +18,7 @@ from powerbert.ship import save_modeling_code, write_model_card
 from powerbert.stages.faults import explaining_memory
 from powerbert.stages.processes import fit_on_devices
 from powerbert.store.artifacts import Artifact, ArtifactStore
-from powerbert.store.chain import chain_of, dense_ancestor, start_of
+from powerbert.store.chain import chain_of, dense_ancestor
 from powerbert.store.records import find_record, write_record
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Run:
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.start = start_of(settings.checkpoint)
+        self.start = Artifact.find(settings.checkpoint)
         self.chain = chain_of(self.start)
         self.store = ArtifactStore(settings.artifacts)
         self.loggers: list[Logger] | None = None

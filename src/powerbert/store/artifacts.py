@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 from powerbert.base.environment import git_commit, versions
 from powerbert.base.errors import DataError, ModelError
 from powerbert.base.files import content_hash, file_name, plain, sync, write_synced
-from powerbert.store.records import OPEN, check_version, first_problem
+from powerbert.store.records import OPEN, check_contract
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
@@ -28,139 +28,115 @@ MANIFEST_VERSION = 1
 LEASE = 60.0
 """Seconds without a refresh after which a lock counts as abandoned."""
 
+_NO_FLOCK = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 
-@with_config(OPEN)
-class Weights(TypedDict):
-    """Size in bytes and SHA-256 of a weight file."""
+log = logging.getLogger(__name__)
 
-    size: int
+
+class _Weights(TypedDict):
+    size: int  # in bytes
     sha256: str
 
 
 @with_config(OPEN)
 class Manifest(TypedDict):
-    """What every `manifest.json` holds; a run adds details such as `results`, `chain` and `config`."""
+    """What every `manifest.json` holds; a run adds `results`, `max_length`, `chain` and `config`."""
 
     manifest_version: int
     id: str
     identity: dict[str, Any]
     parents: list[str]
     metrics: dict[str, Any]
-    weights: dict[str, Weights]
+    weights: dict[str, _Weights]
 
 
 _MANIFEST = TypeAdapter(Manifest)
 
-log = logging.getLogger(__name__)
-
-_NO_FLOCK = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
-
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished artifact: a Hugging Face model folder with a manifest.
-
-    Attributes:
-        path: the folder, which `from_pretrained` takes.
-        manifest: the fields of `Manifest`, `versions`, `git_commit`, `created`, and details of the run.
-    """
+    """A finished artifact: a Hugging Face model folder `path` with a manifest."""
 
     path: Path
     manifest: dict[str, Any]
 
     @property
     def id(self) -> str:
-        """A readable name with the hash of the identity; other artifacts name their parent by it."""
+        """The folder's original name, which ends in the hash of the identity; children name it as parent."""
         return self.manifest["id"]
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """The results that the run reported."""
-        return self.manifest["metrics"]
 
     @classmethod
     def load(cls, path: Path | str) -> "Artifact":
         """Open an artifact folder; check its manifest and the sizes of its weight files.
 
         Raises:
-            ModelError: naming the folder or file, if the manifest is missing, corrupt or of a newer
-                powerbert, or a weight file is missing or truncated.
+            ModelError: Naming the folder or file that is missing, damaged or of a newer powerbert.
         """
         path = Path(path)
-        artifact = cls(path, _read_manifest(path / MANIFEST))
-        for name, expected in artifact.manifest["weights"].items():
-            file = path / name
-            size = file.stat().st_size if file.is_file() else None
+        file, remedy = path / MANIFEST, f"delete the folder {path} to train it again"
+        if not file.is_file():
+            raise ModelError(f"{path}: no {MANIFEST} there, so it is not a finished artifact; {remedy}")
+        try:
+            manifest = json.loads(file.read_text(encoding="utf-8"))
+            check_contract(_MANIFEST, manifest, "manifest_version", MANIFEST_VERSION)
+        except (OSError, ValueError, DataError) as error:
+            raise ModelError(f"{file}: the manifest cannot be used ({error}); {remedy}") from error
+        for name, expected in manifest["weights"].items():
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise ModelError(f"{file}: the manifest names weights outside its folder, {name!r}; {remedy}")
+            size = (path / name).stat().st_size if (path / name).is_file() else None
             if size != expected["size"]:
                 found = "is missing" if size is None else f"has {size} bytes instead of {expected['size']}"
-                raise ModelError(
-                    f"{file}: the weight file {found}; delete the folder {path} to train it again"
-                )
-        return artifact
+                raise ModelError(f"{path / name}: the weight file {found}; {remedy}")
+        return cls(path, manifest)
+
+    @classmethod
+    def find(cls, path: Path | str) -> "Artifact | None":
+        """Open a folder that may be a plain Hugging Face model, as `load`; None without a manifest."""
+        return cls.load(path) if (Path(path) / MANIFEST).is_file() else None
 
     def verify(self) -> None:
-        """Compare the SHA-256 of the weight files with the manifest's.
-
-        Raises:
-            ModelError: naming the file that has changed.
-        """
+        """Compare the weight files with the SHA-256 in the manifest; ModelError names one that differs."""
         for name, expected in self.manifest["weights"].items():
             if _sha256(self.path / name) != expected["sha256"]:
                 raise ModelError(
-                    f"{self.path / name}: the weights are not those that were written (SHA-256 differs); "
+                    f"{self.path / name}: the weights have changed (their SHA-256 is not the manifest's); "
                     f"delete the folder {self.path} to train it again"
                 )
 
 
 @dataclass
 class Workspace:
-    """Where one process, which holds the lock, makes an artifact.
+    """Where the process that holds the lock makes an artifact.
 
     Attributes:
-        path: the place of the finished artifact.
-        artifact: the finished artifact; set from the start if it exists, else by `finish`.
+        path: The folder of the finished artifact.
+        folder: Holds the others; stays for the next attempt when the run fails or is killed.
+        artifact_folder: Where to save the model; empty at the start of each attempt.
+        checkpoints: Where to keep checkpoints from which a later attempt resumes.
+        artifact: The finished artifact; set from the start if it exists, else by `finish`.
     """
 
     path: Path
     identity: dict[str, Any]
-    artifact: Artifact | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Stays when the run fails or is killed, for the next attempt."""
-        return self.path.with_name(f"{self.path.name}.partial")
-
-    @property
-    def artifact_folder(self) -> Path:
-        """Where to save the model; empty at the start of each attempt."""
-        return self.folder / "artifact"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where to keep checkpoints from which a later attempt resumes."""
-        return self.folder / "checkpoints"
+    folder: Path
+    artifact_folder: Path
+    checkpoints: Path
+    artifact: Artifact | None
 
     def finish(self, metrics: Mapping[str, Any], **details: Any) -> Artifact:
-        """Move `artifact_folder` to its final place with a manifest, whole or not at all.
-
-        Args:
-            metrics: of the trained model, by split.
-            **details: further fields of the manifest.
+        """Write the manifest, with `details` as further fields, and move `artifact_folder` to `path`.
 
         Raises:
-            ModelError: if no weight file was saved.
+            ModelError: If no weight file was saved.
         """
+        source = self.artifact_folder
         weights = {
-            file.relative_to(self.artifact_folder).as_posix(): {
-                "size": file.stat().st_size,
-                "sha256": _sha256(file),
-            }
-            for file in sorted(self.artifact_folder.rglob("*.safetensors"))
+            file.relative_to(source).as_posix(): {"size": file.stat().st_size, "sha256": _sha256(file)}
+            for file in sorted(source.rglob("*.safetensors"))
         }
         if not weights:
-            raise ModelError(
-                f"{self.artifact_folder}: no weights were saved, so there is no artifact to finish"
-            )
+            raise ModelError(f"{source}: no weights were saved, so there is no artifact to finish")
         manifest = {
             **details,
             "manifest_version": MANIFEST_VERSION,
@@ -173,10 +149,10 @@ class Workspace:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "weights": weights,
         }
-        write_synced(self.artifact_folder / MANIFEST, manifest)
-        for path in (*self.artifact_folder.rglob("*"), self.artifact_folder):
+        write_synced(source / MANIFEST, manifest)
+        for path in (*source.rglob("*"), source):
             sync(path)
-        os.rename(self.artifact_folder, self.path)
+        os.rename(source, self.path)
         sync(self.path.parent)
         self.artifact = Artifact.load(self.path)
         return self.artifact
@@ -201,11 +177,11 @@ class ArtifactStore:
         return content_hash(identity)
 
     def folder(self, name: str, identity: Mapping[str, Any]) -> Path:
-        """The place of an artifact, whether it exists or not.
+        """Return the folder of an artifact, which need not exist.
 
         Args:
-            name: for people, such as `rte-bert_base-retrain`.
-            identity: what influences the artifact; `parents` lists the ids of those it starts from.
+            name: For people, such as `rte-bert_base-retrain`.
+            identity: What influences the artifact; `parents` lists the ids of those it starts from.
         """
         return self.root / file_name(name, self.hash(identity), longest=80)
 
@@ -213,7 +189,7 @@ class ArtifactStore:
         """Open a finished artifact; None if it is not finished. Arguments as for `folder`.
 
         Raises:
-            ModelError: if the folder is damaged or has another identity.
+            ModelError: If the folder is damaged or has another identity.
         """
         folder = self.folder(name, identity)
         if not folder.exists():
@@ -238,16 +214,15 @@ class ArtifactStore:
             artifact = work.artifact
 
         A second process waits, and then finds the artifact finished. If the block ends without `finish`, the
-        workspace stays for the next attempt. Arguments as for `folder`.
-
-        Raises:
-            ModelError: as for `get`.
+        workspace stays for the next attempt. Arguments and errors as for `get`.
         """
         path = self.folder(name, identity)
         self.root.mkdir(parents=True, exist_ok=True)
         with _locked(path):
             os.scandir(self.root).close()  # makes an NFS client refresh its list of the folder
-            work = Workspace(path, plain(identity), self.get(name, identity))
+            folder = path.with_name(f"{path.name}.partial")
+            places = folder, folder / "artifact", folder / "checkpoints"
+            work = Workspace(path, plain(identity), *places, self.get(name, identity))
             if work.artifact is None:
                 shutil.rmtree(work.artifact_folder, ignore_errors=True)
                 work.artifact_folder.mkdir(parents=True)
@@ -281,27 +256,6 @@ def _acquire(lock: BaseFileLock, path: Path) -> None:
     except Timeout:
         log.info("another process is making %s; waiting for it", path)
         lock.acquire(poll_interval=0.2)
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    remedy = f"delete the folder {path.parent} to train it again"
-    if not path.is_file():
-        raise ModelError(f"{path.parent}: no {MANIFEST} there, so it is not a finished artifact; {remedy}")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        version = manifest.get("manifest_version") if isinstance(manifest, dict) else None
-        check_version("manifest_version", version, MANIFEST_VERSION)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: the manifest is corrupt ({error}); {remedy}") from error
-    except DataError as error:
-        raise ModelError(f"{path}: {error}, or {remedy}") from error
-    problem = first_problem(_MANIFEST, manifest)
-    if problem is not None:
-        raise ModelError(f"{path}: the manifest is corrupt ({problem}); {remedy}")
-    for name in manifest["weights"]:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise ModelError(f"{path}: the manifest is corrupt ('weights.{name}' lies elsewhere); {remedy}")
-    return manifest
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The chain of trainings behind a model, those of the artifact it started from included."""
+"""The chain of trainings behind a model, from the first fine-tuning to its own training."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,33 +11,25 @@ from powerbert.base.files import is_file_name, plain
 from powerbert.store.artifacts import MANIFEST, Artifact
 
 Chain = list[dict[str, Any]]
-"""Trainings, the oldest first: `artifact`, `stage`, `method`, `knob` and `epochs` of each."""
+"""Trainings, oldest first: `artifact`, `stage`, `method`, `knob` and `epochs` of each."""
 
 log = logging.getLogger(__name__)
 
 
-def start_of(checkpoint: Path) -> Artifact | None:
-    """The artifact that a run starts from, if its checkpoint folder is one.
-
-    Raises:
-        ModelError: if it is one but is damaged.
-    """
-    return Artifact.load(checkpoint) if (checkpoint / MANIFEST).is_file() else None
-
-
 def chain_of(artifact: Artifact | None) -> Chain:
-    """The trainings behind an artifact, its own last; none behind a pretrained model.
+    """Return the trainings behind an artifact, its own last; none behind a pretrained model.
 
     Raises:
-        ModelError: if the manifest names an artifact by anything but the name of a folder.
+        ModelError: If the manifest names an artifact by a path instead of a folder name.
     """
     if artifact is None:
         return []
     chain = list(artifact.manifest.get("chain", []))
     for training in chain:
-        name = training["artifact"]
-        if not is_file_name(name):
-            raise ModelError(f"{artifact.path / MANIFEST}: its chain names {name!r}, which is no artifact")
+        if not is_file_name(training["artifact"]):
+            raise ModelError(
+                f"{artifact.path / MANIFEST}: chain: {training['artifact']!r} is not the name of an artifact"
+            )
     return chain
 
 
@@ -47,13 +39,13 @@ def dense_ancestor(
     """Find the fine-tuned model that an artifact is compared with.
 
     Args:
-        artifact: the last of the chain.
-        folders: where artifacts lie.
-        dataset: identity of the data, by default the artifact's; models of other data do not compare.
+        artifact: The last of the chain.
+        folders: Where artifacts lie.
+        dataset: Identity of the data, by default the artifact's; models of other data do not compare.
 
     Returns:
         The first artifact of the chain that was fine-tuned on the data, before any method changed the model.
-        None without an artifact, for other data, or if that model is gone (a logged warning).
+        None without an artifact, for other data, or if that model is missing (a logged warning).
     """
     if artifact is None:
         return None
@@ -70,5 +62,5 @@ def dense_ancestor(
             if ancestor.manifest["identity"].get("dataset") == own:
                 return ancestor
     if chain:
-        log.warning("%s was made from %s, which is gone", artifact.path, chain[0]["artifact"])
+        log.warning("%s was made from %s, which is missing", artifact.path, chain[0]["artifact"])
     return None

@@ -16,28 +16,33 @@ HYPER_PARAMETERS = (
 )
 """Keys of a record's `config`: runs of one method, knob setting and seed that differ in them are trials."""
 
+ENVIRONMENT = {
+    "cpu": "",
+    "threads": "threads ",
+    "device": "device ",
+    "torch": "torch ",
+    "transformers": "transformers ",
+    "git_commit": "commit ",
+}
+"""Keys of a record's `environment` -> what to write before the value."""
+
 
 def facts(record: Record) -> list[tuple[str, str]]:
-    """List the facts of a record, without the fields that older records lack.
-
-    Returns:
-        Pairs of name and value in reading order; records of one point have the same names.
-    """
+    """List the names and values of a record in reading order, without the fields that older records lack."""
     return [(name, text) for name, text in _facts(record) if text]
 
 
 def _facts(record: Record) -> Iterator[tuple[str, str]]:
-    metric, baseline = record["metric"], record["baseline"]
+    metric, vectors = record["metric"], record["word_vectors"]
     name = METRIC_NAMES.get(metric["name"], metric["name"])
     yield "seed", str(record["seed"])
     yield f"{name}, {metric.get('split') or 'evaluation'}", _percent(metric["value"])
     if "dev" in metric and metric.get("split") != "dev":
         yield f"{name}, dev", _percent(metric["dev"])
-    yield "fine-tuned model", _percent(baseline["value"])
+    yield "fine-tuned model", _percent(record["baseline"]["value"])
     yield "method", method_label(record)
     yield "knob", knob_label(record)
     yield "retention configuration", ", ".join(map(str, record["retention_configuration"] or ()))
-    vectors = record["word_vectors"]
     yield "word-vectors", f"{vectors['retained']} of {vectors['baseline']}"
     yield "epochs", ", ".join(f"{stage} {count}" for stage, count in record.get("epochs", {}).items())
     yield "earlier stages", _earlier(record)
@@ -45,15 +50,12 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "settings", _settings(record["config"])
     for protocol in ("padded", "dynamic"):
         yield protocol, _latency(record["latency"][protocol])
-    flops = record["flops"]
-    yield (
-        "FLOPs per input",
-        f"{flops['model'] / 1e9:.3g} G of {flops['baseline'] / 1e9:.3g} G ({flops['ratio']:.2f}x fewer)",
-    )
+    yield "FLOPs per input", _flops(record["flops"])
     if parameters := record.get("parameters"):
         yield "parameters", f"{parameters['model'] / 1e6:.1f} M of {parameters['baseline'] / 1e6:.1f} M"
     yield "artifacts", "\n".join(f"{stage}: {artifact}" for stage, artifact in record["artifacts"].items())
-    yield "environment", _environment(record["environment"])
+    known = ((label, record["environment"].get(key)) for key, label in ENVIRONMENT.items())
+    yield "environment", ", ".join(f"{label}{value}" for label, value in known if value is not None)
     yield "record", str(record.get("identity") or "")
 
 
@@ -61,20 +63,26 @@ def _percent(value: float | None) -> str:
     return "n/a" if value is None else f"{100 * value:.2f} %"
 
 
-def _latency(latency: Mapping[str, Any]) -> str:
-    if latency["speedup"] is None:
+def _flops(flops: Mapping[str, Any]) -> str:
+    if flops["ratio"] is None:
+        return ""
+    return f"{flops['model'] / 1e9:.3g} G of {flops['baseline'] / 1e9:.3g} G ({flops['ratio']:.2f}x fewer)"
+
+
+def _latency(times: Mapping[str, Any]) -> str:
+    if times["speedup"] is None:
         return ""
     return (
-        f"{latency['model_ms']:.1f} ms against {latency['baseline_ms']:.1f} ms "
-        f"per batch of {latency['batch_size']} ({latency['speedup']:.2f}x faster)"
+        f"{times['model_ms']:.1f} ms against {times['baseline_ms']:.1f} ms "
+        f"per batch of {times['batch_size']} ({times['speedup']:.2f}x faster)"
     )
 
 
 def _settings(config: Mapping[str, Any]) -> str:
     """List the hyper-parameters that are numbers: those of all methods, then those of this one."""
     method = config.get("method")
-    own = method if isinstance(method, Mapping) else {}
-    settings = {key: config.get(key) for key in HYPER_PARAMETERS} | dict(own)
+    settings = {key: config.get(key) for key in HYPER_PARAMETERS}
+    settings |= method if isinstance(method, Mapping) else {}
     return ", ".join(f"{key} {value:g}" for key, value in settings.items() if isinstance(value, int | float))
 
 
@@ -82,23 +90,8 @@ def _earlier(record: Record) -> str:
     """List the stages of other methods that the run started from, oldest first."""
     own = record["method"], record["knob"]
     return "\n".join(
-        f"{entry.get('method')} {entry.get('stage')}, {entry.get('epochs')} epochs: {entry.get('artifact')}"
-        for entry in record.get("chain") or []
-        if (entry.get("method"), entry.get("knob")) != own
+        f"{training.get('method')} {training.get('stage')}, {training.get('epochs')} epochs: "
+        f"{training.get('artifact')}"
+        for training in record.get("chain") or []
+        if (training.get("method"), training.get("knob")) != own
     )
-
-
-def _environment(environment: Mapping[str, Any]) -> str:
-    parts = [
-        f"{label}{environment[key]}"
-        for key, label in (
-            ("cpu", ""),
-            ("threads", "threads "),
-            ("device", "device "),
-            ("torch", "torch "),
-            ("transformers", "transformers "),
-            ("git_commit", "commit "),
-        )
-        if environment.get(key) is not None
-    ]
-    return ", ".join(parts)

@@ -33,11 +33,11 @@ class Display:
     """How reports show a method: the node `display` of its `conf/method/<name>.yaml`.
 
     Attributes:
-        label: as tables and figures call it.
-        sentence: what the method does.
-        knob: the key that a sweep sets on the command line; None for a method without a knob.
-        marker: for matplotlib.
-        colour: hexadecimal, such as `#0072B2`.
+        label: Its name in tables and figures.
+        sentence: What it does.
+        knob: The key that a sweep sets on the command line; None for a method without a knob.
+        marker: For matplotlib.
+        colour: Hexadecimal, such as `#0072B2`.
     """
 
     label: str
@@ -53,9 +53,7 @@ def display(record: Record) -> Display:
     A record holds what its method's yaml said. For an older record the packaged yaml of that name counts; an
     unknown method is shown by its name, grey and round.
     """
-    method = (record.get("config") or {}).get("method")
-    own = method.get("display") if isinstance(method, Mapping) else None
-    return _display(own, packaged_display(record["method"]))
+    return _display(_method(record).get("display"), packaged_display(record["method"]))
 
 
 def packaged_display(name: str | None) -> Display:
@@ -64,7 +62,7 @@ def packaged_display(name: str | None) -> Display:
 
 
 def without_display(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record's configuration without its method's `display`, which makes no two runs different."""
+    """Return a record's configuration without its method's `display`, which distinguishes no runs."""
     method = config.get("method")
     if not isinstance(method, Mapping):
         return dict(config)
@@ -72,52 +70,41 @@ def without_display(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def method_label(record: Record) -> str:
-    """Name the method, after the methods whose result it started from.
+    """Name the method, after the methods whose result it started from; `chain` may be missing.
 
     Fine-tuning belongs to no method: all of them start from the same fine-tuned model.
-
-    Args:
-        record: with or without a `chain`.
 
     Returns:
         For example `PoWER-BERT`, `PoWER-BERT (Head-WS)` for another selection of word-vectors, or
         `DistilBERT (encoders=3) + PoWER-BERT` for a run on a distilled model.
     """
-    own = record["method"], dict(record["knob"])
-    trained = (entry for entry in record.get("chain") or [] if entry.get("stage") != "finetune")
-    links = [link for link, _ in groupby((entry.get("method"), entry.get("knob")) for entry in trained)]
-    earlier = links[:-1] if links and links[-1] == own else links
-    labels = [(packaged_display(method).label, knob) for method, knob in earlier]
+    trainings = (t for t in record.get("chain") or [] if t.get("stage") != "finetune")
+    methods = [key for key, _ in groupby((t.get("method"), t.get("knob")) for t in trainings)]
+    if methods and methods[-1] == (record["method"], record["knob"]):
+        methods.pop()
+    labels = [(packaged_display(method).label, knob) for method, knob in methods]
     names = [f"{label} ({_settings(knob)})" if knob else label for label, knob in labels]
     return " + ".join([*names, display(record).label + _variant(record)])
 
 
 def knob_label(record: Record) -> str:
-    """Say where on its method's curve a point lies.
+    """Name the record's point on its method's curve.
 
     Returns:
-        For example `lambda=0.001`; the retention configuration if that was given instead of searched; `no
+        For example `lambda=0.001`; the retention configuration if it was given instead of searched; `no
         knob` for a method without one.
     """
-    configuration = elimination(record).get("retention_configuration")
+    configuration = _elimination(record).get("retention_configuration")
     if configuration and not record["knob"]:
         return f"({', '.join(map(str, configuration))})"
     return _settings(record["knob"]) or "no knob"
-
-
-def elimination(record: Record) -> Mapping[str, Any]:
-    """Return the elimination settings of the record's method; empty for a method that eliminates nothing."""
-    method = record["config"].get("method")
-    settings = method.get("elimination") if isinstance(method, Mapping) else None
-    return settings if isinstance(settings, Mapping) else {}
 
 
 @cache
 def _packaged() -> dict[str, Display]:
     found = {}
     for path in (CONFIG_FOLDER / "method").glob("*.yaml"):
-        node = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-        assert isinstance(node, dict)
+        node: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         found[path.stem] = _display(node.get("display"), Display(path.stem))
     return found
 
@@ -125,9 +112,8 @@ def _packaged() -> dict[str, Display]:
 def _display(node: Any, default: Display) -> Display:
     """Take the usable values of a node; records come from anywhere, so none may break a report."""
     given = node if isinstance(node, Mapping) else {}
-    values = {
-        field.name: given[field.name] for field in fields(Display) if isinstance(given.get(field.name), str)
-    }
+    names = (field.name for field in fields(Display))
+    values = {name: given[name] for name in names if isinstance(given.get(name), str)}
     if not re.fullmatch("#[0-9a-fA-F]{6}", values.get("colour", "")):
         values.pop("colour", None)
     return replace(default, **values)
@@ -141,10 +127,22 @@ def _settings(knob: Mapping[str, Any]) -> str:
 
 
 def _variant(record: Record) -> str:
-    """Name in brackets the settings that make it another method than the paper's."""
-    settings = elimination(record)
+    """Return in brackets the settings that make it another method than the paper's."""
+    settings = _elimination(record)
     name, selection = settings.get("name", "paper"), settings.get("selection", "attn")
     parts = [name] if name != "paper" else []
     if selection != "attn":
         parts.append(SELECTION_NAMES.get(selection, selection))
     return f" ({', '.join(parts)})" if parts else ""
+
+
+def _elimination(record: Record) -> Mapping[str, Any]:
+    """Return the elimination settings of the record's method; empty for a method that eliminates nothing."""
+    settings = _method(record).get("elimination")
+    return settings if isinstance(settings, Mapping) else {}
+
+
+def _method(record: Record) -> Mapping[str, Any]:
+    """Return the method's settings in the record's configuration; empty for a record without them."""
+    method = (record.get("config") or {}).get("method")
+    return method if isinstance(method, Mapping) else {}

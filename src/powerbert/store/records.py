@@ -1,4 +1,4 @@
-"""Records: one JSON file for each point of the trade-off, added once and never edited."""
+"""Records: one JSON file per trade-off point, added once and never edited."""
 
 import json
 import logging
@@ -17,70 +17,52 @@ from powerbert.base.progress import progress
 
 RECORD_VERSION = 1
 OPEN = ConfigDict(extra="allow", strict=True)
-"""Further fields are kept, and no value is converted."""
+"""Keep further fields and convert no value; holds for nested contracts too."""
 
 log = logging.getLogger(__name__)
 
 
-@with_config(OPEN)
-class Metric(TypedDict):
-    """A metric on the evaluation split; null where it was not finite."""
-
+class _Metric(TypedDict):
     name: str
-    value: float | None
+    value: float | None  # null where it was not finite
     split: NotRequired[str]
     dev: NotRequired[float | None]
 
 
-@with_config(OPEN)
-class Baseline(TypedDict):
-    """The same metric of the fine-tuned model."""
-
+class _Baseline(TypedDict):
     value: float | None
     dev: NotRequired[float | None]
     artifact: NotRequired[str]
 
 
-@with_config(OPEN)
-class WordVectors(TypedDict):
-    """Word-vectors that all encoders process, of one input padded to `max_length`."""
-
+class _WordVectors(TypedDict):
     retained: int
     baseline: int
 
 
-@with_config(OPEN)
-class Flops(TypedDict):
-    """Floating-point operations of one input padded to `max_length`."""
-
+class _Flops(TypedDict):
     model: float | None
     baseline: float | None
     ratio: float | None
 
 
-@with_config(OPEN)
-class Timing(TypedDict):
-    """Milliseconds per batch under one protocol; `speedup` is `baseline_ms / model_ms`."""
-
+class _Timing(TypedDict):
     batch_size: int
-    model_ms: float | None
+    model_ms: float | None  # per batch
     baseline_ms: float | None
-    speedup: float | None
+    speedup: float | None  # baseline_ms / model_ms
     disturbed: NotRequired[bool | None]
     others: NotRequired[float | None]
 
 
-@with_config(OPEN)
-class Latency(TypedDict):
-    """Times under both protocols."""
-
-    padded: Timing
-    dynamic: Timing
+class _Latency(TypedDict):
+    padded: _Timing
+    dynamic: _Timing
 
 
 @with_config(OPEN)
-class Record(TypedDict):
-    """The contract: what every record holds, and what records of this version may hold besides."""
+class Contract(TypedDict):
+    """What every record holds, and the optional fields whose type is checked."""
 
     record_version: int
     identity: NotRequired[str]
@@ -89,92 +71,72 @@ class Record(TypedDict):
     model: str
     knob: dict[str, Any]
     seed: int
-    metric: Metric
-    baseline: Baseline
+    metric: _Metric  # on the evaluation split
+    baseline: _Baseline  # the same metric of the fine-tuned model
     retention_configuration: list[int] | None
     max_length: int
-    word_vectors: WordVectors
-    flops: Flops
-    latency: Latency
+    word_vectors: _WordVectors  # that all encoders process, of one input padded to `max_length`
+    flops: _Flops  # floating-point operations of one input padded to `max_length`
+    latency: _Latency
     artifacts: dict[str, Any]
     environment: dict[str, Any]
     config: dict[str, Any]
 
 
-_RECORD = TypeAdapter(Record)
+_CONTRACT = TypeAdapter(Contract)
 
 
-def validate(record: Mapping[str, Any]) -> None:
-    """Check a record against the contract.
+def validate(record: object) -> None:
+    """Raise DataError, naming the first field that breaks the contract of records."""
+    check_contract(_CONTRACT, record, "record_version", RECORD_VERSION)
+
+
+def check_contract(contract: TypeAdapter[Any], value: object, version: str, newest: int) -> None:
+    """Check JSON content, whose field `version` holds the version of its format.
 
     Raises:
-        DataError: naming the field that is missing or has the wrong type, or if a newer powerbert wrote the
-            record.
+        DataError: Naming the first invalid field, or the version if a newer powerbert wrote the content.
     """
-    check_version("record_version", record.get("record_version"), RECORD_VERSION)
-    problem = first_problem(_RECORD, record)
-    if problem is not None:
-        raise DataError(problem)
-
-
-def check_version(name: str, version: object, newest: int) -> None:
-    """Raise DataError if a newer powerbert wrote what has this version."""
-    if isinstance(version, int) and version > newest:
-        raise DataError(
-            f"{name}: {version} was written by a newer powerbert; this one reads up to {newest}. "
-            "Update powerbert"
-        )
-
-
-def first_problem(contract: TypeAdapter[Any], value: object) -> str | None:
-    """Say which field of a value breaks a contract first, and how; None if the value keeps it."""
+    found = value.get(version) if isinstance(value, Mapping) else None
+    if isinstance(found, int) and found > newest:
+        raise DataError(f"{version}: {found} was written by a newer powerbert; this one reads up to {newest}")
     try:
         contract.validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"]))
+        field = ".".join(map(str, first["loc"])) or "content"
         if first["type"] == "missing":
-            return f"{field}: this field is missing"
+            raise DataError(f"{field}: this field is missing") from None
         expected = first["msg"].removeprefix("Input should be ")
-        return f"{field}: {shorten(repr(first['input']))} must be {expected}"
-    return None
+        raise DataError(f"{field}: {shorten(repr(first['input']))} must be {expected}") from None
 
 
 def write_record(folder: Path | str, record: Mapping[str, Any]) -> Path:
-    """Add a record to a folder, unless the folder has one of the same identity.
-
-    The file appears whole or not at all.
+    """Add a record to a folder, whole or not at all; an existing record of the same identity is kept.
 
     Args:
-        record: the contract's fields and `identity`, the hash of what determines the run. Numbers that are
+        record: The contract's fields with `identity`, the hash of what determines the run. Numbers that are
             not finite are written as null.
 
     Returns:
         The record's file, named after dataset, model, method, knob, seed and identity.
 
     Raises:
-        DataError: if the record breaks the contract.
+        DataError: If the record breaks the contract or has no identity.
     """
     record = plain(record)
     validate(record)
-    if not isinstance(record.get("identity"), str) or not record["identity"]:
-        raise DataError("identity: a record to be written needs the hash of its run")
+    if not record.get("identity"):
+        raise DataError("identity: a new record needs the hash of its run")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    existing = find_record_file(folder, record["identity"])
-    if existing is not None:
-        log.info("record %s exists and is kept", existing)
-        return existing
+    path = find_record_file(folder, record["identity"])
+    if path is not None:
+        log.info("record %s exists and is kept", path)
+        return path
     knob = "_".join(f"{name}={_short(value)}" for name, value in record["knob"].items()) or "default"
-    name = file_name(
-        record["dataset"],
-        record["model"],
-        record["method"],
-        knob,
-        f"seed={record['seed']}",
-        _tail(record["identity"]),
-    )
-    path = folder / f"{name}.json"
+    names = record["dataset"], record["model"], record["method"], knob, f"seed={record['seed']}"
+    path = folder / f"{file_name(*names, _tail(record['identity']))}.json"
     temporary = folder / f".{uuid.uuid4().hex}.part"
     try:
         write_synced(temporary, record)
@@ -185,10 +147,10 @@ def write_record(folder: Path | str, record: Mapping[str, Any]) -> Path:
 
 
 def read_records(folder: Path | str) -> list[dict[str, Any]]:
-    """Read every JSON file in a folder and its sub-folders as a record, in the order of the files' names.
+    """Read every JSON file in a folder and its sub-folders as a record, in the order of the file names.
 
     Raises:
-        DataError: if the folder does not exist, or naming the file that is not a valid record.
+        DataError: If the folder does not exist, or naming the first file that is not a valid record.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -197,29 +159,20 @@ def read_records(folder: Path | str) -> list[dict[str, Any]]:
 
 
 def read_record(path: Path | str) -> dict[str, Any]:
-    """Read and validate one record.
-
-    Raises:
-        DataError: naming the file, if it cannot be read or is not a valid record.
-    """
+    """Read a record; DataError names the file if it is not a valid one."""
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable record ({error}); move the file away") from error
-    if not isinstance(record, dict):
-        raise DataError(f"{path}: a record is a JSON object, not {type(record).__name__}; move the file away")
-    try:
         validate(record)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+    except (OSError, ValueError, DataError) as error:
+        raise DataError(f"{path}: not a valid record ({error}); move the file away") from error
     return record
 
 
 def find_record(folder: Path | str, identity: str) -> dict[str, Any] | None:
-    """Find the record of a run by its identity, in a folder and its sub-folders; the folder need not exist.
+    """Find the record of a run in a folder, which need not exist, and its sub-folders.
 
     Raises:
-        DataError: naming the file, if the run's record cannot be read.
+        DataError: Naming the file, if the run's record cannot be read.
     """
     path = find_record_file(folder, identity)
     return None if path is None else read_record(path)
@@ -227,20 +180,18 @@ def find_record(folder: Path | str, identity: str) -> dict[str, Any] | None:
 
 def find_record_file(folder: Path | str, identity: str) -> Path | None:
     """Find the file of a run's record, as `find_record` does."""
-    for path in sorted(Path(folder).rglob(f"*-{_tail(identity)}.json")):
-        if read_record(path).get("identity") == identity:
-            return path
-    return None
+    paths = sorted(Path(folder).rglob(f"*-{_tail(identity)}.json"))
+    return next((path for path in paths if read_record(path).get("identity") == identity), None)
 
 
 def recorded(folder: Path | str) -> Callable[[str], bool]:
-    """Read the names of a folder's records once; the returned function says whether an identity has one."""
+    """List a folder's record files once; the returned function tells whether an identity has one."""
     tails = {path.stem.rpartition("-")[2] for path in Path(folder).rglob("*.json")}
     return lambda identity: _tail(identity) in tails
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    """Give a whole file its name, unless another process took the name first."""
+    """Rename a file, unless another process has taken the name."""
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -251,7 +202,7 @@ def _publish(temporary: Path, path: Path) -> None:
 
 
 def _tail(identity: str) -> str:
-    """The end of the file name, by which a record is found without reading the others."""
+    """Return the end of a record's file name, by which it is found without reading the others."""
     return file_name(identity, longest=12)
 
 
