@@ -1,11 +1,12 @@
 """A tiny pair of models, and settings to time it with."""
 
-from pathlib import Path
+from dataclasses import dataclass
 
 import pytest
 from hydra import compose, initialize_config_dir
 
 from powerbert.base.cli import CONFIG_FOLDER
+from powerbert.benchmark.contestants import RUNTIMES, Runtime
 from powerbert.benchmark.inputs import DrawnInputs
 from powerbert.benchmark.pair import Pair, Retention, from_shape
 from powerbert.benchmark.settings import Settings
@@ -36,6 +37,13 @@ def inputs(pair) -> DrawnInputs:
     return DrawnInputs(pair.config, 0.5, seed=1)
 
 
-@pytest.fixture(scope="session")
-def exports(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("exports")
+@pytest.fixture
+def broken(monkeypatch):
+    """Makes a runtime fail whenever it builds a model."""
+
+    @dataclass(frozen=True)
+    class Broken(Runtime):
+        def build(self, model, batch, folder):
+            raise RuntimeError("no such\n  kernel")
+
+    return lambda name: monkeypatch.setitem(RUNTIMES, name, Broken("broken", "#000000"))

@@ -2,7 +2,6 @@
 
 import logging
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from statistics import NormalDist
 from typing import Any
@@ -27,18 +26,18 @@ PROTOCOLS: Mapping[str, str] = {
 log = logging.getLogger(__name__)
 
 
-class Inputs(ABC):
+class Inputs:
     """A source of inputs; `description` says in one line where they come from."""
 
     description: str
 
-    @abstractmethod
     def rows(self, length: int, count: int) -> Rows:
         """Return at most `count` inputs of at most `length` word pieces."""
+        raise NotImplementedError
 
-    @abstractmethod
     def collate(self, rows: list[Any], pad_to: int | None) -> Batch:
         """Make a batch, padded to `pad_to` word pieces or, with None, to the longest row."""
+        raise NotImplementedError
 
     def batches(
         self, protocol: str, batch_size: int, length: int, count: int, device: torch.device | str = "cpu"
@@ -78,11 +77,7 @@ class DrawnInputs(Inputs):
 
     def __init__(self, config: PreTrainedConfig, median_length: float, seed: int):
         """Set the distribution; `median_length` is a share of the padded length, above 0 and at most 1."""
-        self.vocab_size: int = config.vocab_size
-        self.padding = config.pad_token_id or 0
-        self.token_types = getattr(config, "type_vocab_size", 0) > 1
-        self.median_length = median_length
-        self.seed = seed
+        self.config, self.median_length, self.seed = config, median_length, seed
         self.description = (
             f"words drawn at random (seed {seed}); lengths log-normal, with a median of {median_length:.0%} "
             "of the padded length, which one in a hundred fills"
@@ -94,19 +89,20 @@ class DrawnInputs(Inputs):
         sigma = math.log(1 / self.median_length) / NormalDist().inv_cdf(0.99)
         lengths = random.lognormal(math.log(self.median_length * length), sigma, count).round().astype(int)
         return [
-            {"input_ids": random.integers(self.vocab_size, size=size).tolist()}
+            {"input_ids": random.integers(self.config.vocab_size, size=size).tolist()}
             for size in lengths.clip(min(3, length), length)
         ]
 
     def collate(self, rows: list[Any], pad_to: int | None) -> Batch:
         """Pad on the right."""
-        lengths = [len(row["input_ids"]) for row in rows]
-        width = pad_to or max(lengths)
-        missing = [[self.padding] * (width - length) for length in lengths]
-        input_ids = torch.tensor([row["input_ids"] + pad for row, pad in zip(rows, missing, strict=True)])
-        mask = torch.arange(width) < torch.tensor(lengths)[:, None]
+        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+        mask = torch.arange(pad_to or int(lengths.max())) < lengths[:, None]
+        input_ids = torch.full(mask.shape, self.config.pad_token_id or 0)
+        input_ids[mask] = torch.tensor([word for row in rows for word in row["input_ids"]])
         batch = {"input_ids": input_ids, "attention_mask": mask.long()}
-        return batch | {"token_type_ids": torch.zeros_like(input_ids)} if self.token_types else batch
+        if getattr(self.config, "type_vocab_size", 0) > 1:
+            batch["token_type_ids"] = torch.zeros_like(input_ids)
+        return batch
 
 
 class SplitInputs(Inputs):

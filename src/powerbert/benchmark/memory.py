@@ -2,7 +2,7 @@
 
 import ctypes
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -15,11 +15,9 @@ from transformers import PreTrainedConfig
 
 from powerbert.base.errors import ConfigError
 from powerbert.base.progress import progress
-from powerbert.benchmark.contestants import HOST, RUNTIMES, Contestant, Torch, contestants
-from powerbert.benchmark.inputs import Inputs
+from powerbert.benchmark.contestants import HOST, RUNTIMES, Contestant, contestants
 from powerbert.benchmark.pair import Pair, Retention
-from powerbert.benchmark.results import Memory, Skipped, one_line
-from powerbert.benchmark.settings import Settings
+from powerbert.benchmark.results import Row, left_out
 from powerbert.measure.latency import Batch
 
 ATTENTION_MATRICES = 3
@@ -54,52 +52,82 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
+def check_platform(device: torch.device) -> None:
+    """Raise ConfigError if the peak cannot be measured on a device."""
+    if device.type != "cuda" and not (device.type == "cpu" and RESET.exists()):
+        raise ConfigError("memory: the peak can be measured on a CUDA device, or on the CPU under Linux")
+
+
 def measure_memory(
-    make_pair: Callable[[], Pair],
-    inputs: Inputs,
+    peak: Callable[[Contestant, Retention], tuple[int, int]],
     retentions: Sequence[Retention],
+    runtimes: Iterable[str],
     length: int,
     batch_size: int,
-    settings: Settings,
-) -> tuple[list[Memory], list[Skipped]]:
+) -> tuple[list[Row], list[Row]]:
     """Measure the host once and PoWER-BERT with each retention configuration, on one padded batch.
 
     Only plain PyTorch runtimes are measured: compiling takes memory itself, and ONNX Runtime keeps what it
-    once allocated. `make_pair` is sent to other processes.
+    once allocated.
+
+    Args:
+        peak: `peak_memory` on that batch.
+        retentions: At least one.
+        runtimes: Keys of `RUNTIMES`.
+        length: Word pieces of the batch.
+        batch_size: Its inputs.
+
+    Returns:
+        Rows with `retention` (None for the host), `forward_bytes` (of the pass alone, without weights),
+        `total_bytes` (of the process, on a GPU of its tensors, at the peak) and `ratio` (`forward_bytes`
+        divided by that of the host with sdpa in float32; None if that failed); and rows of `left_out`.
     """
-    (batch,) = inputs.batches("padded", batch_size, length, 1)
-    everyone = contestants([name for name in settings.runtimes if type(RUNTIMES[name]) is Torch])
+    everyone = contestants([name for name in runtimes if RUNTIMES[name].kind == "torch"])
     entrants = [
         (contestant, retention)
         for contestant in sorted(everyone, key=lambda one: one != HOST)
         for retention in (retentions if contestant.role == "power" else retentions[:1])
     ]
-    rows: list[Memory] = []
-    skipped = []
+    rows: list[Row] = []
+    skipped: list[Row] = []
     base = None
     for contestant, retention in progress(entrants, "Peak memory"):
         try:
-            forward, total = peak_memory(make_pair, contestant, retention, batch, settings.device)
+            forward, total = peak(contestant, retention)
         except Exception as error:  # a failure must not cost the other results
-            skipped.append(Skipped(f"memory, length {length}", contestant.label, one_line(error)))
+            skipped.append(left_out(f"memory, length {length}", contestant.label, error))
             continue
         base = forward if contestant == HOST else base
-        name = retention.name if contestant.role == "power" else None
-        ratio = None if base is None else forward / base
         rows.append(
-            Memory(name, length, batch_size, contestant.role, contestant.runtime, forward, total, ratio)
+            {
+                "retention": retention.name if contestant.role == "power" else None,
+                "length": length,
+                "batch_size": batch_size,
+                "role": contestant.role,
+                "runtime": contestant.runtime,
+                "forward_bytes": forward,
+                "total_bytes": total,
+                "ratio": None if base is None else forward / base,
+            }
         )
     return rows, skipped
 
 
 def peak_memory(
     make_pair: Callable[[], Pair],
-    contestant: Contestant,
-    retention: Retention,
     batch: Batch,
     device: torch.device,
+    contestant: Contestant,
+    retention: Retention,
 ) -> tuple[int, int]:
-    """Measure a contestant in a process of its own, with as many threads as this one.
+    """Measure a contestant in a fresh process, with as many threads as this one.
+
+    Args:
+        make_pair: Builds the models; it is sent to the process.
+        batch: On the CPU.
+        device: Device of the pass.
+        contestant: The host or PoWER-BERT on a runtime.
+        retention: PoWER-BERT's retention configuration.
 
     Returns:
         The bytes of the pass alone, and the total at the peak.
@@ -109,32 +137,27 @@ def peak_memory(
         Exception: Any error of the contestant.
     """
     arrays = {name: tensor.numpy() for name, tensor in batch.items()}
+    threads = torch.get_num_threads()
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(
-                _measure, make_pair, contestant, retention, arrays, device, torch.get_num_threads()
-            ).result()
+            return pool.submit(_measure, make_pair, arrays, device, contestant, retention, threads).result()
         except BrokenProcessPool as error:
             raise MemoryError("the process was killed, most likely for lack of memory") from error
 
 
-def check_platform(device: torch.device) -> None:
-    """Raise ConfigError if the peak cannot be measured on a device."""
-    if device.type != "cuda" and not (device.type == "cpu" and RESET.exists()):
-        raise ConfigError("memory: the peak can be measured on a CUDA device, or on the CPU under Linux")
-
-
 def _measure(
     make_pair: Callable[[], Pair],
-    contestant: Contestant,
-    retention: Retention,
     arrays: dict[str, Any],
     device: torch.device,
+    contestant: Contestant,
+    retention: Retention,
     threads: int,
 ) -> tuple[int, int]:
     torch.set_num_threads(threads)
-    if device.type == "cpu":
-        _return_freed_memory()
+    if device.type == "cpu" and hasattr(ctypes.CDLL(None), "mallopt"):
+        # Give each freed tensor back to the system at once: memory kept from building the model would
+        # otherwise be reused and change the peak. Only glibc has the setting.
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 16)
     batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
     model = contestant.build(make_pair(), retention, batch, Path())
     little = {name: tensor[:1, ..., :8].contiguous() for name, tensor in batch.items()}
@@ -144,17 +167,6 @@ def _measure(
         model(**batch)
         after = peak_bytes(device)
     return after - before, after
-
-
-def _return_freed_memory() -> None:
-    """Make the C library return freed tensors to the system at once, by giving each its own pages.
-
-    Memory kept from building the model would otherwise be reused and change the peak. Only glibc has the
-    setting.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 1 << 16)
 
 
 def reset_peak(device: torch.device) -> int:

@@ -2,37 +2,38 @@
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from hydra.utils import instantiate
 from rich.console import Console
 from rich.text import Text
 
 from powerbert.base.errors import ConfigError
-from powerbert.base.figures import save
 from powerbert.base.files import plain
 from powerbert.benchmark import tables
-from powerbert.benchmark.figure import draw, tabulate
 from powerbert.benchmark.inputs import choose_inputs
-from powerbert.benchmark.memory import check_platform, measure_memory
+from powerbert.benchmark.memory import check_platform, measure_memory, peak_memory
 from powerbert.benchmark.pair import Pair, from_artifact
-from powerbert.benchmark.results import Findings, Skipped, environment_of, one_line
+from powerbert.benchmark.results import Row, environment_of, left_out, write_files, write_json
 from powerbert.benchmark.settings import USUAL_LENGTH, Settings, read_retentions
-from powerbert.benchmark.timings import InferenceBenchmark, measure_training
+from powerbert.benchmark.timings import measure_training, time_inference
 
 
-def run(cfg: Mapping[str, Any], console: Console | None = None) -> Findings:
+def run(cfg: Mapping[str, Any], console: Console | None = None) -> dict[str, Any]:
     """Measure, print the results, and write them to the folder `output`.
 
     Args:
         cfg: The composed configuration of `conf/benchmark.yaml`.
         console: Standard output by default.
+
+    Returns:
+        The content of `benchmark.json`: model, machine and settings, `retentions` (for each retention
+        configuration and length, the configuration capped at the length), and the rows of `inference`,
+        `training`, `memory` and `skipped`.
 
     Raises:
         UserError: If a setting is invalid, or there is no such model.
@@ -58,21 +59,9 @@ def run(cfg: Mapping[str, Any], console: Console | None = None) -> Findings:
     if settings.memory:
         run.memory()
     if settings.output is not None:
-        write_files(run.findings, settings.output)
+        write_files(run.found, settings.output)
         run.console.print(Text(f"written: {settings.output}"))
-    return run.findings
-
-
-def write_files(findings: Findings, output: Path) -> None:
-    """Write `benchmark.json`, and a table of each kind of result, with a figure for forward passes."""
-    findings.write_json(output)
-    if findings.inference:
-        figure = draw(findings.inference, f"{findings.model}: wall-clock speed-up on {findings.machine}")
-        save(figure, tabulate(findings.inference), output, "inference")
-    for name, rows in (("training", findings.training), ("memory", findings.memory)):
-        if rows:
-            table = pd.DataFrame([asdict(row) for row in rows])
-            table.to_csv(output / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+    return run.found
 
 
 class _Run:
@@ -88,28 +77,31 @@ class _Run:
             cfg["artifact"], self.pair.task, self.pair.config, settings.median_length, settings.seed
         )
         at = {(cell.retention.name, cell.length): cell.retention.at(cell.length) for cell in self.cells}
-        self.findings = Findings(
-            model=self.pair.name,
-            inputs=self.inputs.description,
-            environment=environment_of(settings.device),
-            config={key: value for key, value in plain(cfg).items() if key not in ("output", "paths")},
-            retentions=[
+        self.found: dict[str, Any] = {
+            "model": self.pair.name,
+            "inputs": self.inputs.description,
+            "environment": environment_of(settings.device),
+            "config": {key: value for key, value in plain(cfg).items() if key not in ("output", "paths")},
+            "retentions": [
                 {"retention": name, "length": length, "configuration": configuration}
                 for (name, length), configuration in at.items()
             ],
-        )
-        tables.print_heading(console, self.findings)
+            "inference": [],
+            "training": [],
+            "memory": [],
+            "skipped": [],
+        }
+        tables.print_heading(console, self.found)
 
     def inference(self, exports: Path) -> None:
         """Time forward passes; `benchmark.json` is rewritten after each cell in case of an interruption."""
-        benchmark = InferenceBenchmark(self.pair, self.inputs, self.settings, exports)
         for cell in self.cells:
-            rows, skipped = benchmark.measure(cell)
-            self.findings.inference += rows
-            self.findings.skipped += skipped
-            tables.print_cell(self.console, cell, rows, skipped)
+            rows, skipped = time_inference(self.pair, self.inputs, cell, self.settings, exports)
+            self.found["inference"] += rows
+            tables.print_inference(self.console, str(cell), rows)
+            self._skip(skipped)
             if self.settings.output is not None:
-                self.findings.write_json(self.settings.output)
+                write_json(self.found, self.settings.output)
         self.console.print(*map(Text, tables.NOTES), sep="\n")
 
     def training(self) -> None:
@@ -118,21 +110,24 @@ class _Run:
         for length, batch_size in product(self.settings.length or [USUAL_LENGTH], self.settings.batch_size):
             try:
                 row = measure_training(self.pair, self.inputs, length, batch_size, self.settings)
-                self.findings.training.append(row)
+                self.found["training"].append(row)
             except Exception as error:  # such as a lack of memory; it must not cost the other results
-                skipped.append(Skipped(f"length {length}, batch {batch_size}", "training", one_line(error)))
-        self.findings.skipped += skipped
-        tables.print_training(self.console, self.findings.training)
-        tables.print_skipped(self.console, skipped)
+                skipped.append(left_out(f"length {length}, batch {batch_size}", "training", error))
+        tables.print_training(self.console, self.found["training"])
+        self._skip(skipped)
 
     def memory(self) -> None:
         """Measure peak memory at the greatest length and batch size."""
         length, batch_size = max(self.settings.length or [self.pair.longest]), max(self.settings.batch_size)
-        self.findings.memory, skipped = measure_memory(
-            self.make_pair, self.inputs, self.retentions, length, batch_size, self.settings
-        )
-        self.findings.skipped += skipped
-        tables.print_memory(self.console, self.findings.memory)
+        (batch,) = self.inputs.batches("padded", batch_size, length, 1)
+        peak = partial(peak_memory, self.make_pair, batch, self.settings.device)
+        rows, skipped = measure_memory(peak, self.retentions, self.settings.runtimes, length, batch_size)
+        self.found["memory"] = rows
+        tables.print_memory(self.console, rows)
+        self._skip(skipped)
+
+    def _skip(self, skipped: list[Row]) -> None:
+        self.found["skipped"] += skipped
         tables.print_skipped(self.console, skipped)
 
 
