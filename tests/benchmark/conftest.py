@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.benchmark.contestants import RUNTIMES, Runtime
-from powerbert.benchmark.inputs import DrawnInputs
+from powerbert.benchmark.inputs import Inputs, drawn_inputs
 from powerbert.benchmark.pair import Pair, Retention, from_shape
 from powerbert.benchmark.settings import Settings
 from powerbert.models.tiny import SIZES
@@ -33,8 +33,8 @@ def pair() -> Pair:
 
 
 @pytest.fixture
-def inputs(pair) -> DrawnInputs:
-    return DrawnInputs(pair.config, 0.5, seed=1)
+def inputs(pair) -> Inputs:
+    return drawn_inputs(pair.config, 0.5, seed=1)
 
 
 @pytest.fixture

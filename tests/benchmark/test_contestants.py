@@ -3,11 +3,11 @@ import sys
 import pytest
 import torch
 
+from powerbert.base.errors import ConfigError
 from powerbert.benchmark.contestants import EAGER, HOST, POWER, RUNTIMES, Contestant, contestants
-from powerbert.benchmark.inputs import DrawnInputs
+from powerbert.benchmark.inputs import drawn_inputs
 from tests.benchmark.conftest import RETENTION
 
-CPU = torch.device("cpu")
 TORCH = [name for name, runtime in RUNTIMES.items() if runtime.kind == "torch"]
 
 
@@ -25,16 +25,23 @@ def test_torch_runs_the_model_in_its_format(name, pair, batch, tmp_path):
 
 
 def test_packed_for_onednn_it_computes_the_same(pair, batch, tmp_path):
-    runtime = RUNTIMES["onednn"]
-    assert runtime.unavailable(CPU) is None
-    logits = runtime.build(pair.host(), batch, tmp_path)(**batch).logits
+    logits = RUNTIMES["onednn"].build(pair.host(), batch, tmp_path)(**batch).logits
     torch.testing.assert_close(logits, pair.host()(**batch).logits, atol=1e-5, rtol=1e-5)
 
 
-def test_packed_for_onednn_it_says_why_it_is_unavailable(monkeypatch):
-    assert RUNTIMES["onednn"].unavailable(torch.device("cuda")) == "it runs on the CPU here, not on cuda"
+@pytest.mark.parametrize("name", ["onednn", "onnx"])
+def test_some_runtimes_are_for_the_cpu_only(name, pair, tmp_path):
+    batch = {"input_ids": torch.empty(2, 20, device="meta")}
+    with pytest.raises(ConfigError, match="runs on the CPU here, not on meta"):
+        RUNTIMES[name].build(pair.host(), batch, tmp_path)
+
+
+def test_missing_libraries_are_named(pair, batch, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert "without oneDNN" in RUNTIMES["onednn"].unavailable(CPU)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    for name, message in (("onednn", "without oneDNN"), ("onnx", r"powerbert\[onnx\]")):
+        with pytest.raises(ConfigError, match=message):
+            RUNTIMES[name].build(pair.host(), batch, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +49,7 @@ def onnx(pair, tmp_path_factory):
     """Contestants on ONNX Runtime and the folder of their files."""
     pytest.importorskip("onnxruntime")
     folder = tmp_path_factory.mktemp("exports")
-    (batch,) = DrawnInputs(pair.config, 0.5, seed=1).batches("padded", 2, 20, 1)
+    (batch,) = drawn_inputs(pair.config, 0.5, seed=1).batches("padded", 2, 20, 1)
     entrants = [Contestant("host", "onnx_int8"), Contestant("host", "onnx"), Contestant("power", "onnx")]
     return [one.build(pair, RETENTION, batch, folder) for one in entrants], folder
 
@@ -68,12 +75,6 @@ def test_onnx_takes_a_batch_without_a_mask(onnx, pair, inputs):
     (unmasked,) = inputs.batches("full", 2, 5, 1)
     logits = onnx[0][1](**unmasked).logits
     torch.testing.assert_close(logits, pair.host()(**unmasked).logits, atol=1e-4, rtol=1e-4)
-
-
-def test_onnx_says_why_it_is_unavailable(monkeypatch):
-    assert RUNTIMES["onnx"].unavailable(torch.device("cuda")) == "it runs on the CPU here, not on cuda"
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert "powerbert[onnx]" in RUNTIMES["onnx"].unavailable(CPU)
 
 
 def test_the_host_and_power_bert_run_on_each_runtime_that_differs():

@@ -1,4 +1,3 @@
-from powerbert.benchmark.contestants import RUNTIMES
 from powerbert.benchmark.figure import draw, tabulate
 from tests.benchmark.test_targets import POWER
 
@@ -55,10 +54,6 @@ def test_no_point_lies_beyond_an_axis():
         lowest, highest = axes.get_ylim()
         assert lowest == 0
         assert highest > 22
-
-
-def test_runtimes_differ_in_colour():
-    assert len({runtime.colour for runtime in RUNTIMES.values()}) == len(RUNTIMES)
 
 
 def test_the_table_has_the_label_and_every_number():

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from powerbert.base.errors import ConfigError
 from powerbert.benchmark.contestants import EAGER, HOST, POWER, RUNTIMES, Contestant, Runtime
 from powerbert.benchmark.memory import forward_bytes
 from powerbert.benchmark.settings import Cell
-from powerbert.benchmark.timings import inference_row, time_inference, too_large
+from powerbert.benchmark.timings import check_fits, inference_row, time_inference
 from powerbert.measure import count_flops
 from powerbert.measure.timing import Times
 from tests.benchmark.conftest import RETENTION, settings
@@ -23,13 +24,20 @@ def who(row):
     return Contestant(row["role"], row["runtime"])
 
 
-def test_each_contestant_has_a_row_for_each_protocol(measure):
+def test_each_contestant_has_a_row_for_each_protocol(measure, pair, inputs):
     rows, skipped = measure("runtimes=[eager,sdpa]", "protocols=[padded,dynamic,full]")
     assert not skipped
-    expected = [(name, one) for name in ("padded", "dynamic", "full") for one in (EAGER, HOST, POWER)]
-    assert [(row["protocol"], who(row)) for row in rows] == expected
+    by = {(row["protocol"], who(row)): row for row in rows}
+    assert list(by) == [(name, one) for name in ("padded", "dynamic", "full") for one in (EAGER, HOST, POWER)]
     settings = {(row["retention"], row["length"], row["batch_size"], row["runs"]) for row in rows}
     assert settings == {("some", 24, 3, 1)}
+
+    host, power = pair.host(), pair.power(RETENTION)
+    assert by["padded", HOST]["flops"] == 3 * count_flops(host, 24)
+    assert by["padded", POWER]["flops_ratio"] == count_flops(host, 24) / count_flops(power, 24)
+    lengths = [batch["input_ids"].shape[1] for batch in inputs.batches("dynamic", 3, 24, 2)]
+    assert by["dynamic", POWER]["mean_length"] == sum(lengths) / 2
+    assert by["dynamic", POWER]["flops"] == 3 * sum(count_flops(power, n) for n in lengths) / 2
 
 
 def test_ratios_are_to_the_host():
@@ -50,23 +58,11 @@ def test_ratios_are_to_the_host():
     assert rows[-1]["efficiency"] == 8.0 / 3.0
 
 
-def test_operations_are_those_of_the_padded_shapes(measure, pair, inputs):
-    rows, _ = measure("protocols=[padded,dynamic]")
-    by = {(row["protocol"], row["role"]): row for row in rows}
-    host, power = pair.host(), pair.power(RETENTION)
-    assert by["padded", "host"]["flops"] == 3 * count_flops(host, 24)
-    assert by["padded", "power"]["flops_ratio"] == count_flops(host, 24) / count_flops(power, 24)
-    assert by["padded", "host"]["flops_ratio"] == 1
-    lengths = [batch["input_ids"].shape[1] for batch in inputs.batches("dynamic", 3, 24, 2)]
-    assert by["dynamic", "power"]["mean_length"] == sum(lengths) / 2
-    assert by["dynamic", "power"]["flops"] == 3 * sum(count_flops(power, n) for n in lengths) / 2
-    assert {row["speedup_eager"] for row in rows} == {None}
-
-
 def test_a_failing_runtime_is_left_out_with_its_reason(measure, broken):
     broken("float16")
     rows, skipped = measure("runtimes=[float16]", "protocols=[padded]")
     assert [who(row) for row in rows] == [HOST, POWER]
+    assert {row["speedup_eager"] for row in rows} == {None}
     assert skipped == [
         {"setting": "some, length 24, batch 3", "what": what, "reason": "RuntimeError: no such kernel"}
         for what in ("host, broken", "PoWER-BERT, broken")
@@ -84,8 +80,9 @@ def test_without_the_baseline_there_is_nothing_to_compare(measure, broken):
 def test_a_pass_must_fit_into_memory(contestant, fused, pair, inputs):
     (batch,) = inputs.batches("padded", 3, 24, 1)
     needed = forward_bytes(pair.config, 3, 24, fused=fused) + pair.weight_bytes
-    assert too_large(pair, contestant, batch, needed) is None
-    assert "are free" in too_large(pair, contestant, batch, needed - 1)
+    check_fits(pair, contestant, batch, needed)
+    with pytest.raises(ConfigError, match="are free"):
+        check_fits(pair, contestant, batch, needed - 1)
 
 
 def test_models_are_built_for_the_largest_batch_and_run_in_inference_mode(measure, inputs, monkeypatch):

@@ -2,14 +2,16 @@ import pytest
 import torch
 
 from powerbert.benchmark.pair import from_shape
-from powerbert.benchmark.timings import measure_training, training_stages, training_step
+from powerbert.benchmark.timings import training_row, training_stages, training_step
 from powerbert.models.tiny import SIZES
 from tests.benchmark.conftest import settings
 
 
-def test_both_steps_are_timed_and_the_shared_weights_stay(pair, inputs):
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_both_steps_are_timed_and_the_shared_weights_stay(outputs, inputs):
+    pair = from_shape("tiny", "bert", seed=3, num_labels=outputs, **SIZES)
     before = {name: value.clone() for name, value in pair.host().state_dict().items()}
-    row = measure_training(pair, inputs, 16, 4, settings("runs=2"))
+    row = training_row(pair, inputs, 16, 4, settings("runs=2"))
     assert (row["length"], row["batch_size"], row["runs"]) == (16, 4, 2)
     assert row["time_ratio"] == row["soft_ms"] / row["plain_ms"] > 0
     assert min(row["plain_iqr_ms"], row["soft_iqr_ms"]) >= 0
@@ -30,9 +32,3 @@ def test_a_step_is_a_whole_one(pair, inputs):
     parameters = stages[1].soft_extract.retention_parameters
     assert parameters.min() == 0  # three steps of 0.7 would lead below, were it not for the projection
     assert parameters.max() < 1
-
-
-@pytest.mark.parametrize("outputs", [1, 3])
-def test_labels_suit_regression_and_classes(outputs, inputs):
-    pair = from_shape("tiny", "bert", seed=3, num_labels=outputs, **SIZES)
-    assert measure_training(pair, inputs, 8, 5, settings())["runs"] == 1

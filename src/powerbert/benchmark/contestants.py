@@ -38,19 +38,6 @@ class Runtime:
     precision: str = "float32"
     attention: Literal["sdpa", "eager"] = "sdpa"
 
-    def unavailable(self, device: torch.device) -> str | None:
-        """Say why the runtime is not available on a device; None if it is."""
-        if self.kind in ("packed", "onnx") and device.type != "cpu":
-            return f"it runs on the CPU here, not on {device.type}"
-        if self.kind == "packed" and not torch.backends.mkldnn.is_available():
-            return "this PyTorch was built without oneDNN"
-        if self.kind == "onnx":
-            try:
-                require_onnx()
-            except ConfigError as error:
-                return str(error)
-        return None
-
     def build(self, model: PreTrainedModel, batch: Batch, folder: Path) -> Any:
         """Return a module that takes a batch's tensors by name.
 
@@ -58,19 +45,28 @@ class Runtime:
             model: In float32 on the CPU; other runtimes share it, so it is not changed.
             batch: An example of what the module takes, on the device where it runs.
             folder: Folder for exported files of this model, which are reused.
+
+        Raises:
+            ConfigError: If the runtime is not available on the device, or not installed.
         """
+        device = batch["input_ids"].device
+        if self.kind in ("packed", "onnx") and device.type != "cpu":
+            raise ConfigError(f"it runs on the CPU here, not on {device.type}")
         if self.kind == "packed":
+            if not torch.backends.mkldnn.is_available():
+                raise ConfigError("this PyTorch was built without oneDNN")
             return pack_linear_layers(model)
         if self.kind == "onnx":
             exported, file = folder / "float32.onnx", folder / f"{self.precision}.onnx"
             if not exported.exists():
+                require_onnx()
                 folder.mkdir(parents=True, exist_ok=True)
                 export_onnx(trace(model, token_type_ids="token_type_ids" in batch), exported)
             if not file.exists():
                 quantize_onnx(exported, file, self.precision)
             return load_onnx(file, torch.get_num_threads())
-        device, dtype = batch["input_ids"].device, getattr(torch, self.precision)
         moved: Any = model
+        dtype = getattr(torch, self.precision)
         if (model.device, model.dtype) != (device, dtype):
             moved = copy.deepcopy(moved).to(device, dtype)
         if self.kind == "torch":

@@ -23,18 +23,14 @@ from powerbert.measure.latency import Batch
 ATTENTION_MATRICES = 3
 """float32 attention matrices held at once without fused attention: before and after softmax, and between."""
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-M_MMAP_THRESHOLD = -3
-"""Name of the setting in glibc's malloc.h."""
+M_MMAP_THRESHOLD = -3  # a setting in glibc's malloc.h
 
 
 def forward_bytes(config: PreTrainedConfig, inputs: int, length: int, *, fused: bool) -> int:
     """Estimate an upper bound of a forward pass's memory in float32, without weights.
 
-    Args:
-        config: The host's config.
-        inputs: Sequences per batch.
-        length: Word pieces of each.
-        fused: Whether attention matrices are never written to memory.
+    The batch has `inputs` sequences of `length` word pieces; `fused` attention never writes its matrices to
+    memory.
     """
     feed_forward = getattr(config, "intermediate_size", None) or config.hidden_dim  # DistilBERT's name
     # Queries, keys, values, context, residual and output; the feed-forward network around its activation.
@@ -65,17 +61,10 @@ def measure_memory(
     length: int,
     batch_size: int,
 ) -> tuple[list[Row], list[Row]]:
-    """Measure the host once and PoWER-BERT with each retention configuration, on one padded batch.
+    """Measure the host once and PoWER-BERT with each retention configuration, by `peak_memory` of a batch.
 
     Only plain PyTorch runtimes are measured: compiling takes memory itself, and ONNX Runtime keeps what it
     once allocated.
-
-    Args:
-        peak: `peak_memory` on that batch.
-        retentions: At least one.
-        runtimes: Keys of `RUNTIMES`.
-        length: Word pieces of the batch.
-        batch_size: Its inputs.
 
     Returns:
         Rows with `retention` (None for the host), `forward_bytes` (of the pass alone, without weights),
@@ -88,9 +77,7 @@ def measure_memory(
         for contestant in sorted(everyone, key=lambda one: one != HOST)
         for retention in (retentions if contestant.role == "power" else retentions[:1])
     ]
-    rows: list[Row] = []
-    skipped: list[Row] = []
-    base = None
+    rows, skipped, base = [], [], None
     for contestant, retention in progress(entrants, "Peak memory"):
         try:
             forward, total = peak(contestant, retention)
@@ -134,7 +121,6 @@ def peak_memory(
 
     Raises:
         MemoryError: If the process was killed, as when the system runs out of memory.
-        Exception: Any error of the contestant.
     """
     arrays = {name: tensor.numpy() for name, tensor in batch.items()}
     threads = torch.get_num_threads()

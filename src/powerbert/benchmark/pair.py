@@ -36,6 +36,11 @@ class Retention:
     configuration: tuple[int, ...] | None
     length: int | None = None
 
+    @property
+    def encoders(self) -> int | None:
+        """Number of encoders it is for; None if any number suits."""
+        return None if self.configuration is None else len(self.configuration)
+
     def at(self, length: int) -> list[int] | None:
         """Cap the configuration's entries at the length of a padded input."""
         return None if self.configuration is None else [min(entry, length) for entry in self.configuration]
@@ -47,9 +52,7 @@ class Pair:
     A PoWER-BERT with pruned heads cannot share weights with its host and has weights of its own.
 
     Attributes:
-        name: Name of the model in tables.
         task: A key of `TASKS`.
-        own: Retention configuration of the artifact; None for a shape.
         config: The host's.
         encoders: L, the number of encoders.
         longest: Number of positions of the models, in word pieces.
@@ -70,7 +73,7 @@ class Pair:
             name: Name of the model in tables.
             host: The Hugging Face model.
             own: Retention configuration of an artifact.
-            power_fields: Elimination fields of PoWER-BERT's config besides the retention configuration.
+            power_fields: Elimination fields of PoWER-BERT besides the retention configuration.
             power_weights: Weights of PoWER-BERT if they differ from the host's.
         """
         self.name, self.task, self.own, self.config = name, task_kind(host), own, host.config
@@ -123,12 +126,9 @@ def from_shape(name: str, model_type: str, seed: int, **fields: Any) -> Pair:
 
     Args:
         name: Name of the shape.
-        model_type: transformers' name of the host's architecture.
+        model_type: transformers' name of the host's architecture; a ConfigError if there is no such backbone.
         seed: Seed of the weights.
         **fields: Fields of the host's config.
-
-    Raises:
-        ConfigError: If there is no such backbone.
     """
     if find_backbone(model_type) is None:
         check_choice("shape.model_type", model_type, BACKBONES)
@@ -139,15 +139,10 @@ def from_shape(name: str, model_type: str, seed: int, **fields: Any) -> Pair:
 
 
 def from_artifact(folder: Path) -> Pair:
-    """Load a trained model into a pair.
+    """Load an artifact, or any Hugging Face classifier of a supported model type.
 
-    If the model has pruned heads, its host has all heads and random weights.
-
-    Args:
-        folder: An artifact, or any Hugging Face classifier of a supported model type.
-
-    Raises:
-        ModelError: If the folder holds no such model.
+    If the model has pruned heads, its host has all heads and random weights. A folder without a model is a
+    ModelError.
     """
     model = load_model(folder)
     manifest = Artifact.load(folder).manifest if (folder / MANIFEST).is_file() else {}

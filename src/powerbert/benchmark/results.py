@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from powerbert.base.errors import UserError
 from powerbert.base.figures import save
 from powerbert.base.files import write_synced
 from powerbert.benchmark.figure import draw, tabulate
@@ -19,11 +20,12 @@ BENCHMARK_VERSION = 1
 Row = dict[str, Any]
 
 
-def left_out(setting: object, what: str, reason: Exception | str) -> Row:
-    """Describe a measurement that was left out; an error in at most 200 characters."""
-    if isinstance(reason, Exception):
-        reason = f"{type(reason).__name__}: {' '.join(str(reason).split())}"[:200]
-    return {"setting": str(setting), "what": what, "reason": reason}
+def left_out(setting: object, what: str, error: Exception) -> Row:
+    """Describe a measurement that was left out and why, in at most 200 characters."""
+    reason = " ".join(str(error).split())
+    if not isinstance(error, UserError):
+        reason = f"{type(error).__name__}: {reason}"
+    return {"setting": str(setting), "what": what, "reason": reason[:200]}
 
 
 def environment_of(device: torch.device) -> dict[str, Any]:

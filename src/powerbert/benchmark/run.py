@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from powerbert.benchmark import tables
 from powerbert.benchmark.inputs import choose_inputs
 from powerbert.benchmark.memory import check_platform, measure_memory, peak_memory
 from powerbert.benchmark.pair import Pair, from_artifact
-from powerbert.benchmark.results import Row, environment_of, left_out, write_files, write_json
-from powerbert.benchmark.settings import USUAL_LENGTH, Settings, read_retentions
-from powerbert.benchmark.timings import measure_training, time_inference
+from powerbert.benchmark.results import Row, environment_of, write_files, write_json
+from powerbert.benchmark.settings import Settings, read_retentions
+from powerbert.benchmark.timings import time_inference, time_training
 
 
 def run(cfg: Mapping[str, Any], console: Console | None = None) -> dict[str, Any]:
@@ -38,7 +37,7 @@ def run(cfg: Mapping[str, Any], console: Console | None = None) -> dict[str, Any
     Raises:
         UserError: If a setting is invalid, or there is no such model.
     """
-    settings = Settings.from_config(cfg)
+    settings, console = Settings.from_config(cfg), console or Console()
     if settings.memory:
         check_platform(settings.device)
     if settings.output is not None:
@@ -50,85 +49,57 @@ def run(cfg: Mapping[str, Any], console: Console | None = None) -> dict[str, Any
             ) from error
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    run = _Run(cfg, settings, console or Console())
+    make_pair = _maker(cfg)
+    pair = make_pair()
+    retentions = read_retentions(cfg, pair)
+    cells = settings.cells(retentions, pair.longest)
+    inputs = choose_inputs(cfg["artifact"], pair, settings.median_length, settings.seed)
+    capped = {(cell.retention.name, cell.length): cell.retention.at(cell.length) for cell in cells}
+    found: dict[str, Any] = {
+        "model": pair.name,
+        "inputs": inputs.description,
+        "environment": environment_of(settings.device),
+        "config": {key: value for key, value in plain(cfg).items() if key not in ("output", "paths")},
+        "retentions": [
+            {"retention": name, "length": length, "configuration": configuration}
+            for (name, length), configuration in capped.items()
+        ],
+        "inference": [],
+        "training": [],
+        "memory": [],
+        "skipped": [],
+    }
+    tables.print_heading(console, found)
+
+    def skip(skipped: list[Row]) -> None:
+        found["skipped"] += skipped
+        tables.print_skipped(console, skipped)
+
     if settings.inference:
-        with tempfile.TemporaryDirectory(prefix="powerbert-") as folder:
-            run.inference(Path(folder))
+        with tempfile.TemporaryDirectory(prefix="powerbert-") as exports:
+            for cell in cells:
+                rows, skipped = time_inference(pair, inputs, cell, settings, Path(exports))
+                found["inference"] += rows
+                tables.print_inference(console, str(cell), rows)
+                skip(skipped)
+                if settings.output is not None:  # after each cell, in case of an interruption
+                    write_json(found, settings.output)
+        console.print(*map(Text, tables.NOTES), sep="\n")
     if settings.training:
-        run.training()
-    if settings.memory:
-        run.memory()
+        found["training"], skipped = time_training(pair, inputs, settings)
+        tables.print_training(console, found["training"])
+        skip(skipped)
+    if settings.memory:  # at the greatest length and batch size
+        length, batch_size = max(settings.length or [pair.longest]), max(settings.batch_size)
+        (batch,) = inputs.batches("padded", batch_size, length, 1)
+        peak = partial(peak_memory, make_pair, batch, settings.device)
+        found["memory"], skipped = measure_memory(peak, retentions, settings.runtimes, length, batch_size)
+        tables.print_memory(console, found["memory"])
+        skip(skipped)
     if settings.output is not None:
-        write_files(run.found, settings.output)
-        run.console.print(Text(f"written: {settings.output}"))
-    return run.found
-
-
-class _Run:
-    """The models, the inputs and the results so far."""
-
-    def __init__(self, cfg: Mapping[str, Any], settings: Settings, console: Console):
-        self.settings, self.console = settings, console
-        self.make_pair = _maker(cfg)
-        self.pair = self.make_pair()
-        self.retentions = read_retentions(cfg, self.pair)
-        self.cells = settings.cells(self.retentions, self.pair.longest)
-        self.inputs = choose_inputs(
-            cfg["artifact"], self.pair.task, self.pair.config, settings.median_length, settings.seed
-        )
-        at = {(cell.retention.name, cell.length): cell.retention.at(cell.length) for cell in self.cells}
-        self.found: dict[str, Any] = {
-            "model": self.pair.name,
-            "inputs": self.inputs.description,
-            "environment": environment_of(settings.device),
-            "config": {key: value for key, value in plain(cfg).items() if key not in ("output", "paths")},
-            "retentions": [
-                {"retention": name, "length": length, "configuration": configuration}
-                for (name, length), configuration in at.items()
-            ],
-            "inference": [],
-            "training": [],
-            "memory": [],
-            "skipped": [],
-        }
-        tables.print_heading(console, self.found)
-
-    def inference(self, exports: Path) -> None:
-        """Time forward passes; `benchmark.json` is rewritten after each cell in case of an interruption."""
-        for cell in self.cells:
-            rows, skipped = time_inference(self.pair, self.inputs, cell, self.settings, exports)
-            self.found["inference"] += rows
-            tables.print_inference(self.console, str(cell), rows)
-            self._skip(skipped)
-            if self.settings.output is not None:
-                write_json(self.found, self.settings.output)
-        self.console.print(*map(Text, tables.NOTES), sep="\n")
-
-    def training(self) -> None:
-        """Time training steps, which do not depend on the retention configuration."""
-        skipped = []
-        for length, batch_size in product(self.settings.length or [USUAL_LENGTH], self.settings.batch_size):
-            try:
-                row = measure_training(self.pair, self.inputs, length, batch_size, self.settings)
-                self.found["training"].append(row)
-            except Exception as error:  # such as a lack of memory; it must not cost the other results
-                skipped.append(left_out(f"length {length}, batch {batch_size}", "training", error))
-        tables.print_training(self.console, self.found["training"])
-        self._skip(skipped)
-
-    def memory(self) -> None:
-        """Measure peak memory at the greatest length and batch size."""
-        length, batch_size = max(self.settings.length or [self.pair.longest]), max(self.settings.batch_size)
-        (batch,) = self.inputs.batches("padded", batch_size, length, 1)
-        peak = partial(peak_memory, self.make_pair, batch, self.settings.device)
-        rows, skipped = measure_memory(peak, self.retentions, self.settings.runtimes, length, batch_size)
-        self.found["memory"] = rows
-        tables.print_memory(self.console, rows)
-        self._skip(skipped)
-
-    def _skip(self, skipped: list[Row]) -> None:
-        self.found["skipped"] += skipped
-        tables.print_skipped(self.console, skipped)
+        write_files(found, settings.output)
+        console.print(Text(f"written: {settings.output}"))
+    return found
 
 
 def _maker(cfg: Mapping[str, Any]) -> Callable[[], Pair]:

@@ -56,11 +56,7 @@ class Settings:
 
     @classmethod
     def from_config(cls, cfg: Mapping[str, Any]) -> "Settings":
-        """Read and check the settings that do not depend on a model.
-
-        Raises:
-            ConfigError: For an invalid value; the error names its key.
-        """
+        """Read the settings that do not depend on a model; a ConfigError names an invalid value's key."""
         for key, least in {"runs": 1, "warmup": 0, "dynamic_batches": 1, "seed": 0}.items():
             check_whole(key, cfg[key], least)
         check_whole("threads", cfg["threads"], optional=True)
@@ -92,13 +88,8 @@ class Settings:
     def cells(self, retentions: Iterable[Retention], longest: int) -> list[Cell]:
         """Combine every retention configuration with each length and batch size.
 
-        Args:
-            retentions: In the order of timing. Unless `length` is set, each is timed at its own length, or at
-                `USUAL_LENGTH` if it has none.
-            longest: Number of positions of the model.
-
-        Raises:
-            ConfigError: If a length exceeds the model's positions.
+        Unless `length` is set, each is timed at its own length, or at `USUAL_LENGTH` if it has none. A length
+        beyond `longest`, the positions of the model, is a ConfigError.
         """
         cells = [
             Cell(one, length, size)
@@ -113,24 +104,17 @@ class Settings:
 
 
 def read_retentions(cfg: Mapping[str, Any], pair: Pair) -> list[Retention]:
-    """Return the retention configurations to time.
+    """Return the retention configurations to time, named or listed under `retention`.
 
-    These are the named ones or the one listed under `retention`; by default the artifact's own, or all of
-    `retentions` that fit the model.
-
-    Raises:
-        ConfigError: If a name is unknown, or a configuration does not fit the model.
+    By default that is the artifact's own, or all of `retentions` that fit the model. A name that is unknown
+    or a configuration that does not fit the model is a ConfigError.
     """
     known = {name: _named(name, entry) for name, entry in plain(cfg["retentions"]).items()}
     given = plain(cfg["retention"])
     if given is None and pair.own is not None:
         retentions = [pair.own]
     elif given is None:
-        retentions = [
-            one
-            for one in known.values()
-            if one.configuration is None or len(one.configuration) == pair.encoders
-        ]
+        retentions = [one for one in known.values() if one.encoders in (None, pair.encoders)]
     elif isinstance(given, list) and given and not any(isinstance(entry, str) for entry in given):
         retentions = [Retention("custom", tuple(given))]
     else:

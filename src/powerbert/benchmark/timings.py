@@ -4,6 +4,7 @@ import logging
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import torch
 from rich.filesize import decimal
 from transformers import PreTrainedModel
 
+from powerbert.base.errors import ConfigError
 from powerbert.benchmark.contestants import EAGER, HOST, RUNTIMES, Contestant, contestants
 from powerbert.benchmark.inputs import Inputs
 from powerbert.benchmark.memory import forward_bytes, free_bytes
 from powerbert.benchmark.pair import Pair
 from powerbert.benchmark.results import Row, left_out
-from powerbert.benchmark.settings import Cell, Settings
+from powerbert.benchmark.settings import USUAL_LENGTH, Cell, Settings
 from powerbert.data import Task
 from powerbert.measure import count_flops
 from powerbert.measure.latency import Batch
@@ -31,12 +33,7 @@ def time_inference(
 ) -> tuple[list[Row], list[Row]]:
     """Time all contestants at one setting.
 
-    Args:
-        pair: The models.
-        inputs: What they are timed on.
-        cell: The setting.
-        settings: Contestants, protocols and schedule.
-        folder: For exported files, which take a few times the size of the weights; reused by other cells.
+    Exported files, a few times the size of the weights, go to `folder`, where other cells reuse them.
 
     Returns:
         A row of `inference_row` for each protocol and contestant, and rows of `left_out`.
@@ -82,7 +79,7 @@ def inference_row(
         mean_length: Mean word pieces of an input with padding.
         contestant: The host or PoWER-BERT on a runtime.
         times: Of all contestants, per batch; `HOST` is among them.
-        flops: Floating-point operations of a batch, counted from its shape, by role.
+        flops: Floating-point operations of a batch, by role.
 
     Returns:
         Among others `ms` (median over the runs) and `iqr_ms` (interquartile range); `speedup` over `HOST`,
@@ -119,43 +116,38 @@ def inference_row(
     }
 
 
-def too_large(pair: Pair, contestant: Contestant, batch: Batch, free: int) -> str | None:
-    """Say why a pass over a batch does not fit into `free` bytes of memory; None if it does."""
+def check_fits(pair: Pair, contestant: Contestant, batch: Batch, free: int) -> None:
+    """Raise ConfigError if a pass over a batch may not fit into `free` bytes of memory."""
     *inputs, length = batch["input_ids"].shape
     sequences = torch.Size(inputs).numel()
     needed = pair.weight_bytes + forward_bytes(pair.config, sequences, length, fused=contestant.fused)
-    if needed <= free:
-        return None
-    return f"it may need {decimal(needed)} of memory, and {decimal(free)} are free"
+    if needed > free:
+        raise ConfigError(f"it may need {decimal(needed)} of memory, and {decimal(free)} are free")
 
 
 def _admit(
     pair: Pair, cell: Cell, batch: Batch, settings: Settings, folder: Path
 ) -> tuple[dict[Contestant, Any], list[Row]]:
-    """Build every contestant that is available and survives one pass over the largest batch.
+    """Build every contestant that is available and survives a pass over the largest batch.
 
-    Returns:
-        The built contestants, none if the baseline is not among them, and rows of `left_out`.
+    Without `HOST` there is nothing to compare with, and none is returned.
     """
     models: dict[Contestant, Any] = {}
     skipped: list[Row] = []
     everyone = contestants(settings.runtimes)
     for contestant in sorted(everyone, key=lambda one: one != HOST):
-        reason: Exception | str | None = too_large(pair, contestant, batch, free_bytes(settings.device))
-        reason = reason or RUNTIMES[contestant.runtime].unavailable(settings.device)
         try:
-            if reason is None:
-                model = contestant.build(pair, cell.retention, batch, folder)
-                with torch.inference_mode():
-                    model(**batch)
-                models[contestant] = model
+            check_fits(pair, contestant, batch, free_bytes(settings.device))
+            model = contestant.build(pair, cell.retention, batch, folder)
+            with torch.inference_mode():
+                model(**batch)
+            models[contestant] = model
         except Exception as error:  # a failing runtime must not cost the times of the others
             log.debug("%s failed", contestant.label, exc_info=True)
-            reason = error
-        if reason is not None:
-            skipped.append(left_out(cell, contestant.label, reason))
+            skipped.append(left_out(cell, contestant.label, error))
         if HOST not in models:
-            skipped.append(left_out(cell, "everything else", "there is nothing to compare it with"))
+            nothing = ConfigError("there is nothing to compare it with")
+            skipped.append(left_out(cell, "everything else", nothing))
             break
     return {one: models[one] for one in everyone if one in models}, skipped
 
@@ -172,7 +164,22 @@ def _flops(model: PreTrainedModel, batches: Sequence[Batch]) -> float:
 OPTIMIZATION = Optimization(learning_rate=2e-5)
 
 
-def measure_training(pair: Pair, inputs: Inputs, length: int, batch_size: int, settings: Settings) -> Row:
+def time_training(pair: Pair, inputs: Inputs, settings: Settings) -> tuple[list[Row], list[Row]]:
+    """Time training steps, which do not depend on the retention configuration, at each length and batch size.
+
+    Returns:
+        Rows of `training_row`, and rows of `left_out`.
+    """
+    rows, skipped = [], []
+    for length, batch_size in product(settings.length or [USUAL_LENGTH], settings.batch_size):
+        try:
+            rows.append(training_row(pair, inputs, length, batch_size, settings))
+        except Exception as error:  # such as a lack of memory; it must not cost the other results
+            skipped.append(left_out(f"length {length}, batch {batch_size}", "training", error))
+    return rows, skipped
+
+
+def training_row(pair: Pair, inputs: Inputs, length: int, batch_size: int, settings: Settings) -> Row:
     """Time steps of fine-tuning and of the configuration search, in turn.
 
     A step is forward pass, loss (with the regularizer), backward pass, optimizer and projection, in float32
@@ -212,14 +219,9 @@ def training_stages(
     outputs = pair.config.num_labels or 1
     names = None if outputs == 1 else tuple(map(str, range(outputs)))
     task = Task("benchmark", ("text",), names, "spearman" if names is None else "accuracy", length)
-    soft = Search(
-        pair.soft(length),
-        task,
-        OPTIMIZATION,
-        lambda_=1e-3,
-        retention_learning_rate=retention_learning_rate,
-    )
-    return FineTune(pair.plain(), task, OPTIMIZATION), soft
+    rates = {"lambda_": 1e-3, "retention_learning_rate": retention_learning_rate}
+    search = Search(pair.soft(length), task, OPTIMIZATION, **rates)
+    return FineTune(pair.plain(), task, OPTIMIZATION), search
 
 
 def training_step(stage: Stage) -> Callable[[Batch], None]:
