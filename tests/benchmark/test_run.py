@@ -38,21 +38,12 @@ def shape(tmp_path_factory) -> tuple[Path, str]:
     return output, text
 
 
-def test_files(shape):
+def test_the_files_hold_settings_machine_and_every_result(shape):
     output, _ = shape
-    assert {path.name for path in output.iterdir()} == {
-        "benchmark.json",
-        "inference.csv",
-        "inference.png",
-        "inference.svg",
-        "training.csv",
-    }
-
-
-def test_json_holds_settings_machine_and_every_result(shape):
-    found = json.loads((shape[0] / "benchmark.json").read_text())
-    assert found["benchmark_version"] == 1
-    assert found["model"] == "tiny"
+    figure = {f"inference.{suffix}" for suffix in ("csv", "png", "svg")}
+    assert {path.name for path in output.iterdir()} == {"benchmark.json", "training.csv", *figure}
+    found = json.loads((output / "benchmark.json").read_text())
+    assert (found["benchmark_version"], found["model"]) == (1, "tiny")
     assert found["config"]["length"] == [16, 24]
     assert {"torch", "onnxruntime", "threads", "cpu", "device", "git_commit"} <= found["environment"].keys()
     assert found["retentions"] == [
@@ -62,10 +53,7 @@ def test_json_holds_settings_machine_and_every_result(shape):
     assert {"ms", "iqr_ms", "runs", "speedup", "flops_ratio", "efficiency"} <= found["inference"][0].keys()
     assert [(row["length"], row["batch_size"]) for row in found["training"]] == [(16, 2), (24, 2)]
     assert found["memory"] == found["skipped"] == []
-
-
-def test_csv_has_a_line_for_each_result(shape):
-    with (shape[0] / "inference.csv").open() as file:
+    with (output / "inference.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 20
     assert lines[0]["contestant"] == "host, eager"

@@ -1,4 +1,4 @@
-"""Agreement of logits, and the inputs that an export is put to the test with."""
+"""Agreement of logits, and the made-up inputs of the check."""
 
 import math
 from dataclasses import replace

@@ -107,14 +107,7 @@ def peak_memory(
     contestant: Contestant,
     retention: Retention,
 ) -> tuple[int, int]:
-    """Measure a contestant in a fresh process, with as many threads as this one.
-
-    Args:
-        make_pair: Builds the models; it is sent to the process.
-        batch: On the CPU.
-        device: Device of the pass.
-        contestant: The host or PoWER-BERT on a runtime.
-        retention: PoWER-BERT's retention configuration.
+    """Measure a contestant in a fresh process, which calls `make_pair`, with as many threads as this one.
 
     Returns:
         The bytes of the pass alone, and the total at the peak.

@@ -50,13 +50,6 @@ class Pair:
     """A host model and its PoWER-BERT, built on first use; all share one set of weights.
 
     A PoWER-BERT with pruned heads cannot share weights with its host and has weights of its own.
-
-    Attributes:
-        task: A key of `TASKS`.
-        config: The host's.
-        encoders: L, the number of encoders.
-        longest: Number of positions of the models, in word pieces.
-        weight_bytes: Size of the host's weights in float32.
     """
 
     def __init__(
@@ -67,17 +60,18 @@ class Pair:
         power_fields: Mapping[str, Any] | None = None,
         power_weights: Mapping[str, Tensor] | None = None,
     ):
-        """Keep the weights of a host model.
+        """Keep the weights of a Hugging Face model.
 
         Args:
             name: Name of the model in tables.
-            host: The Hugging Face model.
-            own: Retention configuration of an artifact.
+            host: The model.
+            own: Retention configuration of an artifact; None for a shape.
             power_fields: Elimination fields of PoWER-BERT besides the retention configuration.
             power_weights: Weights of PoWER-BERT if they differ from the host's.
         """
         self.name, self.task, self.own, self.config = name, task_kind(host), own, host.config
-        self.encoders, self.longest = num_encoders(host.config), longest_input(host.config)
+        self.encoders = num_encoders(host.config)
+        self.longest = longest_input(host.config)  # in word pieces
         self._weights = host.state_dict()
         self.weight_bytes = 4 * sum(weight.numel() for weight in self._weights.values())
         self._power_weights = power_weights or self._weights
@@ -122,13 +116,10 @@ class Pair:
 
 
 def from_shape(name: str, model_type: str, seed: int, **fields: Any) -> Pair:
-    """Build a pair with random weights; the global random state is left unchanged.
+    """Build a pair with random weights of a seed; the global random state is left unchanged.
 
-    Args:
-        name: Name of the shape.
-        model_type: transformers' name of the host's architecture; a ConfigError if there is no such backbone.
-        seed: Seed of the weights.
-        **fields: Fields of the host's config.
+    `model_type` is transformers' name of the host's architecture, `fields` are those of its config. A model
+    type without a backbone is a ConfigError.
     """
     if find_backbone(model_type) is None:
         check_choice("shape.model_type", model_type, BACKBONES)

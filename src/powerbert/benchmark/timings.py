@@ -71,23 +71,15 @@ def inference_row(
     times: Times[Contestant],
     flops: Mapping[str, float],
 ) -> Row:
-    """Describe the forward passes of a contestant.
-
-    Args:
-        cell: The setting.
-        protocol: A key of `PROTOCOLS`.
-        mean_length: Mean word pieces of an input with padding.
-        contestant: The host or PoWER-BERT on a runtime.
-        times: Of all contestants, per batch; `HOST` is among them.
-        flops: Floating-point operations of a batch, by role.
+    """Describe the forward passes of a contestant from the times of all and the FLOPs of a batch by role.
 
     Returns:
-        Among others `ms` (median over the runs) and `iqr_ms` (interquartile range); `speedup` over `HOST`,
-        with the quartiles within single runs, `speedup_lower` and `speedup_upper`; `speedup_eager`, over the
-        eager host, and `speedup_same`, over the host on the same runtime, None if that was not timed;
-        `flops_ratio`, the host's operations divided by the contestant's; `efficiency`, `speedup` divided by
-        `flops_ratio`, 1 if all saved operations save time; `others`, the largest share of the processors
-        that other processes used in a run, and `disturbed`, whether that is too much, None if unknown.
+        Among others: `mean_length` (word pieces of an input with padding), `ms` (median over the runs),
+        `iqr_ms` (interquartile range); `speedup` over `HOST`, its quartiles within single runs
+        (`speedup_lower`, `speedup_upper`), `speedup_eager` over the eager host and `speedup_same` over the
+        host on the same runtime, both None if that was not timed; `flops_ratio`, the host's operations
+        divided by the contestant's; `efficiency`, `speedup` divided by it; `others`, the largest share of the
+        processors that other processes used in a run, and `disturbed`, whether that is too much.
     """
     same = Contestant("host", contestant.runtime)
     speedup, ratio = times.speedup(contestant, HOST), flops["host"] / flops[contestant.role]

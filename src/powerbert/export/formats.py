@@ -21,11 +21,9 @@ class Format:
 
     Attributes:
         name: The value of `format=`.
-        suffix: Suffix of its files.
-        precisions: The precisions it supports.
         refused: Precisions it does not support, with the reason and what to use instead.
-        write: Writes a float32 model on the CPU to the path of each precision. Further arguments are those
-            of `trace`.
+        write: Writes a float32 model on the CPU to the path of each precision; takes also the settings of
+            `trace`.
         load: Opens a file for a number of threads; None leaves the number to the runtime.
         usage: Python code that labels a text with the file `{path}` in the folder `{folder}`.
     """

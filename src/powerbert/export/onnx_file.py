@@ -46,12 +46,11 @@ def onnx_versions() -> dict[str, str | None]:
 
 
 def export_onnx(program: ExportedProgram, path: Path) -> Path:
-    """Write a float32 model, traced by `trace`, as an ONNX file.
+    """Write a float32 model, traced by `trace`, as an ONNX file, and return its path.
 
-    Returns:
-        The path. The file takes the program's inputs, each of type int64 and shape [batch, length], or
-        [batch, choices, length] for multiple choice. Its output is `logits`, [batch, outputs] or
-        [batch, choices].
+    The file takes the program's inputs, each of type int64 and shape [batch, length], or
+    [batch, choices, length] for multiple choice. Its output is `logits`, [batch, outputs] or
+    [batch, choices].
 
     Raises:
         ConfigError: If the packages are not installed.
@@ -84,12 +83,10 @@ def quantize_onnx(path: Path, target: Path, format: str) -> Path:
     everything else, significance included, stays in float32. *float16*: weights and activations, for
     accelerators; significance, softmax, inputs and logits stay in float32.
 
-    Raises:
-        ConfigError: If the format is neither, or the packages are not installed.
+    Another format is a ConfigError.
     """
     formats: dict[str, Callable[[Path, Path], None]] = {"int8": _to_int8, "float16": _to_float16}
     check_choice("format", format, formats)
-    require_onnx()
     with _quiet():
         formats[format](path, target)
     return target
@@ -109,12 +106,7 @@ def load_onnx(path: Path, threads: int | None = None) -> Exported:
 def onnx_session(path: Path, threads: int | None = None) -> Any:
     """Open an ONNX file as an `onnxruntime.InferenceSession` on the CPU.
 
-    Args:
-        path: A file of `export_onnx` or `quantize_onnx`.
-        threads: Threads that compute; None for ONNX Runtime's default, one per core.
-
-    Raises:
-        ConfigError: If the packages are not installed.
+    By default it computes with one thread per core. A ConfigError says that the packages are not installed.
     """
     require_onnx()
     import onnxruntime
@@ -175,13 +167,9 @@ def _to_float16(path: Path, target: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Let the converting packages, and the root logger that they use, log only errors within the block."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", None)]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    """Log only errors within the block: the converting packages warn of what is intended."""
+    logging.disable(logging.WARNING)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(logging.NOTSET)

@@ -77,8 +77,7 @@ class ExportSettings:
 def run(settings: ExportSettings) -> list[Record]:
     """Write the files; print a table of the results and code that uses the last file.
 
-    Returns:
-        One record per precision.
+    Returns the record of each precision.
 
     Raises:
         ModelError: If the folder holds no model, or a file does not compute what the model does.
@@ -113,11 +112,7 @@ def run(settings: ExportSettings) -> list[Record]:
 
 
 def output_folder(settings: ExportSettings, artifact: Path) -> Path:
-    """Return the folder of the files.
-
-    Raises:
-        ConfigError: If it is a file or the artifact itself, or holds exports of another model.
-    """
+    """Return the folder of the files; a ConfigError unless they can go there."""
     name = artifact.resolve().name
     output = settings.output or settings.exports / name
     if output.is_file():
@@ -136,15 +131,11 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Re
     format = FORMATS[settings.format]
     model, predictor = subject.model, subject.predictor
     tokenizer, task, max_length = predictor.tokenizer, predictor.task, predictor.max_length
-    has_types = getattr(model.config, "type_vocab_size", 0) > 0
+    token_types = "token_type_ids" in tokenizer.model_input_names
+    token_types = token_types and getattr(model.config, "type_vocab_size", 0) > 0
     log.info("exporting %s", subject.folder)
     paths = {precision: folder / format.file_name(precision) for precision in settings.precisions}
-    format.write(
-        model,
-        paths,
-        token_type_ids=has_types and "token_type_ids" in tokenizer.model_input_names,
-        max_length=max_length,
-    )
+    format.write(model, paths, token_type_ids=token_types, max_length=max_length)
     tokenizer.model_max_length = max_length
     with quiet_transformers():
         tokenizer.save_pretrained(folder)
@@ -154,16 +145,16 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Re
     names = list(next(iter(files.values())).names)
     batches = made_up_batches(tokenizer, task, names, max_length)
     expected = batch_logits(model, batches)
-    checked = [
-        agreement(batch_logits(file, batches), expected, task.is_regression) for file in files.values()
-    ]
-    for precision, found in zip(files, checked, strict=True):
+    checked = []
+    for precision, file in files.items():
+        found = agreement(batch_logits(file, batches), expected, task.is_regression)
         if precision == "float32" and not within_tolerance(found):
             raise ModelError(
                 f"{subject.folder}: nothing was written, because the exported model's logits differ for "
                 f"{found['beyond_tolerance']} of {found['inputs']} made-up inputs (by up to "
                 f"{found['largest_difference']:.1e}); please report it with this folder's config.json"
             )
+        checked.append(found)
     if settings.check is not None:
         checked = try_files(subject, list(files.values()), settings.measure)
 
