@@ -18,7 +18,9 @@ def batch(inputs):
 
 @pytest.mark.parametrize("name", TORCH)
 def test_torch_runs_the_model_in_its_format(name, pair, batch, tmp_path):
-    logits = RUNTIMES[name].build(pair.host(), batch, tmp_path)(**batch).logits
+    model = Contestant("host", name).build(pair, RETENTION, batch, tmp_path)
+    assert (model is pair.host(RUNTIMES[name].attention)) == (RUNTIMES[name].precision == "float32")
+    logits = model(**batch).logits
     assert logits.dtype == getattr(torch, RUNTIMES[name].precision)
     torch.testing.assert_close(logits.float(), pair.host()(**batch).logits, atol=0.05, rtol=0.05)
     assert pair.host().dtype == torch.float32
@@ -93,8 +95,3 @@ def test_only_a_host_with_fused_attention_writes_no_attention_matrix():
     fused = {one for one in contestants(tuple(RUNTIMES)) if one.fused}
     assert {one.role for one in fused} == {"host"}
     assert not {one.runtime for one in fused} & {"eager", "onnx", "onnx_int8", "onnx_float16"}
-
-
-def test_contestants_share_the_pair_s_models(pair, batch, tmp_path):
-    built = [one.build(pair, RETENTION, batch, tmp_path) for one in (EAGER, HOST, POWER)]
-    assert built == [pair.host("eager"), pair.host("sdpa"), pair.power(RETENTION)]

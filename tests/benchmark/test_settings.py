@@ -25,24 +25,16 @@ def test_each_retention_is_timed_at_the_given_lengths_or_at_its_own(overrides, c
     assert [(cell.retention.name, cell.length, cell.batch_size) for cell in found] == expected
 
 
-def test_a_value_given_twice_counts_once():
-    assert settings("batch_size=[8,2,8]").batch_size == (8, 2)
-
-
-def test_one_value_stands_for_a_list_of_it():
-    one = settings("length=8", "runtimes=sdpa", "protocols=full")
-    assert (one.length, one.runtimes, one.protocols) == ((8,), ("sdpa",), ("full",))
+def test_one_value_is_a_list_of_it_and_repeated_values_count_once():
+    one = settings("length=8", "batch_size=[8,2,8]", "runtimes=sdpa", "protocols=full")
+    assert (one.length, one.batch_size, one.runtimes, one.protocols) == ((8,), (8, 2), ("sdpa",), ("full",))
 
 
 def test_the_defaults_are_valid():
-    defaults = Settings.from_config(composed())
+    defaults = Settings.from_config(composed("output=${paths.runs}/benchmark", "paths.runs=there"))
     assert defaults.length == ()
     assert defaults.runtimes == ("eager", "sdpa", "onednn", "bf16", "onnx", "onnx_int8")
-
-
-def test_files_lie_with_those_of_all_runs_unless_told_otherwise():
-    assert settings("output=${paths.runs}/benchmark", "paths.runs=there").output == Path("there/benchmark")
-    assert settings("output=here").output == Path("here")
+    assert defaults.output == Path("there/benchmark")
     assert settings("output=null").output is None
 
 

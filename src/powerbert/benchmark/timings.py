@@ -204,15 +204,15 @@ def training_row(pair: Pair, inputs: Inputs, length: int, batch_size: int, setti
     }
 
 
-def training_stages(
-    pair: Pair, length: int, retention_learning_rate: float = 3e-3
-) -> tuple[FineTune, Search]:
-    """Return fine-tuning and the configuration search of a pair, for inputs of up to `length`."""
+def training_stages(pair: Pair, length: int, rate: float = 3e-3) -> tuple[FineTune, Search]:
+    """Return fine-tuning and the configuration search of a pair, for inputs of up to `length`.
+
+    `rate` is the learning rate of the retention parameters.
+    """
     outputs = pair.config.num_labels or 1
     names = None if outputs == 1 else tuple(map(str, range(outputs)))
     task = Task("benchmark", ("text",), names, "spearman" if names is None else "accuracy", length)
-    rates = {"lambda_": 1e-3, "retention_learning_rate": retention_learning_rate}
-    search = Search(pair.soft(length), task, OPTIMIZATION, **rates)
+    search = Search(pair.soft(length), task, OPTIMIZATION, lambda_=1e-3, retention_learning_rate=rate)
     return FineTune(pair.plain(), task, OPTIMIZATION), search
 
 

@@ -62,8 +62,6 @@ class ExportSettings:
 
     def __post_init__(self) -> None:
         """Validate the settings before anything loads; a ConfigError names the key."""
-        if not isinstance(self.artifact, str) or not self.artifact:
-            raise ConfigError("artifact: give the folder of one trained model, artifact=<folder>")
         check_choice("format", self.format, FORMATS)
         if not self.precisions:
             raise ConfigError("precision: give one, precision=int8, or several, precision=[float32,int8]")
