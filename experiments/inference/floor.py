@@ -3,8 +3,6 @@
 Usage: `python experiments/inference/floor.py`.
 """
 
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from itertools import cycle
 
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from powerbert.benchmark.pair import Retention, from_shape
+from powerbert.measure.timing import Schedule, time_in_turn
 from powerbert.models.packed import PackedLinear
 
 BATCH, LENGTH = 8, 64
@@ -30,14 +29,8 @@ SHAPES = [(HIDDEN, HIDDEN)] * 4 + [(INTERMEDIATE, HIDDEN), (HIDDEN, INTERMEDIATE
 
 def medians(calls: Sequence[Callable[[], object]], runs: int) -> list[float]:
     """Return the median milliseconds of each call, timed in turn after two warm-up passes."""
-    times: list[list[float]] = [[] for _ in calls]
-    for run in range(-2, runs):
-        for own, call in zip(times, calls, strict=True):
-            start = time.perf_counter()
-            call()
-            if run >= 0:
-                own.append(1e3 * (time.perf_counter() - start))
-    return [statistics.median(own) for own in times]
+    times = time_in_turn([dict(enumerate(calls))], torch.device("cpu"), Schedule(runs, warmup=2))
+    return [times.ms(number) for number in range(len(calls))]
 
 
 def products(weights: Sequence[Sequence[Tensor]], retained: Sequence[int]) -> None:

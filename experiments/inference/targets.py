@@ -5,15 +5,12 @@ Usage: `python experiments/inference/targets.py <folder>/benchmark.json`.
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from powerbert.benchmark.contestants import BASELINE, RUNTIMES
-from powerbert.benchmark.results import Inference, Memory, Training
-
-Row = Inference | Training | Memory
 
 SHAPE, DEVICE, LEAST_BATCH_SIZE = "bert_base", "cpu", 8
 """The shape, device and smallest batch size that the targets apply to."""
@@ -25,35 +22,31 @@ class Target:
 
     Attributes:
         meaning: Description of the number.
-        rows: Class of the results.
-        number: Name of the field.
+        kind: Key of the results in `benchmark.json`: inference, training or memory.
+        number: Name of the field; `time_ratio` of inference is 1 / `speedup`.
         where: Values of other fields that a result must have to be judged.
     """
 
     meaning: str
-    rows: type[Row]
+    kind: str
     number: str
     relation: Literal["at least", "at most"]
     bound: float
     where: Mapping[str, Any] = field(default_factory=dict)
 
-    def covers(self, row: Row) -> bool:
-        """Tell whether the target applies to a result."""
-        return (
-            isinstance(row, self.rows)
-            and row.batch_size >= LEAST_BATCH_SIZE
-            and all(getattr(row, name) == value for name, value in self.where.items())
-        )
+    def covers(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether the target applies to a result of its kind."""
+        return row["batch_size"] >= LEAST_BATCH_SIZE and self.where.items() <= row.items()
 
-    def judge(self, row: Row) -> "Verdict":
+    def judge(self, row: Mapping[str, Any]) -> "Verdict":
         """Compare a result with the bound."""
-        value: float = getattr(row, self.number)
+        value = row[self.number]
         holds = value >= self.bound if self.relation == "at least" else value <= self.bound
-        setting = f"length {row.length}, batch {row.batch_size}"
-        if not isinstance(row, Training):
-            setting = f"{row.retention}, {setting}"
-            if row.runtime != BASELINE:
-                setting += f", {RUNTIMES[row.runtime].label}"
+        setting = f"length {row['length']}, batch {row['batch_size']}"
+        if self.kind != "training":
+            setting = f"{row['retention']}, {setting}"
+            if row["runtime"] != BASELINE:
+                setting += f", {RUNTIMES[row['runtime']].label}"
         return Verdict(self.meaning, setting, value, self.relation, self.bound, holds)
 
 
@@ -75,7 +68,7 @@ TARGETS = (
     *(
         Target(
             "efficiency: speed-up over sdpa by FLOPs ratio",
-            Inference,
+            "inference",
             "efficiency",
             "at least",
             0.95,
@@ -86,7 +79,7 @@ TARGETS = (
     ),
     Target(
         "full retention: time by that of sdpa",
-        Inference,
+        "inference",
         "time_ratio",
         "at most",
         1.02,
@@ -94,7 +87,7 @@ TARGETS = (
     ),
     Target(
         "training: step of the search by one of fine-tuning",
-        Training,
+        "training",
         "time_ratio",
         "at most",
         1.15,
@@ -102,7 +95,7 @@ TARGETS = (
     ),
     Target(
         "peak memory of a pass by that of sdpa",
-        Memory,
+        "memory",
         "ratio",
         "at most",
         1.1,
@@ -111,30 +104,21 @@ TARGETS = (
 )
 
 
-def judge(rows: Iterable[Row], shape: str, device: str) -> list[Verdict]:
-    """Compare each target with each result that it covers, in the order of the targets.
+def judge(found: Mapping[str, Any]) -> list[Verdict]:
+    """Compare each target with each result of a `benchmark.json` that it covers, in the order of the targets.
 
     The list is empty for another shape or kind of device than the targets'.
     """
-    if (shape, device) != (SHAPE, DEVICE):
+    if (found["model"], found["environment"]["device"]) != (SHAPE, DEVICE):
         return []
-    known = list(rows)
-    return [target.judge(row) for target in TARGETS for row in known if target.covers(row)]
-
-
-def read_rows(found: Mapping[str, Any]) -> list[Row]:
-    """Read the rows of a `benchmark.json`."""
-    return [
-        *(Inference(**row) for row in found["inference"]),
-        *(Training(**row) for row in found["training"]),
-        *(Memory(**row) for row in found["memory"]),
-    ]
+    inference = [row | {"time_ratio": 1 / row["speedup"]} for row in found["inference"]]
+    rows = {"inference": inference, "training": found["training"], "memory": found["memory"]}
+    return [target.judge(row) for target in TARGETS for row in rows[target.kind] if target.covers(row)]
 
 
 def main(path: Path) -> None:
     """Print each verdict on a line."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    verdicts = judge(read_rows(found), found["model"], found["environment"]["device"])
+    verdicts = judge(json.loads(path.read_text(encoding="utf-8")))
     if not verdicts:
         print(f"{path}: no result that a target covers (shape {SHAPE} on {DEVICE})")
     for one in verdicts:

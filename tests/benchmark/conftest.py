@@ -1,12 +1,13 @@
 """A tiny pair of models, and settings to time it with."""
 
-from pathlib import Path
+from dataclasses import dataclass
 
 import pytest
 from hydra import compose, initialize_config_dir
 
 from powerbert.base.cli import CONFIG_FOLDER
-from powerbert.benchmark.inputs import DrawnInputs
+from powerbert.benchmark.contestants import RUNTIMES, Runtime
+from powerbert.benchmark.inputs import Inputs, drawn_inputs
 from powerbert.benchmark.pair import Pair, Retention, from_shape
 from powerbert.benchmark.settings import Settings
 from powerbert.models.tiny import SIZES
@@ -32,10 +33,17 @@ def pair() -> Pair:
 
 
 @pytest.fixture
-def inputs(pair) -> DrawnInputs:
-    return DrawnInputs(pair.config, 0.5, seed=1)
+def inputs(pair) -> Inputs:
+    return drawn_inputs(pair.config, 0.5, seed=1)
 
 
-@pytest.fixture(scope="session")
-def exports(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("exports")
+@pytest.fixture
+def broken(monkeypatch):
+    """Makes a runtime fail whenever it builds a model."""
+
+    @dataclass(frozen=True)
+    class Broken(Runtime):
+        def build(self, model, batch, folder):
+            raise RuntimeError("no such\n  kernel")
+
+    return lambda name: monkeypatch.setitem(RUNTIMES, name, Broken("broken", "#000000"))

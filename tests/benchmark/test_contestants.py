@@ -1,21 +1,14 @@
+import sys
+
 import pytest
 import torch
 
-from powerbert.benchmark.contestants import (
-    EAGER,
-    HOST,
-    POWER,
-    RUNTIMES,
-    Contestant,
-    Onnx,
-    Torch,
-    contestants,
-)
-from powerbert.benchmark.inputs import DrawnInputs
+from powerbert.base.errors import ConfigError
+from powerbert.benchmark.contestants import EAGER, HOST, POWER, RUNTIMES, Contestant, contestants
+from powerbert.benchmark.inputs import drawn_inputs
 from tests.benchmark.conftest import RETENTION
 
-CPU = torch.device("cpu")
-TORCH = [name for name, runtime in RUNTIMES.items() if type(runtime) is Torch]
+TORCH = [name for name, runtime in RUNTIMES.items() if runtime.kind == "torch"]
 
 
 @pytest.fixture
@@ -25,63 +18,65 @@ def batch(inputs):
 
 @pytest.mark.parametrize("name", TORCH)
 def test_torch_runs_the_model_in_its_format(name, pair, batch, tmp_path):
-    logits = RUNTIMES[name].build(pair.host(), batch, tmp_path)(**batch).logits
-    assert logits.dtype == RUNTIMES[name].dtype
+    model = Contestant("host", name).build(pair, RETENTION, batch, tmp_path)
+    assert (model is pair.host(RUNTIMES[name].attention)) == (RUNTIMES[name].precision == "float32")
+    logits = model(**batch).logits
+    assert logits.dtype == getattr(torch, RUNTIMES[name].precision)
     torch.testing.assert_close(logits.float(), pair.host()(**batch).logits, atol=0.05, rtol=0.05)
     assert pair.host().dtype == torch.float32
 
 
 def test_packed_for_onednn_it_computes_the_same(pair, batch, tmp_path):
-    runtime = RUNTIMES["onednn"]
-    assert runtime.unavailable(CPU) is None
-    logits = runtime.build(pair.host(), batch, tmp_path)(**batch).logits
+    logits = RUNTIMES["onednn"].build(pair.host(), batch, tmp_path)(**batch).logits
     torch.testing.assert_close(logits, pair.host()(**batch).logits, atol=1e-5, rtol=1e-5)
 
 
-def test_packed_for_onednn_it_says_why_it_is_unavailable(monkeypatch):
-    assert RUNTIMES["onednn"].unavailable(torch.device("cuda")) == "it runs on the CPU, not on cuda"
+@pytest.mark.parametrize("name", ["onednn", "onnx"])
+def test_some_runtimes_are_for_the_cpu_only(name, pair, tmp_path):
+    batch = {"input_ids": torch.empty(2, 20, device="meta")}
+    with pytest.raises(ConfigError, match="runs on the CPU here, not on meta"):
+        RUNTIMES[name].build(pair.host(), batch, tmp_path)
+
+
+def test_missing_libraries_are_named(pair, batch, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert "without oneDNN" in RUNTIMES["onednn"].unavailable(CPU)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    for name, message in (("onednn", "without oneDNN"), ("onnx", r"powerbert\[onnx\]")):
+        with pytest.raises(ConfigError, match=message):
+            RUNTIMES[name].build(pair.host(), batch, tmp_path)
 
 
 @pytest.fixture(scope="module")
 def onnx(pair, tmp_path_factory):
-    """The host in int8 and float32 on ONNX Runtime, and the folder of its files."""
+    """Contestants on ONNX Runtime and the folder of their files."""
     pytest.importorskip("onnxruntime")
-    folder = tmp_path_factory.mktemp("exports") / "host"
-    (batch,) = DrawnInputs(pair.config, 0.5, seed=1).batches("padded", 2, 20, 1)
-    models = {name: RUNTIMES[name].build(pair.host(), batch, folder) for name in ("onnx_int8", "onnx")}
-    return models, folder
+    folder = tmp_path_factory.mktemp("exports")
+    (batch,) = drawn_inputs(pair.config, 0.5, seed=1).batches("padded", 2, 20, 1)
+    entrants = [Contestant("host", "onnx_int8"), Contestant("host", "onnx"), Contestant("power", "onnx")]
+    return [one.build(pair, RETENTION, batch, folder) for one in entrants], folder
 
 
 def test_onnx_computes_the_same_and_int8_nearly(onnx, pair, batch):
-    models, _ = onnx
-    expected = pair.host()(**batch).logits
-    torch.testing.assert_close(models["onnx"](**batch).logits, expected, atol=1e-4, rtol=1e-4)
-    int8 = models["onnx_int8"](**batch).logits
-    torch.testing.assert_close(int8, expected, atol=0.05, rtol=0.05)
-    assert not torch.equal(int8, models["onnx"](**batch).logits)
+    int8, host, power = (model(**batch).logits for model in onnx[0])
+    torch.testing.assert_close(host, pair.host()(**batch).logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(power, pair.power(RETENTION)(**batch).logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(int8, host, atol=0.05, rtol=0.05)
+    assert not torch.equal(int8, host)
 
 
-def test_onnx_exports_once(onnx, pair, batch):
+def test_onnx_exports_each_model_once(onnx, pair, batch):
     _, folder = onnx
-    before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
-    assert {"float32.onnx", "int8.onnx"} <= before.keys()
+    before = {file.relative_to(folder).as_posix(): file.stat().st_mtime_ns for file in folder.rglob("*.onnx")}
+    assert before.keys() == {"host/float32.onnx", "host/int8.onnx", "power-some/float32.onnx"}
     for name in ("onnx_int8", "onnx"):
-        RUNTIMES[name].build(pair.host(), batch, folder)
-    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
+        Contestant("host", name).build(pair, RETENTION, batch, folder)
+    assert {name: (folder / name).stat().st_mtime_ns for name in before} == before
 
 
 def test_onnx_takes_a_batch_without_a_mask(onnx, pair, inputs):
     (unmasked,) = inputs.batches("full", 2, 5, 1)
-    logits = onnx[0]["onnx"](**unmasked).logits
+    logits = onnx[0][1](**unmasked).logits
     torch.testing.assert_close(logits, pair.host()(**unmasked).logits, atol=1e-4, rtol=1e-4)
-
-
-def test_onnx_says_why_it_is_unavailable(monkeypatch):
-    assert RUNTIMES["onnx"].unavailable(torch.device("cuda")) == "it runs on the CPU here, not on cuda"
-    monkeypatch.setattr("powerbert.benchmark.contestants.find_spec", lambda name: None)
-    assert "powerbert[onnx]" in RUNTIMES["onnx"].unavailable(CPU)
 
 
 def test_the_host_and_power_bert_run_on_each_runtime_that_differs():
@@ -99,25 +94,4 @@ def test_the_host_and_power_bert_run_on_each_runtime_that_differs():
 def test_only_a_host_with_fused_attention_writes_no_attention_matrix():
     fused = {one for one in contestants(tuple(RUNTIMES)) if one.fused}
     assert {one.role for one in fused} == {"host"}
-    assert not {one.runtime for one in fused} & {
-        "eager",
-        *(name for name in RUNTIMES if isinstance(RUNTIMES[name], Onnx)),
-    }
-
-
-def test_contestants_share_the_pair_s_models(pair, batch, tmp_path):
-    built = [one.build(pair, RETENTION, batch, tmp_path) for one in (EAGER, HOST, POWER)]
-    assert built == [pair.host("eager"), pair.host("sdpa"), pair.power(RETENTION)]
-
-
-def test_each_model_has_its_own_files(pair, batch, tmp_path, monkeypatch):
-    class Noting(Onnx):
-        def build(self, model, batch, folder):
-            return model, folder
-
-    monkeypatch.setitem(RUNTIMES, "onnx", Noting("onnx", "ONNX", "#000000"))
-    host, power = (
-        Contestant(role, "onnx").build(pair, RETENTION, batch, tmp_path) for role in ("host", "power")
-    )
-    assert host == (pair.host(), tmp_path / "host")
-    assert power == (pair.power(RETENTION), tmp_path / "power-some")
+    assert not {one.runtime for one in fused} & {"eager", "onnx", "onnx_int8", "onnx_float16"}

@@ -1,11 +1,8 @@
-from dataclasses import replace
-
-from powerbert.benchmark.contestants import RUNTIMES
 from powerbert.benchmark.figure import draw, tabulate
 from tests.benchmark.test_targets import POWER
 
 ROWS = [
-    replace(POWER, retention=retention, length=length, protocol=protocol, batch_size=size, role=role)
+    POWER | {"retention": retention, "length": length, "protocol": protocol, "batch_size": size, "role": role}
     for retention, length in (("paper_cola", 64), ("paper_rte", 256))
     for size in (8, 32)
     for protocol in ("padded", "dynamic")
@@ -14,7 +11,7 @@ ROWS = [
 
 
 def test_a_panel_for_each_protocol_and_length():
-    figure = draw(ROWS, "title")
+    figure = draw(tabulate(ROWS), "title")
     titles = [axes.get_title(loc="left").split("\n") for axes in figure.axes]
     assert titles == [
         ["paper_cola, length 64", "padded"],
@@ -26,8 +23,8 @@ def test_a_panel_for_each_protocol_and_length():
 
 
 def test_a_panel_shows_the_speedups_and_their_quartiles():
-    rows = [replace(POWER, speedup=2.5, speedup_lower=2.0, speedup_upper=4.0)]
-    (axes,) = draw(rows, "title").axes
+    rows = [POWER | {"speedup": 2.5, "speedup_lower": 2.0, "speedup_upper": 4.0}]
+    (axes,) = draw(tabulate(rows), "title").axes
     (container,) = axes.containers
     line, _, (bars,) = container
     assert line.get_ydata().tolist() == [2.5]
@@ -37,9 +34,11 @@ def test_a_panel_shows_the_speedups_and_their_quartiles():
 
 
 def test_a_long_title_stays_within_the_figure():
-    figure = draw(ROWS, "snippets-minilm_l6-retrain-35b0ab33fd12b281: wall-clock speed-up on " + "A CPU " * 9)
+    figure = draw(
+        tabulate(ROWS), "snippets-minilm_l6-retrain-35b0ab33fd12b281: wall-clock speed-up on " + "A CPU " * 9
+    )
     figure.canvas.draw()
-    title = figure._suptitle.get_window_extent()
+    title = figure.texts[0].get_window_extent()
     assert title.x1 <= figure.bbox.x1
     assert title.y0 > max(axes.title.get_window_extent().y1 for axes in figure.axes)
 
@@ -47,21 +46,11 @@ def test_a_long_title_stays_within_the_figure():
 def test_no_point_lies_beyond_an_axis():
     speedups = {64: 2.0, 512: 20.0}
     rows = [
-        replace(POWER, length=length, speedup=speedup, speedup_lower=speedup, speedup_upper=1.1 * speedup)
+        POWER
+        | {"length": length, "speedup": speedup, "speedup_lower": speedup, "speedup_upper": 1.1 * speedup}
         for length, speedup in speedups.items()
     ]
-    for axes in draw(rows, "title").axes:
+    for axes in draw(tabulate(rows), "title").axes:
         lowest, highest = axes.get_ylim()
         assert lowest == 0
         assert highest > 22
-
-
-def test_runtimes_differ_in_colour():
-    assert len({runtime.colour for runtime in RUNTIMES.values()}) == len(RUNTIMES)
-
-
-def test_the_table_has_the_label_and_every_number():
-    table = tabulate(ROWS)
-    assert len(table) == len(ROWS)
-    assert table["contestant"][0] == "host, sdpa"
-    assert {"speedup", "efficiency", "flops_ratio"} <= set(table.columns)

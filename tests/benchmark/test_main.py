@@ -1,4 +1,4 @@
-"""The command line: a list after a comma is one benchmark."""
+"""The command line: a list after a comma is one benchmark; the shapes of `conf/shape`."""
 
 import pytest
 import torch
@@ -6,10 +6,9 @@ from hydra.utils import instantiate
 
 from powerbert.base.cli import CONFIG_FOLDER, list_values
 from powerbert.benchmark.__main__ import LISTS
-from powerbert.benchmark.pair import Pair
 from tests.benchmark.conftest import composed
 
-SHAPES = sorted(path.stem for path in (CONFIG_FOLDER / "shape").glob("*.yaml"))
+SHAPES = {"bert_base": 12, "bert_large": 24, "minilm_l6": 6, "tiny": 3}
 
 
 @pytest.mark.parametrize(
@@ -35,15 +34,9 @@ def test_hydra_takes_such_a_list_for_one_run():
     assert list(cfg.protocols) == ["padded", "full"]
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_each_shape_names_a_config_of_its_encoders(name):
-    with torch.device("meta"):
-        pair = instantiate(composed(f"shape={name}").shape)(seed=0)
-    assert pair.name == name
-    assert pair.encoders == {"bert_base": 12, "bert_large": 24, "minilm_l6": 6, "tiny": 3}[name]
-
-
-def test_the_tiny_shape_is_a_pair():
-    pair = instantiate(composed().shape)(seed=0)
-    assert isinstance(pair, Pair)
-    assert (pair.name, pair.encoders, pair.longest) == ("tiny", 3, 512)
+def test_each_shape_names_a_config_of_its_encoders():
+    assert {path.stem for path in (CONFIG_FOLDER / "shape").glob("*.yaml")} == SHAPES.keys()
+    for name, encoders in SHAPES.items():
+        with torch.device("meta"):
+            pair = instantiate(composed(f"shape={name}").shape)(seed=0)
+        assert (pair.name, pair.encoders, pair.longest) == (name, encoders, 512)

@@ -1,33 +1,28 @@
-from functools import partial
-
 import psutil
 import pytest
 import torch
 
 from powerbert.base.errors import ConfigError
-from powerbert.benchmark import memory
-from powerbert.benchmark.contestants import EAGER, HOST, POWER
+from powerbert.benchmark.contestants import EAGER, HOST, Contestant
 from powerbert.benchmark.memory import (
+    RESET,
     check_platform,
     forward_bytes,
     free_bytes,
     measure_memory,
     peak_bytes,
-    peak_memory,
     reset_peak,
 )
-from powerbert.benchmark.pair import Retention, from_shape
+from powerbert.benchmark.pair import Retention
 from powerbert.models.backbone import BACKBONES
-from powerbert.models.tiny import SIZES, tiny_config
-from tests.benchmark.conftest import RETENTION, settings
+from powerbert.models.tiny import tiny_config
+from tests.benchmark.conftest import RETENTION
 
 CPU = torch.device("cpu")
 OTHER = Retention("other", (4, 2, 1))
 
-linux = pytest.mark.skipif(not memory.RESET.exists(), reason="not Linux")
 
-
-@linux
+@pytest.mark.skipif(not RESET.exists(), reason="not Linux")
 def test_the_peak_is_of_what_was_taken_since_the_start():
     earlier = bytearray(128_000_000)
     del earlier
@@ -36,41 +31,38 @@ def test_the_peak_is_of_what_was_taken_since_the_start():
     assert peak_bytes(CPU) - before == pytest.approx(len(taken), rel=0.05)
 
 
-@linux
-def test_a_contestant_is_measured_in_a_process_of_its_own(inputs):
-    """16 inputs of 512 words and 4 heads: each attention matrix of the eager host takes 67 MB."""
-    make = partial(from_shape, "tiny", "bert", seed=3, **SIZES)
-    (batch,) = inputs.batches("padded", 16, 512, 1)
-    forward, total = peak_memory(make, EAGER, RETENTION, batch, CPU)
-    assert 2 * 67e6 < forward < 5 * 67e6
-    assert total > forward
-
-
-def test_the_host_is_measured_once_and_power_bert_with_each_configuration(pair, inputs, monkeypatch):
-    def peak(make_pair, contestant, retention, batch, device):
-        assert batch["input_ids"].shape == (2, 16)
+def test_the_host_is_measured_once_and_power_bert_with_each_configuration():
+    def peak(contestant, retention):
         if contestant == EAGER:
             raise MemoryError("the process was ended")
         return (10, 100) if contestant == HOST else (11, 90) if retention == RETENTION else (12, 95)
 
-    monkeypatch.setattr(memory, "peak_memory", peak)
-    chosen = settings("runtimes=[eager,compile,onnx]")
-    rows, skipped = measure_memory(lambda: pair, inputs, [RETENTION, OTHER], 16, 2, chosen)
-    assert [
-        (row.contestant, row.retention, row.forward_bytes, row.total_bytes, row.ratio) for row in rows
-    ] == [
-        (HOST, None, 10, 100, 1.0),
-        (POWER, "some", 11, 90, 1.1),
-        (POWER, "other", 12, 95, 1.2),
+    rows, skipped = measure_memory(peak, [RETENTION, OTHER], ["eager", "compile", "onnx"], 16, 2)
+    assert rows == [
+        {"length": 16, "batch_size": 2, "runtime": "sdpa"} | row
+        for row in (
+            {"role": "host", "retention": None, "forward_bytes": 10, "total_bytes": 100, "ratio": 1.0},
+            {"role": "power", "retention": "some", "forward_bytes": 11, "total_bytes": 90, "ratio": 1.1},
+            {"role": "power", "retention": "other", "forward_bytes": 12, "total_bytes": 95, "ratio": 1.2},
+        )
     ]
-    (left_out,) = skipped
-    assert (left_out.what, left_out.reason) == ("host, eager", "MemoryError: the process was ended")
+    reason = "MemoryError: the process was ended"
+    assert skipped == [{"setting": "memory, length 16", "what": "host, eager", "reason": reason}]
 
 
-def test_a_platform_that_does_not_tell_the_peak_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "RESET", tmp_path / "none")
+def test_without_the_host_there_is_no_ratio():
+    def peak(contestant, retention):
+        if contestant == HOST:
+            raise MemoryError
+        return 10, 100
+
+    (row,), _ = measure_memory(peak, [RETENTION], ["sdpa"], 16, 2)
+    assert (Contestant(row["role"], row["runtime"]).label, row["ratio"]) == ("PoWER-BERT", None)
+
+
+def test_a_device_that_does_not_report_the_peak_is_refused():
     with pytest.raises(ConfigError, match=r"^memory: "):
-        check_platform(CPU)
+        check_platform(torch.device("meta"))
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -24,16 +24,12 @@ def storages(model):
     return {parameter.data_ptr() for parameter in model.parameters()}
 
 
-def test_host_and_power_model_share_one_set_of_weights(pair):
-    shared = storages(pair.host())
-    assert storages(pair.host("eager")) == shared
-    assert storages(pair.power(RETENTION)) == shared
-
-
-def test_each_is_made_once(pair):
+def test_host_and_power_model_are_made_once_and_share_one_set_of_weights(pair):
     assert pair.host() is pair.host()
-    assert pair.power(RETENTION) is pair.power(Retention("some", (9, 5, 2)))
     assert pair.host() is not pair.host("eager")
+    assert pair.power(RETENTION) is pair.power(Retention("some", (9, 5, 2)))
+    shared = storages(pair.host())
+    assert storages(pair.host("eager")) == storages(pair.power(RETENTION)) == shared
 
 
 def test_a_model_made_in_inference_mode_works_outside_of_it(words):
@@ -87,13 +83,13 @@ def test_an_artifact_brings_its_configuration_and_length(retrained, words):
     assert [positions.shape[1] for positions, _ in retained] == [9, 5, 1]
 
 
+def test_an_artifact_that_eliminates_nothing_retains_all(finetuned):
+    assert from_artifact(finetuned).own == Retention("full", None, 16)
+
+
 def test_an_artifact_keeps_how_word_vectors_are_chosen(make_artifact):
     pair = from_artifact(make_artifact(retention_configuration=[9, 5, 1], significance_diagonal=False))
     assert pair.power(pair.own).config.significance_diagonal is False
-
-
-def test_an_artifact_that_eliminates_nothing_retains_all(finetuned):
-    assert from_artifact(finetuned).own == Retention("full", None, 16)
 
 
 def test_a_searched_model_is_taken_without_its_soft_extract_layers(make_artifact, words):

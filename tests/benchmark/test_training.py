@@ -1,59 +1,34 @@
 import pytest
 import torch
 
-from powerbert.benchmark import timings
 from powerbert.benchmark.pair import from_shape
-from powerbert.benchmark.timings import measure_training
-from powerbert.measure.timing import Times
+from powerbert.benchmark.timings import training_row, training_stages, training_step
 from powerbert.models.tiny import SIZES
-from powerbert.stages import Stage
 from tests.benchmark.conftest import settings
 
 
-def test_both_steps_train_and_the_shared_weights_stay(pair, inputs):
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_both_steps_are_timed_and_the_shared_weights_stay(outputs, inputs):
+    pair = from_shape("tiny", "bert", seed=3, num_labels=outputs, **SIZES)
     before = {name: value.clone() for name, value in pair.host().state_dict().items()}
-    row = measure_training(pair, inputs, 16, 4, settings("runs=2"))
-    assert (row.length, row.batch_size, row.runs) == (16, 4, 2)
-    assert min(row.plain_ms, row.soft_ms, row.time_ratio) > 0
+    row = training_row(pair, inputs, 16, 4, settings("runs=2"))
+    assert (row["length"], row["batch_size"], row["runs"]) == (16, 4, 2)
+    assert row["time_ratio"] == row["soft_ms"] / row["plain_ms"] > 0
+    assert min(row["plain_iqr_ms"], row["soft_iqr_ms"]) >= 0
     for name, value in pair.host().state_dict().items():
         assert torch.equal(value, before[name])
 
 
-def test_the_ratio_is_of_the_search_to_fine_tuning(pair, inputs, monkeypatch):
-    times = Times({"plain": [2.0, 2.0, 4.0], "soft": [3.0, 3.0, 5.0]})
-    monkeypatch.setattr(timings, "time_in_turn", lambda *_: times)
-    row = measure_training(pair, inputs, 8, 2, settings())
-    assert (row.plain_ms, row.soft_ms, row.time_ratio) == (2.0, 3.0, 1.5)
-    assert (row.plain_iqr_ms, row.soft_iqr_ms) == (1.0, 1.0)
-
-
-def test_a_step_is_a_whole_one(pair, inputs, monkeypatch):
+def test_a_step_is_a_whole_one(pair, inputs):
     """With dropout, on labels, with the regularizer pulling the retention parameters below 1."""
-    stages = []
-    step = timings.training_step
-    monkeypatch.setattr(
-        timings, "training_step", lambda stage, **project: stages.append(stage) or step(stage, **project)
-    )
-    monkeypatch.setattr(timings, "RETENTION_LEARNING_RATE", 0.7)
-    measure_training(pair, inputs, 8, 4, settings("runs=3"))
-    plain, soft = stages
-    assert plain.training
-    assert soft.training
-    parameters = soft.soft_extract.retention_parameters
+    (batch,) = inputs.batches("padded", 4, 8, 1)
+    stages = training_stages(pair, 8, rate=0.7)
+    for stage in stages:
+        step = training_step(stage)
+        for _ in range(3):
+            step(batch | {"labels": torch.zeros(4, dtype=torch.int64)})
+        assert all(module.training for module in stage.modules())
+        assert not torch.equal(stage.model.classifier.weight, pair.host().classifier.weight)
+    parameters = stages[1].soft_extract.retention_parameters
     assert parameters.min() == 0  # three steps of 0.7 would lead below, were it not for the projection
     assert parameters.max() < 1
-    weight = pair.config and plain.model.classifier.weight
-    assert not torch.equal(weight, pair.host().classifier.weight)
-
-
-@pytest.mark.parametrize(("outputs", "kind"), [(1, torch.float32), (3, torch.int64)])
-def test_labels_suit_the_model(outputs, kind, inputs, monkeypatch):
-    seen = []
-    loss = Stage.loss
-    monkeypatch.setattr(
-        Stage, "loss", lambda stage, batch: seen.append(batch["labels"]) or loss(stage, batch)
-    )
-    measure_training(
-        from_shape("tiny", "bert", seed=3, num_labels=outputs, **SIZES), inputs, 8, 5, settings()
-    )
-    assert [(labels.dtype, labels.shape) for labels in seen] == [(kind, (5,))] * 2

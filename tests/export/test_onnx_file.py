@@ -1,14 +1,15 @@
 """ONNX files: what they take, what is in them, and their smaller variants."""
 
+import sys
+
 import numpy as np
 import onnx
 import pytest
 import torch
 
 from powerbert.base.errors import ConfigError
-from powerbert.export import export_onnx, load_onnx, onnx_session, quantize_onnx
-from powerbert.export import onnx_file as module
-from powerbert.export.exported import require
+from powerbert.export import export_onnx, load_onnx, onnx_session, quantize_onnx, trace
+from powerbert.export.onnx_file import translations
 from tests.models.backbones import make_host, make_power
 from tests.models.batches import padded, ragged_inputs
 
@@ -21,7 +22,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def path(model, tmp_path_factory):
-    return export_onnx(model, tmp_path_factory.mktemp("onnx") / "model.onnx", token_type_ids=True)
+    return export_onnx(trace(model, token_type_ids=True), tmp_path_factory.mktemp("onnx") / "model.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +77,10 @@ def test_int8_products_are_integer(path, tmp_path):
 
 
 def test_alberts_shared_weights_are_written_once(tmp_path):
+    hosts = [make_host("albert", num_hidden_layers=layers) for layers in (2, 1)]
     shared, one = (
-        export_onnx(
-            make_host("albert", num_hidden_layers=layers), tmp_path / f"{layers}.onnx", token_type_ids=False
-        )
-        for layers in (2, 1)
+        export_onnx(trace(host, token_type_ids=False), tmp_path / f"{number}.onnx")
+        for number, host in enumerate(hosts)
     )
     assert shared.stat().st_size < one.stat().st_size + 15_000
 
@@ -93,7 +93,7 @@ def test_equal_values_keep_their_order():
             return scores.argsort(dim=1, descending=True, stable=True)
 
     scores = torch.randint(3, (4, 200), generator=torch.Generator().manual_seed(0)).float()
-    program = torch.onnx.export(Order().eval(), (scores,), custom_translation_table=module.translations())
+    program = torch.onnx.export(Order().eval(), (scores,), custom_translation_table=translations())
     (order,) = program(scores)
     assert torch.equal(order, Order()(scores))
 
@@ -115,8 +115,9 @@ def test_another_format_is_refused(path, tmp_path):
         quantize_onnx(path, tmp_path / "int4.onnx", "int4")
 
 
-def test_packages_that_are_missing_are_named():
+def test_packages_that_are_missing_are_named(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(
-        ConfigError, match=r'^format: onnx needs no_such_package.*pip install "powerbert\[onnx\]"'
+        ConfigError, match=r'^format: onnx needs onnxruntime.*pip install "powerbert\[onnx\]"'
     ):
-        require("json", "no_such_package")
+        load_onnx(path)

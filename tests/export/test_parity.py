@@ -1,11 +1,9 @@
 """Every backbone in every format: one file for all batches and lengths computes what the model does."""
 
-import functools
-
 import pytest
 import torch
 
-from powerbert.export import export_onnx, export_torch, graph, load_onnx, load_torch, onnx_file
+from powerbert.export import export_onnx, load_onnx, load_torch, trace
 from powerbert.models import longest_input, prune_heads
 from tests.models.backbones import BACKBONES, make_host, make_power
 from tests.models.batches import padded, ragged_inputs
@@ -34,7 +32,10 @@ INPUTS = {
 }
 """Lengths of the inputs of a batch."""
 
-FORMATS = {"onnx": (export_onnx, load_onnx, ".onnx"), "torch_export": (export_torch, load_torch, ".pt2")}
+FORMATS = {
+    "onnx": (export_onnx, load_onnx, ".onnx"),
+    "torch_export": (torch.export.save, load_torch, ".pt2"),
+}
 
 CASES = [(backbone, "absolute") for backbone in BACKBONES if backbone != "bert"]
 CASES += [("bert", option) for option in OPTIONS if option != "absolute"]
@@ -51,40 +52,33 @@ def tiny_model(backbone="bert", task="sequence_classification", **power_fields):
     return make_power(host, task, **power_fields) if power_fields else host
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _traced_once():
-    """For both formats, since tracing takes as long as all the rest."""
-    traced = functools.cache(graph.trace)
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (graph, onnx_file):
-            patch.setattr(module, "trace", traced)
-        yield
-
-
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
-def model(request):
-    """A model of a backbone and an option."""
+def traced(request):
+    """A model of a backbone and an option, and its program: tracing takes as long as writing both formats."""
     backbone, option = request.param
-    return tiny_model(backbone, **OPTIONS[option])
+    model = tiny_model(backbone, **OPTIONS[option])
+    assert longest_input(model.config) == 48
+    return model, trace(model, token_type_ids=False)
 
 
 @pytest.fixture(scope="module", params=FORMATS)
-def exported(request, tmp_path_factory):
-    """Exports a model and opens the file."""
-    export, load, suffix = FORMATS[request.param]
+def written(request, tmp_path_factory):
+    """Writes a program and opens the file."""
+    write, load, suffix = FORMATS[request.param]
 
-    def build(model, **settings):
+    def written(program):
         path = tmp_path_factory.mktemp("exported") / f"model{suffix}"
-        return load(export(model, path, **{"token_type_ids": False} | settings))
+        write(program, path)
+        return load(path)
 
-    return build
+    return written
 
 
 @pytest.fixture(scope="module")
-def pair(model, exported):
+def pair(traced, written):
     """A model and its file."""
-    assert longest_input(model.config) == 48
-    return model, exported(model)
+    model, program = traced
+    return model, written(program)
 
 
 def batch_of(lengths, side="right"):
@@ -106,21 +100,21 @@ def test_left_padding_too(pair):
     assert_same(*pair, batch_of((9, 1, 12, 4), side="left"))
 
 
-def test_heads_that_were_pruned_stay_away(exported):
+def test_heads_that_were_pruned_stay_away(written):
     model = prune_heads(tiny_model(**ONE), [[0, 3]])
-    assert_same(model, exported(model), batch_of((9, 1, 12, 4)))
+    assert_same(model, written(trace(model, token_type_ids=False)), batch_of((9, 1, 12, 4)))
 
 
-def test_multiple_choice_takes_any_number_of_choices(exported):
+def test_multiple_choice_takes_any_number_of_choices(written):
     model = tiny_model(task="multiple_choice", **ONE)
-    file = exported(model)
+    file = written(trace(model, token_type_ids=False))
     for shape, lengths in (((2, 2, -1), (9, 1, 12, 4)), ((1, 3, -1), (3, 11, 7))):
         assert_same(model, file, {name: value.view(shape) for name, value in batch_of(lengths).items()})
 
 
-def test_token_types_count_where_they_are_asked_for(exported):
+def test_token_types_count_where_they_are_asked_for(written):
     model = tiny_model(**ONE)
-    file = exported(model, token_type_ids=True)
+    file = written(trace(model, token_type_ids=True))
     batch = batch_of((9, 1, 12, 4))
     types = (torch.arange(12) > 4).long().expand(4, -1).contiguous()
     assert_same(model, file, {**batch, "token_type_ids": types})

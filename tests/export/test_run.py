@@ -5,7 +5,9 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
+from io import StringIO
 
 import pytest
 import torch
@@ -19,7 +21,7 @@ from powerbert.export.__main__ import export
 from powerbert.export.formats import FORMATS
 from powerbert.models import load_model, load_tokenizer
 
-from .artifacts import MAX_LENGTH
+from .conftest import MAX_LENGTH
 
 QUICK = ["measure.runs=1", "measure.warmup=0", "measure.padded_batch_size=4", "measure.dynamic_batches=1"]
 
@@ -38,18 +40,12 @@ def onnx_run(artifacts, tmp_path_factory):
     """An export of two precisions that was tried on the dev split: its folder, and what was printed."""
     folder = tmp_path_factory.mktemp("run")
     before = contents(artifacts[1])
-    process = subprocess.run(
-        [
-            *(sys.executable, "-m", "powerbert.export", *QUICK, "precision=[float32,int8]"),
-            *(f"artifact={artifacts[1]}", "check=dev", f"paths.runs={folder}", "threads=1"),
-        ],
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
+    with redirect_stdout(StringIO()) as printed:
+        given = [f"artifact={artifacts[1]}", "check=dev", f"paths.runs={folder}", "threads=1"]
+        run("precision=[float32,int8]", *given)
     assert contents(artifacts[1]) == before, "the artifact stays as it was"
     assert [path.name for path in folder.iterdir()] == ["exports"]
-    return folder / "exports" / artifacts[1].name, process.stdout
+    return folder / "exports" / artifacts[1].name, printed.getvalue()
 
 
 def records_of(folder):
@@ -115,13 +111,10 @@ def test_the_table_has_a_line_for_each_model(onnx_run):
     assert fine_tuned[-2:] == ["1.00x", "1.00x"]
 
 
-def test_exported_programs_in_two_precisions(artifacts, tmp_path, capsys):
-    run(
-        f"artifact={artifacts[1]}",
-        "format=torch_export",
-        "precision=[bfloat16,float32]",
-        f"output={tmp_path}/out",
-    )
+def test_exported_programs_join_in_a_folder_of_their_model(artifacts, tmp_path, capsys):
+    given = [f"artifact={artifacts[1]}", "format=torch_export", f"output={tmp_path}/out"]
+    for precision in ("bfloat16", "float32"):
+        run(*given, f"precision={precision}")
     records = records_of(tmp_path / "out")
     assert set(records) == {"model.pt2.json", "model_bfloat16.pt2.json"}
     for record in records.values():
@@ -131,24 +124,12 @@ def test_exported_programs_in_two_precisions(artifacts, tmp_path, capsys):
     assert records["model_bfloat16.pt2.json"]["largest_difference"] > 1e-4
     printed = capsys.readouterr().out
     names = {}
-    exec(printed[printed.index("import torch") :], names)  # the code that is printed
+    exec(printed[printed.rindex("import torch") :], names)  # the code that is printed
     model, tokenizer = load_model(artifacts[1]), load_tokenizer(artifacts[1])
     batch = tokenizer(["A joy to watch."], return_tensors="pt")
     torch.testing.assert_close(names["logits"], model(**batch).logits, atol=1e-4, rtol=0)
-
-
-def test_a_second_export_joins_the_first(artifacts, tmp_path):
-    output = f"output={tmp_path}/out"
-    for precision in ("float32", "float16"):
-        run(f"artifact={artifacts[0]}", "format=torch_export", f"precision={precision}", output)
-    assert set(records_of(tmp_path / "out")) == {"model.pt2.json", "model_float16.pt2.json"}
-    with pytest.raises(ConfigError, match=rf"^output: .* holds exports of {artifacts[0].name}; give another"):
-        run(f"artifact={artifacts[1]}", "format=torch_export", output)
-
-
-def test_within_the_artifact_nothing_is_overwritten(artifacts, tmp_path):
-    with pytest.raises(ConfigError, match=r"^output: .* is the artifact itself"):
-        run(f"artifact={artifacts[0]}", "format=torch_export", f"output={artifacts[0]}")
+    with pytest.raises(ConfigError, match=rf"^output: .* holds exports of {artifacts[1].name}; give another"):
+        run(*given, f"artifact={artifacts[0]}")
 
 
 def test_a_file_that_computes_something_else_is_not_kept(artifacts, tmp_path, monkeypatch):
@@ -204,9 +185,11 @@ def test_any_classifier_of_hugging_face_can_be_exported(artifacts, tmp_path):
         (["batch_size=0"], ConfigError, "batch_size: 0 must be"),
         (["threads=0"], ConfigError, "threads: 0 must be"),
         (["limit=0", "check=dev"], ConfigError, "limit: 0 must be"),
+        (["output=<artifact>"], ConfigError, "output: .* is the artifact itself"),
     ],
 )
-def test_what_cannot_be_meant_is_one_message(artifacts, tmp_path, overrides, error, message):
+def test_an_invalid_setting_is_one_message(artifacts, tmp_path, overrides, error, message):
+    overrides = [override.replace("<artifact>", str(artifacts[0])) for override in overrides]
     with pytest.raises(error, match=f"^{message}"):
         run(f"artifact={artifacts[0]}", f"paths.runs={tmp_path}", *overrides)
     assert list(tmp_path.rglob("model*")) == []

@@ -1,145 +1,94 @@
 """Models to time: the host and PoWER-BERT, each on several runtimes."""
 
 import copy
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from transformers import PreTrainedModel
 
+from powerbert.base.errors import ConfigError
 from powerbert.base.files import file_name
 from powerbert.benchmark.pair import Pair, Retention
+from powerbert.export import export_onnx, load_onnx, quantize_onnx, trace
+from powerbert.export.onnx_file import require_onnx
 from powerbert.measure.latency import Batch
 from powerbert.models import pack_linear_layers
 
-Role = Literal["host", "power"]
-
 
 @dataclass(frozen=True)
-class Runtime(ABC):
+class Runtime:
     """A way to run a model.
 
     Attributes:
-        name: Name on the command line.
         label: Name in tables.
         colour: Colour in figures.
-        host_only: Whether it runs the host only, because PoWER-BERT has its own attention.
-        fused: Whether the host's attention never writes its attention matrices to memory.
-        attention: transformers' attention implementation of the host.
+        kind: *torch* runs a model operation by operation, *packed* with the weights of linear layers packed
+            for oneDNN on the CPU, *compiled* by `torch.compile`, and *onnx* in ONNX Runtime on the CPU.
+        precision: Format of the weights and activations, or the quantisation of an ONNX file.
+        attention: transformers' attention implementation of the host. With *eager* only the host runs:
+            PoWER-BERT has its own attention.
     """
 
-    name: str
     label: str
     colour: str
-    host_only: bool = False
-    fused: bool = True
-    attention: str = "sdpa"
+    kind: Literal["torch", "packed", "compiled", "onnx"] = "torch"
+    precision: str = "float32"
+    attention: Literal["sdpa", "eager"] = "sdpa"
 
-    def unavailable(self, device: torch.device) -> str | None:
-        """Say why the runtime is not available on a device; None if it is."""
-        return None
-
-    @abstractmethod
     def build(self, model: PreTrainedModel, batch: Batch, folder: Path) -> Any:
         """Return a module that takes a batch's tensors by name.
 
         Args:
-            model: In float32 on the CPU; other runtimes share it, so it must not be changed.
+            model: In float32 on the CPU; other runtimes share it, so it is not changed.
             batch: An example of what the module takes, on the device where it runs.
-            folder: Folder for exported files of this model.
+            folder: Folder for exported files of this model, which are reused.
+
+        Raises:
+            ConfigError: If the runtime is not available on the device, or not installed.
         """
-
-
-@dataclass(frozen=True)
-class Torch(Runtime):
-    """PyTorch, operation by operation, with weights and activations in one format."""
-
-    dtype: torch.dtype = torch.float32
-
-    def build(self, model: PreTrainedModel, batch: Batch, folder: Path) -> Any:
-        """Return the model itself if device and format match, else a converted copy."""
         device = batch["input_ids"].device
-        if device == model.device and self.dtype == model.dtype:
-            return model
-        moved: Any = copy.deepcopy(model)
-        return moved.to(device, self.dtype)
-
-
-@dataclass(frozen=True)
-class Packed(Runtime):
-    """PyTorch with the weights of linear layers packed for oneDNN, on the CPU."""
-
-    def unavailable(self, device: torch.device) -> str | None:
-        """Require the CPU and a PyTorch with oneDNN."""
-        if device.type != "cpu":
-            return f"it runs on the CPU, not on {device.type}"
-        return None if torch.backends.mkldnn.is_available() else "this PyTorch was built without oneDNN"
-
-    def build(self, model: PreTrainedModel, batch: Batch, folder: Path) -> Any:
-        """Return a copy of the model; only the weights of its linear layers are copied."""
-        return pack_linear_layers(model)
-
-
-@dataclass(frozen=True)
-class Compiled(Torch):
-    """`torch.compile`: for the first shape of a batch, then for any; on a GPU with CUDA graphs."""
-
-    def build(self, model: PreTrainedModel, batch: Batch, folder: Path) -> Any:
-        """Return the model; compilation happens in its first passes."""
+        if self.kind in ("packed", "onnx") and device.type != "cpu":
+            raise ConfigError(f"it runs on the CPU here, not on {device.type}")
+        if self.kind == "packed":
+            if not torch.backends.mkldnn.is_available():
+                raise ConfigError("this PyTorch was built without oneDNN")
+            return pack_linear_layers(model)
+        if self.kind == "onnx":
+            exported, file = folder / "float32.onnx", folder / f"{self.precision}.onnx"
+            if not exported.exists():
+                require_onnx()
+                folder.mkdir(parents=True, exist_ok=True)
+                export_onnx(trace(model, token_type_ids="token_type_ids" in batch), exported)
+            if not file.exists():
+                quantize_onnx(exported, file, self.precision)
+            return load_onnx(file, torch.get_num_threads())
+        moved: Any = model
+        dtype = getattr(torch, self.precision)
+        if (model.device, model.dtype) != (device, dtype):
+            moved = copy.deepcopy(moved).to(device, dtype)
+        if self.kind == "torch":
+            return moved
         import torch._dynamo.config as dynamo  # takes seconds
 
         dynamo.recompile_limit = 1000  # beyond the limit the model would run uncompiled
-        mode = "default" if batch["input_ids"].device.type == "cpu" else "reduce-overhead"
-        return torch.compile(super().build(model, batch, folder), mode=mode)
-
-
-@dataclass(frozen=True)
-class Onnx(Runtime):
-    """ONNX Runtime on the CPU, in float32 or quantised."""
-
-    fused: bool = False
-    quantization: Literal["int8", "float16"] | None = None
-
-    def unavailable(self, device: torch.device) -> str | None:
-        """Require ONNX Runtime and the CPU."""
-        if find_spec("onnxruntime") is None:
-            return 'it is not installed: pip install "powerbert[onnx]"'
-        return None if device.type == "cpu" else f"it runs on the CPU here, not on {device.type}"
-
-    def build(self, model: PreTrainedModel, batch: Batch, folder: Path) -> Any:
-        """Return the exported model; a file that is already in the folder is reused."""
-        from powerbert.export import export_onnx, load_onnx, quantize_onnx
-
-        file = exported = folder / "float32.onnx"
-        if not exported.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            export_onnx(model, exported, token_type_ids="token_type_ids" in batch)
-        if self.quantization is not None:
-            file = folder / f"{self.quantization}.onnx"
-            if not file.exists():
-                quantize_onnx(exported, file, self.quantization)
-        return load_onnx(file, torch.get_num_threads())
+        return torch.compile(moved, mode="default" if device.type == "cpu" else "reduce-overhead")
 
 
 RUNTIMES: dict[str, Runtime] = {
-    runtime.name: runtime
-    for runtime in (
-        Torch("eager", "eager", "#6B6B6B", host_only=True, fused=False, attention="eager"),
-        Torch("sdpa", "sdpa", "#0072B2"),
-        Packed("onednn", "oneDNN", "#332288"),
-        Torch("bf16", "bfloat16", "#56B4E9", dtype=torch.bfloat16),
-        Torch("float16", "float16", "#882255", dtype=torch.float16),
-        Compiled("compile", "compiled", "#009E73"),
-        Compiled("compile_bf16", "compiled bfloat16", "#44AA99", dtype=torch.bfloat16),
-        Compiled("compile_float16", "compiled float16", "#8C6D46", dtype=torch.float16),
-        Onnx("onnx", "ONNX", "#E69F00"),
-        Onnx("onnx_int8", "ONNX int8", "#D55E00", quantization="int8"),
-        Onnx("onnx_float16", "ONNX float16", "#CC79A7", quantization="float16"),
-    )
+    "eager": Runtime("eager", "#6B6B6B", attention="eager"),
+    "sdpa": Runtime("sdpa", "#0072B2"),
+    "onednn": Runtime("oneDNN", "#332288", "packed"),
+    "bf16": Runtime("bfloat16", "#56B4E9", precision="bfloat16"),
+    "float16": Runtime("float16", "#882255", precision="float16"),
+    "compile": Runtime("compiled", "#009E73", "compiled"),
+    "compile_bf16": Runtime("compiled bfloat16", "#44AA99", "compiled", "bfloat16"),
+    "compile_float16": Runtime("compiled float16", "#8C6D46", "compiled", "float16"),
+    "onnx": Runtime("ONNX", "#E69F00", "onnx"),
+    "onnx_int8": Runtime("ONNX int8", "#D55E00", "onnx", "int8"),
+    "onnx_float16": Runtime("ONNX float16", "#CC79A7", "onnx", "float16"),
 }
 """All runtimes by name, in the order of tables; colours for colour-blind readers (Okabe and Ito, Tol)."""
 
@@ -151,7 +100,7 @@ BASELINE = "sdpa"
 class Contestant:
     """The host or PoWER-BERT on a runtime, a key of `RUNTIMES`."""
 
-    role: Role
+    role: Literal["host", "power"]
     runtime: str
 
     @property
@@ -164,7 +113,8 @@ class Contestant:
     @property
     def fused(self) -> bool:
         """Whether no attention matrix is ever written to memory."""
-        return self.role == "host" and RUNTIMES[self.runtime].fused
+        runtime = RUNTIMES[self.runtime]
+        return self.role == "host" and runtime.attention == "sdpa" and runtime.kind != "onnx"
 
     def build(self, pair: Pair, retention: Retention, batch: Batch, folder: Path) -> Any:
         """Build PoWER-BERT with a retention configuration, or the host; see `Runtime.build`."""
@@ -184,7 +134,5 @@ POWER = Contestant("power", BASELINE)
 def contestants(runtimes: Sequence[str]) -> list[Contestant]:
     """List the host on each runtime, always with `HOST`, then PoWER-BERT on those that it can run on."""
     chosen = [name for name in RUNTIMES if name in runtimes or name == BASELINE]
-    return [
-        *(Contestant("host", name) for name in chosen),
-        *(Contestant("power", name) for name in chosen if not RUNTIMES[name].host_only),
-    ]
+    both = [name for name in chosen if RUNTIMES[name].attention != "eager"]
+    return [Contestant("host", name) for name in chosen] + [Contestant("power", name) for name in both]

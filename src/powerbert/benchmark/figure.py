@@ -1,6 +1,6 @@
 """A figure of the speed-ups: one panel per protocol and length, batch sizes along the axis."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from powerbert.base.figures import new_figure
 from powerbert.benchmark.contestants import RUNTIMES, Contestant
 from powerbert.benchmark.inputs import PROTOCOLS
-from powerbert.benchmark.results import Inference
 
 _INK = "#1C1C1C"
 _LEGEND_WIDTH = 2.1  # inches per column
@@ -20,29 +19,36 @@ _TITLE_CHARACTERS = 9  # per inch
 _PROTOCOL_TITLES = {"padded": "padded", "dynamic": "dynamic padding", "full": "full, no mask"}
 
 
-def draw(rows: Sequence[Inference], title: str) -> Figure:
+def tabulate(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return one line per row of forward passes, with the contestant's label."""
+    return pd.DataFrame(
+        [{"contestant": Contestant(row["role"], row["runtime"]).label, **row} for row in rows]
+    )
+
+
+def draw(table: pd.DataFrame, title: str) -> Figure:
     """Draw the speed-up over the host with sdpa, with quartiles over the runs as error bars.
 
     The host's markers are hollow and its lines dashed; PoWER-BERT's are filled and solid. The dotted line is
     the ratio of operations.
 
     Args:
-        rows: At least one.
+        table: A table of `tabulate`, with at least one line.
         title: Title of the figure.
     """
-    protocols = [name for name in PROTOCOLS if any(row.protocol == name for row in rows)]
-    columns = list(dict.fromkeys((row.retention, row.length) for row in rows))
-    sizes = sorted({row.batch_size for row in rows})
-    shown = list(dict.fromkeys(row.contestant for row in rows))
+    protocols = [name for name in PROTOCOLS if name in set(table["protocol"])]
+    columns = list(table.groupby(["retention", "length"], sort=False).groups)
+    sizes = sorted(set(table["batch_size"]))
+    shown = [Contestant(*pair) for pair in table.groupby(["role", "runtime"], sort=False).groups]
     width = max(2.6 * len(columns) + 0.8, 6.4)
     with new_figure(width, 2.6 * len(protocols) + 1.6) as figure:
         panels = figure.subplots(len(protocols), len(columns), squeeze=False, sharey="row")
         for line, protocol in zip(panels, protocols, strict=True):
             for axes, (retention, length) in zip(line, columns, strict=True):
-                cell = [
-                    row
-                    for row in rows
-                    if (row.protocol, row.retention, row.length) == (protocol, retention, length)
+                cell = table[
+                    (table["protocol"] == protocol)
+                    & (table["retention"] == retention)
+                    & (table["length"] == length)
                 ]
                 _panel(axes, cell, shown, sizes)
                 axes.set_title(f"{retention}, length {length}\n{_PROTOCOL_TITLES[protocol]}", fontsize=9)
@@ -52,31 +58,22 @@ def draw(rows: Sequence[Inference], title: str) -> Figure:
             axes.set_xlabel("batch size")
         title = fill(title, int(width * _TITLE_CHARACTERS))
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        figure.legend(
-            handles=_legend(shown), loc="outside lower left", ncols=int(width / _LEGEND_WIDTH), fontsize=9
-        )
+        legend = [Line2D([], [], label=one.label, **_look(one)) for one in shown]
+        legend.append(Line2D([], [], color=_INK, linestyle=":", label="FLOPs ratio"))
+        figure.legend(handles=legend, loc="outside lower left", ncols=int(width / _LEGEND_WIDTH), fontsize=9)
     return figure
 
 
-def tabulate(rows: Sequence[Inference]) -> pd.DataFrame:
-    """Return one line per result, with the contestant's label."""
-    return pd.DataFrame([{"contestant": row.contestant.label, **vars(row)} for row in rows])
-
-
-def _panel(axes: Axes, rows: Sequence[Inference], shown: Sequence[Contestant], sizes: Sequence[int]) -> None:
+def _panel(axes: Axes, cell: pd.DataFrame, shown: Sequence[Contestant], sizes: Sequence[int]) -> None:
     axes.axhline(1, color=_INK, linewidth=0.8)
     width = 0.4 / len(shown)
-    for number, contestant in enumerate(shown):
-        own = [row for row in rows if row.contestant == contestant]
-        places = [sizes.index(row.batch_size) + width * (number - (len(shown) - 1) / 2) for row in own]
-        speedups = [row.speedup for row in own]
-        errors = [
-            [row.speedup - row.speedup_lower for row in own],
-            [row.speedup_upper - row.speedup for row in own],
-        ]
-        axes.errorbar(places, speedups, yerr=errors, elinewidth=1, **_look(contestant))
-    power = [row for row in rows if row.role == "power"]
-    for size, ratio in {row.batch_size: row.flops_ratio for row in power}.items():
+    for number, one in enumerate(shown):
+        own = cell[(cell["role"] == one.role) & (cell["runtime"] == one.runtime)]
+        places = [sizes.index(size) + width * (number - (len(shown) - 1) / 2) for size in own["batch_size"]]
+        errors = [own["speedup"] - own["speedup_lower"], own["speedup_upper"] - own["speedup"]]
+        axes.errorbar(places, own["speedup"], yerr=errors, elinewidth=1, **_look(one))
+    power = cell[cell["role"] == "power"]
+    for size, ratio in zip(power["batch_size"], power["flops_ratio"], strict=True):
         place = sizes.index(size)
         axes.hlines(ratio, place - 0.4, place + 0.4, color=_INK, linestyle=":", linewidth=1.3)
     axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
@@ -93,8 +90,3 @@ def _look(contestant: Contestant) -> dict[str, Any]:
         "linestyle": "-" if power else "--",
         "linewidth": 1.2,
     }
-
-
-def _legend(shown: Sequence[Contestant]) -> list[Line2D]:
-    handles = [Line2D([], [], label=one.label, **_look(one)) for one in shown]
-    return [*handles, Line2D([], [], color=_INK, linestyle=":", label="FLOPs ratio")]

@@ -2,8 +2,8 @@
 
 import logging
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedConfig
 
 from powerbert.base.errors import UserError
+from powerbert.benchmark.pair import Pair
 from powerbert.data import PaddingCollator, tokenize
 from powerbert.measure.latency import Batch, Rows, dynamic_batches, fill
 from powerbert.models import load_tokenizer
@@ -27,18 +28,19 @@ PROTOCOLS: Mapping[str, str] = {
 log = logging.getLogger(__name__)
 
 
-class Inputs(ABC):
-    """A source of inputs; `description` says in one line where they come from."""
+@dataclass(frozen=True)
+class Inputs:
+    """A source of inputs.
+
+    Attributes:
+        description: Where they come from, in one line.
+        rows: Returns, for a length and a count, at most `count` inputs of at most `length` word pieces.
+        collate: Makes a batch of rows, padded to a number of word pieces or, with None, to the longest row.
+    """
 
     description: str
-
-    @abstractmethod
-    def rows(self, length: int, count: int) -> Rows:
-        """Return at most `count` inputs of at most `length` word pieces."""
-
-    @abstractmethod
-    def collate(self, rows: list[Any], pad_to: int | None) -> Batch:
-        """Make a batch, padded to `pad_to` word pieces or, with None, to the longest row."""
+    rows: Callable[[int, int], Rows]
+    collate: Callable[[list[Any], int | None], Batch]
 
     def batches(
         self, protocol: str, batch_size: int, length: int, count: int, device: torch.device | str = "cpu"
@@ -69,89 +71,60 @@ class Inputs(ABC):
         ]
 
 
-class DrawnInputs(Inputs):
-    """Random words; the number of words follows a log-normal distribution.
+def drawn_inputs(config: PreTrainedConfig, median_length: float, seed: int) -> Inputs:
+    """Draw random words; the number of words follows a log-normal distribution.
 
     One input in a hundred would exceed the padded length: the rule by which the paper chose that length
-    (section 3.1).
+    (section 3.1). Its median is `median_length`, a share of the padded length, above 0 and at most 1.
     """
 
-    def __init__(self, config: PreTrainedConfig, median_length: float, seed: int):
-        """Set the distribution; `median_length` is a share of the padded length, above 0 and at most 1."""
-        self.vocab_size: int = config.vocab_size
-        self.padding = config.pad_token_id or 0
-        self.token_types = getattr(config, "type_vocab_size", 0) > 1
-        self.median_length = median_length
-        self.seed = seed
-        self.description = (
-            f"words drawn at random (seed {seed}); lengths log-normal, with a median of {median_length:.0%} "
-            "of the padded length, which one in a hundred fills"
-        )
-
-    def rows(self, length: int, count: int) -> Rows:
-        """Draw `count` inputs; seed and length determine them."""
-        random = np.random.default_rng([self.seed, length])
-        sigma = math.log(1 / self.median_length) / NormalDist().inv_cdf(0.99)
-        lengths = random.lognormal(math.log(self.median_length * length), sigma, count).round().astype(int)
+    def rows(length: int, count: int) -> Rows:
+        random = np.random.default_rng([seed, length])
+        sigma = math.log(1 / median_length) / NormalDist().inv_cdf(0.99)
+        lengths = random.lognormal(math.log(median_length * length), sigma, count).round().astype(int)
         return [
-            {"input_ids": random.integers(self.vocab_size, size=size).tolist()}
+            {"input_ids": random.integers(config.vocab_size, size=size).tolist()}
             for size in lengths.clip(min(3, length), length)
         ]
 
-    def collate(self, rows: list[Any], pad_to: int | None) -> Batch:
-        """Pad on the right."""
-        lengths = [len(row["input_ids"]) for row in rows]
-        width = pad_to or max(lengths)
-        missing = [[self.padding] * (width - length) for length in lengths]
-        input_ids = torch.tensor([row["input_ids"] + pad for row, pad in zip(rows, missing, strict=True)])
-        mask = torch.arange(width) < torch.tensor(lengths)[:, None]
+    def collate(rows: list[Any], pad_to: int | None) -> Batch:
+        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+        mask = torch.arange(pad_to or int(lengths.max())) < lengths[:, None]
+        input_ids = torch.full(mask.shape, config.pad_token_id or 0)
+        input_ids[mask] = torch.tensor([word for row in rows for word in row["input_ids"]])
         batch = {"input_ids": input_ids, "attention_mask": mask.long()}
-        return batch | {"token_type_ids": torch.zeros_like(input_ids)} if self.token_types else batch
+        if getattr(config, "type_vocab_size", 0) > 1:
+            batch["token_type_ids"] = torch.zeros_like(input_ids)
+        return batch
+
+    description = (
+        f"words drawn at random (seed {seed}); lengths log-normal, with a median of {median_length:.0%} "
+        "of the padded length, which one in a hundred fills"
+    )
+    return Inputs(description, rows, collate)
 
 
-class SplitInputs(Inputs):
-    """Inputs of the split that an artifact was evaluated on."""
+def split_inputs(subject: Subject) -> Inputs:
+    """Draw from the split that an artifact was evaluated on; raise a UserError if it is not available."""
+    task, tokenizer = subject.task, load_tokenizer(subject.folder)
+    description = f"{task.name}: drawn from the {len(subject.sample())} inputs of {task.evaluation_split}"
 
-    def __init__(self, subject: Subject):
-        """Load the split, or raise a UserError; the seed of `subject` draws the rows."""
-        self.subject = subject
-        self.tokenizer = load_tokenizer(subject.folder)
-        self.collator = PaddingCollator(self.tokenizer, subject.task)
-        split = subject.task.evaluation_split
-        self.description = f"{subject.task.name}: drawn from the {len(subject.sample())} inputs of {split}"
+    def rows(length: int, count: int) -> Rows:
+        return tokenize(subject.sample(count), task, tokenizer, length)
 
-    def rows(self, length: int, count: int) -> Rows:
-        """Draw rows from the split."""
-        return tokenize(self.subject.sample(count), self.subject.task, self.tokenizer, length)
-
-    def collate(self, rows: list[Any], pad_to: int | None) -> Batch:
-        """Pad as the model's tokenizer does."""
-        return self.collator(rows, pad_to)
+    return Inputs(description, rows, PaddingCollator(tokenizer, task))
 
 
-def choose_inputs(
-    artifact: str | None, task: str, config: PreTrainedConfig, median_length: float, seed: int
-) -> Inputs:
+def choose_inputs(artifact: str | None, pair: Pair, median_length: float, seed: int) -> Inputs:
     """Return the evaluation split of an artifact if its data are available, else random inputs.
 
-    Args:
-        artifact: Its folder; None for a shape.
-        task: A key of `TASKS`.
-        config: The model's config.
-        median_length: Of random inputs; see `DrawnInputs`.
-        seed: Seed of random inputs, and of the choice of inputs from the split.
-
-    Raises:
-        UserError: If the data are not available and the task is multiple choice, whose number of choices
-            and shared text cannot be made up.
+    Inputs of several choices cannot be made up: without their data a UserError is raised.
     """
-    drawn = DrawnInputs(config, median_length, seed)
-    if artifact is None:
-        return drawn
-    try:
-        return SplitInputs(Subject(artifact, seed=seed))
-    except UserError as error:
-        if task == "multiple_choice":
-            raise
-        log.warning("the artifact's dataset is not available, so inputs are drawn at random: %s", error)
-        return drawn
+    if artifact is not None:
+        try:
+            return split_inputs(Subject(artifact, seed=seed))
+        except UserError as error:
+            if pair.task == "multiple_choice":
+                raise
+            log.warning("the artifact's dataset is not available, so inputs are drawn at random: %s", error)
+    return drawn_inputs(pair.config, median_length, seed)

@@ -2,7 +2,7 @@
 
 import ctypes
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -15,28 +15,22 @@ from transformers import PreTrainedConfig
 
 from powerbert.base.errors import ConfigError
 from powerbert.base.progress import progress
-from powerbert.benchmark.contestants import HOST, RUNTIMES, Contestant, Torch, contestants
-from powerbert.benchmark.inputs import Inputs
+from powerbert.benchmark.contestants import HOST, RUNTIMES, Contestant, contestants
 from powerbert.benchmark.pair import Pair, Retention
-from powerbert.benchmark.results import Memory, Skipped, one_line
-from powerbert.benchmark.settings import Settings
+from powerbert.benchmark.results import Row, left_out
 from powerbert.measure.latency import Batch
 
 ATTENTION_MATRICES = 3
 """float32 attention matrices held at once without fused attention: before and after softmax, and between."""
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-M_MMAP_THRESHOLD = -3
-"""Name of the setting in glibc's malloc.h."""
+M_MMAP_THRESHOLD = -3  # a setting in glibc's malloc.h
 
 
 def forward_bytes(config: PreTrainedConfig, inputs: int, length: int, *, fused: bool) -> int:
     """Estimate an upper bound of a forward pass's memory in float32, without weights.
 
-    Args:
-        config: The host's config.
-        inputs: Sequences per batch.
-        length: Word pieces of each.
-        fused: Whether attention matrices are never written to memory.
+    The batch has `inputs` sequences of `length` word pieces; `fused` attention never writes its matrices to
+    memory.
     """
     feed_forward = getattr(config, "intermediate_size", None) or config.hidden_dim  # DistilBERT's name
     # Queries, keys, values, context, residual and output; the feed-forward network around its activation.
@@ -54,87 +48,95 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def measure_memory(
-    make_pair: Callable[[], Pair],
-    inputs: Inputs,
-    retentions: Sequence[Retention],
-    length: int,
-    batch_size: int,
-    settings: Settings,
-) -> tuple[list[Memory], list[Skipped]]:
-    """Measure the host once and PoWER-BERT with each retention configuration, on one padded batch.
-
-    Only plain PyTorch runtimes are measured: compiling takes memory itself, and ONNX Runtime keeps what it
-    once allocated. `make_pair` is sent to other processes.
-    """
-    (batch,) = inputs.batches("padded", batch_size, length, 1)
-    everyone = contestants([name for name in settings.runtimes if type(RUNTIMES[name]) is Torch])
-    entrants = [
-        (contestant, retention)
-        for contestant in sorted(everyone, key=lambda one: one != HOST)
-        for retention in (retentions if contestant.role == "power" else retentions[:1])
-    ]
-    rows: list[Memory] = []
-    skipped = []
-    base = None
-    for contestant, retention in progress(entrants, "Peak memory"):
-        try:
-            forward, total = peak_memory(make_pair, contestant, retention, batch, settings.device)
-        except Exception as error:  # a failure must not cost the other results
-            skipped.append(Skipped(f"memory, length {length}", contestant.label, one_line(error)))
-            continue
-        base = forward if contestant == HOST else base
-        name = retention.name if contestant.role == "power" else None
-        ratio = None if base is None else forward / base
-        rows.append(
-            Memory(name, length, batch_size, contestant.role, contestant.runtime, forward, total, ratio)
-        )
-    return rows, skipped
-
-
-def peak_memory(
-    make_pair: Callable[[], Pair],
-    contestant: Contestant,
-    retention: Retention,
-    batch: Batch,
-    device: torch.device,
-) -> tuple[int, int]:
-    """Measure a contestant in a process of its own, with as many threads as this one.
-
-    Returns:
-        The bytes of the pass alone, and the total at the peak.
-
-    Raises:
-        MemoryError: If the process was killed, as when the system runs out of memory.
-        Exception: Any error of the contestant.
-    """
-    arrays = {name: tensor.numpy() for name, tensor in batch.items()}
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        try:
-            return pool.submit(
-                _measure, make_pair, contestant, retention, arrays, device, torch.get_num_threads()
-            ).result()
-        except BrokenProcessPool as error:
-            raise MemoryError("the process was killed, most likely for lack of memory") from error
-
-
 def check_platform(device: torch.device) -> None:
     """Raise ConfigError if the peak cannot be measured on a device."""
     if device.type != "cuda" and not (device.type == "cpu" and RESET.exists()):
         raise ConfigError("memory: the peak can be measured on a CUDA device, or on the CPU under Linux")
 
 
-def _measure(
+def measure_memory(
+    peak: Callable[[Contestant, Retention], tuple[int, int]],
+    retentions: Sequence[Retention],
+    runtimes: Iterable[str],
+    length: int,
+    batch_size: int,
+) -> tuple[list[Row], list[Row]]:
+    """Measure the host once and PoWER-BERT with each retention configuration, by `peak_memory` of a batch.
+
+    Only plain PyTorch runtimes are measured: compiling takes memory itself, and ONNX Runtime keeps what it
+    once allocated.
+
+    Returns:
+        Rows with `retention` (None for the host), `forward_bytes` (of the pass alone, without weights),
+        `total_bytes` (of the process, on a GPU of its tensors, at the peak) and `ratio` (`forward_bytes`
+        divided by that of the host with sdpa in float32; None if that failed); and rows of `left_out`.
+    """
+    everyone = contestants([name for name in runtimes if RUNTIMES[name].kind == "torch"])
+    entrants = [
+        (contestant, retention)
+        for contestant in sorted(everyone, key=lambda one: one != HOST)
+        for retention in (retentions if contestant.role == "power" else retentions[:1])
+    ]
+    rows, skipped, base = [], [], None
+    for contestant, retention in progress(entrants, "Peak memory"):
+        try:
+            forward, total = peak(contestant, retention)
+        except Exception as error:  # a failure must not cost the other results
+            skipped.append(left_out(f"memory, length {length}", contestant.label, error))
+            continue
+        base = forward if contestant == HOST else base
+        rows.append(
+            {
+                "retention": retention.name if contestant.role == "power" else None,
+                "length": length,
+                "batch_size": batch_size,
+                "role": contestant.role,
+                "runtime": contestant.runtime,
+                "forward_bytes": forward,
+                "total_bytes": total,
+                "ratio": None if base is None else forward / base,
+            }
+        )
+    return rows, skipped
+
+
+def peak_memory(
     make_pair: Callable[[], Pair],
+    batch: Batch,
+    device: torch.device,
     contestant: Contestant,
     retention: Retention,
+) -> tuple[int, int]:
+    """Measure a contestant in a fresh process, which calls `make_pair`, with as many threads as this one.
+
+    Returns:
+        The bytes of the pass alone, and the total at the peak.
+
+    Raises:
+        MemoryError: If the process was killed, as when the system runs out of memory.
+    """
+    arrays = {name: tensor.numpy() for name, tensor in batch.items()}
+    threads = torch.get_num_threads()
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(_measure, make_pair, arrays, device, contestant, retention, threads).result()
+        except BrokenProcessPool as error:
+            raise MemoryError("the process was killed, most likely for lack of memory") from error
+
+
+def _measure(
+    make_pair: Callable[[], Pair],
     arrays: dict[str, Any],
     device: torch.device,
+    contestant: Contestant,
+    retention: Retention,
     threads: int,
 ) -> tuple[int, int]:
     torch.set_num_threads(threads)
-    if device.type == "cpu":
-        _return_freed_memory()
+    if device.type == "cpu" and hasattr(ctypes.CDLL(None), "mallopt"):
+        # Give each freed tensor back to the system at once: memory kept from building the model would
+        # otherwise be reused and change the peak. Only glibc has the setting.
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 16)
     batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
     model = contestant.build(make_pair(), retention, batch, Path())
     little = {name: tensor[:1, ..., :8].contiguous() for name, tensor in batch.items()}
@@ -144,17 +146,6 @@ def _measure(
         model(**batch)
         after = peak_bytes(device)
     return after - before, after
-
-
-def _return_freed_memory() -> None:
-    """Make the C library return freed tensors to the system at once, by giving each its own pages.
-
-    Memory kept from building the model would otherwise be reused and change the peak. Only glibc has the
-    setting.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 1 << 16)
 
 
 def reset_peak(device: torch.device) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from powerbert.base.checks import check_choice
+from powerbert.export.graph import task_kind
 from powerbert.export.host import host_config
 from powerbert.models import load_host_model, load_model, longest_input, num_encoders
 from powerbert.models.backbone import BACKBONES, TASKS, find_backbone
@@ -55,42 +56,27 @@ class Pair:
         self,
         name: str,
         host: PreTrainedModel,
-        task: str = "sequence_classification",
         own: Retention | None = None,
         power_fields: Mapping[str, Any] | None = None,
         power_weights: Mapping[str, Tensor] | None = None,
     ):
-        """Keep the weights of a host model.
+        """Keep the weights of a Hugging Face model.
 
         Args:
             name: Name of the model in tables.
-            host: The Hugging Face model.
-            task: A key of `TASKS`.
-            own: Retention configuration of the artifact; None for a shape.
-            power_fields: Elimination fields of PoWER-BERT's config besides the retention configuration.
+            host: The model.
+            own: Retention configuration of an artifact; None for a shape.
+            power_fields: Elimination fields of PoWER-BERT besides the retention configuration.
             power_weights: Weights of PoWER-BERT if they differ from the host's.
         """
-        self.name, self.task, self.own, self.config = name, task, own, host.config
-        # A plain dict lacks the metadata that would make torch assign weights where `_make` asks for a copy.
-        self._weights = dict(host.state_dict())
-        self._power_weights = dict(power_weights or self._weights)
+        self.name, self.task, self.own, self.config = name, task_kind(host), own, host.config
+        self.encoders = num_encoders(host.config)
+        self.longest = longest_input(host.config)  # in word pieces
+        self._weights = host.state_dict()
+        self.weight_bytes = 4 * sum(weight.numel() for weight in self._weights.values())
+        self._power_weights = power_weights or self._weights
         self._power_fields = dict(power_fields or {})
         self._made: dict[Hashable, PreTrainedModel] = {}
-
-    @property
-    def encoders(self) -> int:
-        """L, the number of encoders."""
-        return num_encoders(self.config)
-
-    @property
-    def longest(self) -> int:
-        """Number of positions of the models, in word pieces."""
-        return longest_input(self.config)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Size of the weights in float32."""
-        return 4 * sum(weight.numel() for weight in self._weights.values())
 
     def host(self, attention: str = "sdpa") -> PreTrainedModel:
         """Return the host in evaluation mode, with one of transformers' attention implementations."""
@@ -103,50 +89,37 @@ class Pair:
         """Return PoWER-BERT in evaluation mode."""
         if retention not in self._made:
             configuration = list(retention.configuration or [self.longest] * self.encoders)
-            fields = {**self._power_fields, "retention_configuration": configuration}
-            self._made[retention] = self._make(self._power_config(**fields), self._power_weights)
+            self._made[retention] = self._make_power(retention_configuration=configuration)
         return self._made[retention]
 
     def plain(self) -> PreTrainedModel:
         """Return a copy of the host for training."""
-        config = copy.deepcopy(self.config)
-        return self._make(config, self._weights, own_weights=True, attn_implementation="sdpa")
+        return copy.deepcopy(self.host())
 
     def soft(self, length: int) -> PreTrainedModel:
         """Return a copy of the configuration search's model for training, for inputs of up to `length`."""
-        config = self._power_config(**self._power_fields, soft_extract_length=length)
-        return self._make(config, self._power_weights, own_weights=True)
+        return copy.deepcopy(self._make_power(soft_extract_length=length))
 
-    def _power_config(self, **fields: Any) -> PreTrainedConfig:
-        config_class = BACKBONES[self.config.model_type].config
+    def _make_power(self, **fields: Any) -> PreTrainedModel:
         shared = {key: value for key, value in self.config.to_dict().items() if key != "model_type"}
-        return config_class.from_dict({**shared, **fields})
+        config_class = BACKBONES[self.config.model_type].config
+        config = config_class.from_dict({**shared, **self._power_fields, **fields})
+        return self._make(config, self._power_weights, strict="soft_extract_length" not in fields)
 
     @torch.inference_mode(False)  # a model built in inference mode would work in no other mode later
     def _make(
-        self,
-        config: PreTrainedConfig,
-        weights: Mapping[str, Tensor],
-        own_weights: bool = False,
-        **settings: Any,
+        self, config: PreTrainedConfig, weights: Mapping[str, Tensor], strict: bool = True, **settings: Any
     ) -> PreTrainedModel:
         model = TASKS[self.task].from_config(config, dtype=torch.float32, **settings)
-        soft = getattr(config, "soft_extract_length", None) is not None
-        model.load_state_dict(weights, strict=not soft, assign=not own_weights)
+        model.load_state_dict(weights, strict=strict, assign=True)
         return model.eval()
 
 
 def from_shape(name: str, model_type: str, seed: int, **fields: Any) -> Pair:
-    """Build a pair with random weights; the global random state is left unchanged.
+    """Build a pair with random weights of a seed; the global random state is left unchanged.
 
-    Args:
-        name: Name of the shape.
-        model_type: transformers' name of the host's architecture.
-        seed: Seed of the weights.
-        **fields: Fields of the host's config.
-
-    Raises:
-        ConfigError: If there is no such backbone.
+    `model_type` is transformers' name of the host's architecture, `fields` are those of its config. A model
+    type without a backbone is a ConfigError.
     """
     if find_backbone(model_type) is None:
         check_choice("shape.model_type", model_type, BACKBONES)
@@ -157,34 +130,23 @@ def from_shape(name: str, model_type: str, seed: int, **fields: Any) -> Pair:
 
 
 def from_artifact(folder: Path) -> Pair:
-    """Load a trained model into a pair.
+    """Load an artifact, or any Hugging Face classifier of a supported model type.
 
-    If the model has pruned heads, its host has all heads and random weights.
-
-    Args:
-        folder: An artifact, or any Hugging Face classifier of a supported model type.
-
-    Raises:
-        ModelError: If the folder holds no such model.
+    If the model has pruned heads, its host has all heads and random weights. A folder without a model is a
+    ModelError.
     """
     model = load_model(folder)
-    fields = {name: getattr(model.config, name, None) for name in POWER_FIELDS}
-    task = next(
-        name
-        for name, auto in TASKS.items()
-        if type(model).__name__.endswith(auto.__name__.removeprefix("AutoModel"))
-    )
     manifest = Artifact.load(folder).manifest if (folder / MANIFEST).is_file() else {}
-    configuration, length = fields["retention_configuration"], manifest.get("max_length")
-    name = folder.resolve().name
-    if configuration is None:
-        own, kept = Retention("full", None, length), {}
-    else:
+    name, task, length = folder.resolve().name, task_kind(model), manifest.get("max_length")
+    fields = {field: getattr(model.config, field, None) for field in POWER_FIELDS}
+    configuration, heads = fields["retention_configuration"], fields["encoder_heads"]
+    own, kept = Retention("full", None, length), {}
+    if configuration is not None:
         own = Retention("artifact", tuple(configuration), length)
         choosing = (field for field in POWER_FIELDS if field.startswith(("significance", "selection")))
         kept = {field: fields[field] for field in choosing if fields[field] is not None}
-    if fields["encoder_heads"] is None:
-        return Pair(name, load_host_model(folder, task), task, own, kept)
+    if heads is None:
+        return Pair(name, load_host_model(folder, task), own, kept)
     log.info("%s has pruned heads: its host is timed with all heads and random weights", folder)
-    kept["encoder_heads"] = fields["encoder_heads"]
-    return Pair(name, TASKS[task].from_config(host_config(model)), task, own, kept, model.state_dict())
+    host = TASKS[task].from_config(host_config(model))
+    return Pair(name, host, own, kept | {"encoder_heads": heads}, model.state_dict())

@@ -2,42 +2,42 @@
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from hydra.utils import instantiate
 from rich.console import Console
 from rich.text import Text
 
 from powerbert.base.errors import ConfigError
-from powerbert.base.figures import save
 from powerbert.base.files import plain
 from powerbert.benchmark import tables
-from powerbert.benchmark.figure import draw, tabulate
 from powerbert.benchmark.inputs import choose_inputs
-from powerbert.benchmark.memory import check_platform, measure_memory
+from powerbert.benchmark.memory import check_platform, measure_memory, peak_memory
 from powerbert.benchmark.pair import Pair, from_artifact
-from powerbert.benchmark.results import Findings, Skipped, environment_of, one_line
-from powerbert.benchmark.settings import USUAL_LENGTH, Settings, read_retentions
-from powerbert.benchmark.timings import InferenceBenchmark, measure_training
+from powerbert.benchmark.results import Row, environment_of, write_files, write_json
+from powerbert.benchmark.settings import Settings, read_retentions
+from powerbert.benchmark.timings import time_inference, time_training
 
 
-def run(cfg: Mapping[str, Any], console: Console | None = None) -> Findings:
+def run(cfg: Mapping[str, Any], console: Console | None = None) -> dict[str, Any]:
     """Measure, print the results, and write them to the folder `output`.
 
     Args:
         cfg: The composed configuration of `conf/benchmark.yaml`.
         console: Standard output by default.
 
+    Returns:
+        The content of `benchmark.json`: model, machine and settings, `retentions` (for each retention
+        configuration and length, the configuration capped at the length), and the rows of `inference`,
+        `training`, `memory` and `skipped`.
+
     Raises:
         UserError: If a setting is invalid, or there is no such model.
     """
-    settings = Settings.from_config(cfg)
+    settings, console = Settings.from_config(cfg), console or Console()
     if settings.memory:
         check_platform(settings.device)
     if settings.output is not None:
@@ -49,91 +49,57 @@ def run(cfg: Mapping[str, Any], console: Console | None = None) -> Findings:
             ) from error
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    run = _Run(cfg, settings, console or Console())
+    make_pair = _maker(cfg)
+    pair = make_pair()
+    retentions = read_retentions(cfg, pair)
+    cells = settings.cells(retentions, pair.longest)
+    inputs = choose_inputs(cfg["artifact"], pair, settings.median_length, settings.seed)
+    capped = {(cell.retention.name, cell.length): cell.retention.at(cell.length) for cell in cells}
+    found: dict[str, Any] = {
+        "model": pair.name,
+        "inputs": inputs.description,
+        "environment": environment_of(settings.device),
+        "config": {key: value for key, value in plain(cfg).items() if key not in ("output", "paths")},
+        "retentions": [
+            {"retention": name, "length": length, "configuration": configuration}
+            for (name, length), configuration in capped.items()
+        ],
+        "inference": [],
+        "training": [],
+        "memory": [],
+        "skipped": [],
+    }
+    tables.print_heading(console, found)
+
+    def skip(skipped: list[Row]) -> None:
+        found["skipped"] += skipped
+        tables.print_skipped(console, skipped)
+
     if settings.inference:
-        with tempfile.TemporaryDirectory(prefix="powerbert-") as folder:
-            run.inference(Path(folder))
+        with tempfile.TemporaryDirectory(prefix="powerbert-") as exports:
+            for cell in cells:
+                rows, skipped = time_inference(pair, inputs, cell, settings, Path(exports))
+                found["inference"] += rows
+                tables.print_inference(console, str(cell), rows)
+                skip(skipped)
+                if settings.output is not None:  # after each cell, in case of an interruption
+                    write_json(found, settings.output)
+        console.print(*map(Text, tables.NOTES), sep="\n")
     if settings.training:
-        run.training()
-    if settings.memory:
-        run.memory()
+        found["training"], skipped = time_training(pair, inputs, settings)
+        tables.print_training(console, found["training"])
+        skip(skipped)
+    if settings.memory:  # at the greatest length and batch size
+        length, batch_size = max(settings.length or [pair.longest]), max(settings.batch_size)
+        (batch,) = inputs.batches("padded", batch_size, length, 1)
+        peak = partial(peak_memory, make_pair, batch, settings.device)
+        found["memory"], skipped = measure_memory(peak, retentions, settings.runtimes, length, batch_size)
+        tables.print_memory(console, found["memory"])
+        skip(skipped)
     if settings.output is not None:
-        write_files(run.findings, settings.output)
-        run.console.print(Text(f"written: {settings.output}"))
-    return run.findings
-
-
-def write_files(findings: Findings, output: Path) -> None:
-    """Write `benchmark.json`, and a table of each kind of result, with a figure for forward passes."""
-    findings.write_json(output)
-    if findings.inference:
-        figure = draw(findings.inference, f"{findings.model}: wall-clock speed-up on {findings.machine}")
-        save(figure, tabulate(findings.inference), output, "inference")
-    for name, rows in (("training", findings.training), ("memory", findings.memory)):
-        if rows:
-            table = pd.DataFrame([asdict(row) for row in rows])
-            table.to_csv(output / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
-
-
-class _Run:
-    """The models, the inputs and the results so far."""
-
-    def __init__(self, cfg: Mapping[str, Any], settings: Settings, console: Console):
-        self.settings, self.console = settings, console
-        self.make_pair = _maker(cfg)
-        self.pair = self.make_pair()
-        self.retentions = read_retentions(cfg, self.pair)
-        self.cells = settings.cells(self.retentions, self.pair.longest)
-        self.inputs = choose_inputs(
-            cfg["artifact"], self.pair.task, self.pair.config, settings.median_length, settings.seed
-        )
-        at = {(cell.retention.name, cell.length): cell.retention.at(cell.length) for cell in self.cells}
-        self.findings = Findings(
-            model=self.pair.name,
-            inputs=self.inputs.description,
-            environment=environment_of(settings.device),
-            config={key: value for key, value in plain(cfg).items() if key not in ("output", "paths")},
-            retentions=[
-                {"retention": name, "length": length, "configuration": configuration}
-                for (name, length), configuration in at.items()
-            ],
-        )
-        tables.print_heading(console, self.findings)
-
-    def inference(self, exports: Path) -> None:
-        """Time forward passes; `benchmark.json` is rewritten after each cell in case of an interruption."""
-        benchmark = InferenceBenchmark(self.pair, self.inputs, self.settings, exports)
-        for cell in self.cells:
-            rows, skipped = benchmark.measure(cell)
-            self.findings.inference += rows
-            self.findings.skipped += skipped
-            tables.print_cell(self.console, cell, rows, skipped)
-            if self.settings.output is not None:
-                self.findings.write_json(self.settings.output)
-        self.console.print(*map(Text, tables.NOTES), sep="\n")
-
-    def training(self) -> None:
-        """Time training steps, which do not depend on the retention configuration."""
-        skipped = []
-        for length, batch_size in product(self.settings.length or [USUAL_LENGTH], self.settings.batch_size):
-            try:
-                row = measure_training(self.pair, self.inputs, length, batch_size, self.settings)
-                self.findings.training.append(row)
-            except Exception as error:  # such as a lack of memory; it must not cost the other results
-                skipped.append(Skipped(f"length {length}, batch {batch_size}", "training", one_line(error)))
-        self.findings.skipped += skipped
-        tables.print_training(self.console, self.findings.training)
-        tables.print_skipped(self.console, skipped)
-
-    def memory(self) -> None:
-        """Measure peak memory at the greatest length and batch size."""
-        length, batch_size = max(self.settings.length or [self.pair.longest]), max(self.settings.batch_size)
-        self.findings.memory, skipped = measure_memory(
-            self.make_pair, self.inputs, self.retentions, length, batch_size, self.settings
-        )
-        self.findings.skipped += skipped
-        tables.print_memory(self.console, self.findings.memory)
-        tables.print_skipped(self.console, skipped)
+        write_files(found, settings.output)
+        console.print(Text(f"written: {settings.output}"))
+    return found
 
 
 def _maker(cfg: Mapping[str, Any]) -> Callable[[], Pair]:

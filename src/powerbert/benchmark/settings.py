@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure; the fields are the keys of `conf/benchmark.yaml`."""
+    """How to measure; the fields are the keys of `conf/benchmark.yaml`, where each is explained."""
 
     batch_size: tuple[int, ...]
     length: tuple[int, ...]
@@ -56,11 +56,7 @@ class Settings:
 
     @classmethod
     def from_config(cls, cfg: Mapping[str, Any]) -> "Settings":
-        """Read and check the settings that do not depend on a model.
-
-        Raises:
-            ConfigError: For an invalid value; the error names its key.
-        """
+        """Read the settings that do not depend on a model; a ConfigError names an invalid value's key."""
         for key, least in {"runs": 1, "warmup": 0, "dynamic_batches": 1, "seed": 0}.items():
             check_whole(key, cfg[key], least)
         check_whole("threads", cfg["threads"], optional=True)
@@ -69,15 +65,20 @@ class Settings:
         check_number("median_length", cfg["median_length"], high=1.0)
         if not (cfg["inference"] or cfg["training"] or cfg["memory"]):
             raise ConfigError("inference, training, memory: all are false; set at least one to true")
-        checked = {
-            "batch_size": _whole_numbers(cfg, "batch_size", least=1),
-            "length": () if cfg["length"] is None else _whole_numbers(cfg, "length", least=3),
-            "runtimes": _choices(cfg, "runtimes", RUNTIMES),
-            "protocols": _choices(cfg, "protocols", PROTOCOLS),
-            "device": _device(cfg["device"]),
-            "output": None if cfg["output"] is None else Path(cfg["output"]),
-        }
-        return cls(**{field.name: cfg[field.name] for field in fields(cls)} | checked)
+        lists = {key: _listed(key, plain(cfg[key])) for key in ("batch_size", "runtimes", "protocols")}
+        lists["length"] = [] if cfg["length"] is None else _listed("length", plain(cfg["length"]))
+        for key, least in {"batch_size": 1, "length": 3}.items():
+            for value in lists[key]:
+                check_whole(key, value, least)
+        for key, choices in {"runtimes": RUNTIMES, "protocols": PROTOCOLS}.items():
+            for value in lists[key]:
+                check_choice(key, value, choices)
+            lists[key] = [name for name in choices if name in lists[key]]
+        values = {field.name: cfg[field.name] for field in fields(cls)}
+        values |= {key: tuple(dict.fromkeys(items)) for key, items in lists.items()}
+        values["device"] = _device(cfg["device"])
+        values["output"] = None if cfg["output"] is None else Path(cfg["output"])
+        return cls(**values)
 
     @property
     def schedule(self) -> Schedule:
@@ -87,13 +88,8 @@ class Settings:
     def cells(self, retentions: Iterable[Retention], longest: int) -> list[Cell]:
         """Combine every retention configuration with each length and batch size.
 
-        Args:
-            retentions: In the order of timing. Unless `length` is set, each is timed at its own length, or at
-                `USUAL_LENGTH` if it has none.
-            longest: Number of positions of the model.
-
-        Raises:
-            ConfigError: If a length exceeds the model's positions.
+        Unless `length` is set, each is timed at its own length, or at `USUAL_LENGTH` if it has none. A length
+        beyond `longest`, the positions of the model, is a ConfigError.
         """
         cells = [
             Cell(one, length, size)
@@ -108,13 +104,10 @@ class Settings:
 
 
 def read_retentions(cfg: Mapping[str, Any], pair: Pair) -> list[Retention]:
-    """Return the retention configurations to time.
+    """Return the retention configurations to time, named or listed under `retention`.
 
-    These are the named ones or the one listed under `retention`; by default the artifact's own, or all of
-    `retentions` that fit the model.
-
-    Raises:
-        ConfigError: If a name is unknown, or a configuration does not fit the model.
+    By default that is the artifact's own, or all of `retentions` that fit the model. A name that is unknown
+    or a configuration that does not fit the model is a ConfigError.
     """
     known = {name: _named(name, entry) for name, entry in plain(cfg["retentions"]).items()}
     given = plain(cfg["retention"])
@@ -151,26 +144,11 @@ def _named(name: str, entry: Any) -> Retention:
 
 
 def _listed(key: str, given: Any) -> list[Any]:
+    """Return one value or a list as a list."""
     values = given if isinstance(given, list) else [given]
     if not values:
         raise ConfigError(f"{key}: the list is empty; give at least one value")
     return values
-
-
-def _whole_numbers(cfg: Mapping[str, Any], key: str, least: int) -> tuple[int, ...]:
-    """Read one number or a list; repeated numbers count once."""
-    values = _listed(key, plain(cfg[key]))
-    for value in values:
-        check_whole(key, value, least)
-    return tuple(dict.fromkeys(values))
-
-
-def _choices(cfg: Mapping[str, Any], key: str, choices: Mapping[str, Any]) -> tuple[str, ...]:
-    """Read one name or a list; return the names in the order of `choices`."""
-    values = _listed(key, plain(cfg[key]))
-    for value in values:
-        check_choice(key, value, choices)
-    return tuple(name for name in choices if name in values)
 
 
 def _device(name: str) -> torch.device:

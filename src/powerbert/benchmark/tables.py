@@ -1,17 +1,17 @@
 """Results on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
 from rich.text import Text
 
+from powerbert.benchmark.contestants import Contestant
 from powerbert.benchmark.inputs import PROTOCOLS
-from powerbert.benchmark.results import Findings, Inference, Memory, Skipped, Training
-from powerbert.benchmark.settings import Cell
+from powerbert.benchmark.results import Row, machine
+from powerbert.export.table import number_table
 
 NOTES = (
     "ms: a batch, median over the runs ± half the interquartile range. x eager, x sdpa: times faster than "
@@ -22,112 +22,98 @@ NOTES = (
 """Meaning of the columns."""
 
 
-def print_heading(console: Console, findings: Findings) -> None:
+def print_heading(console: Console, found: Mapping[str, Any]) -> None:
     """Print model, inputs and machine."""
-    environment = findings.environment
+    environment = found["environment"]
     versions = ("python", "torch", "transformers", "onnxruntime", "powerbert")
     for label, text in (
-        ("model", findings.model),
-        ("inputs", findings.inputs),
-        ("machine", findings.machine),
+        ("model", found["model"]),
+        ("inputs", found["inputs"]),
+        ("machine", machine(environment)),
         ("versions", ", ".join(f"{key} {environment[key]}" for key in versions if environment[key])),
     ):
         console.print(Text(f"{label:<9} {text}"))
 
 
-def print_cell(console: Console, cell: Cell, rows: Sequence[Inference], skipped: Sequence[Skipped]) -> None:
+def print_inference(console: Console, title: str, rows: Sequence[Row]) -> None:
     """Print all times at one setting; the rows of a protocol follow one another."""
-    with_eager = any(row.speedup_eager is not None for row in rows)
+    with_eager = any(row["speedup_eager"] is not None for row in rows)
     eager_header = ["x eager"] if with_eager else []
-    table = _table(str(cell), "", "ms", *eager_header, "x sdpa", "x same", "FLOPs", "eff.")
-    for protocol, group in groupby(rows, key=lambda row: row.protocol):
+    table = number_table(title, "", "ms", *eager_header, "x sdpa", "x same", "FLOPs", "eff.")
+    for protocol, group in groupby(rows, key=lambda row: row["protocol"]):
         of_protocol = list(group)
         table.add_section()
-        table.add_row(Text(f"{protocol}, {of_protocol[0].mean_length:.0f} word pieces", style="bold"))
+        table.add_row(Text(f"{protocol}, {of_protocol[0]['mean_length']:.0f} word pieces", style="bold"))
         for row in of_protocol:
-            power = row.role == "power"
-            disturbed = " (disturbed)" if row.disturbed else ""
+            power = row["role"] == "power"
+            disturbed = " (disturbed)" if row["disturbed"] else ""
             table.add_row(
-                Text(f" {row.contestant.label}{disturbed}"),
-                f"{_ms(row.ms)} ± {_ms(row.iqr_ms / 2)}",
-                *([_ratio(row.speedup_eager)] if with_eager else []),
-                _ratio(row.speedup),
-                _ratio(row.speedup_same) if power else "",
-                _ratio(row.flops_ratio) if power else "",
-                _ratio(row.efficiency) if power else "",
+                Text(f" {_label(row)}{disturbed}"),
+                _time(row["ms"], row["iqr_ms"]),
+                *([_ratio(row["speedup_eager"])] if with_eager else []),
+                _ratio(row["speedup"]),
+                *(_ratio(row[key]) if power else "" for key in ("speedup_same", "flops_ratio", "efficiency")),
             )
-    console.print()
-    if rows:
-        console.print(table)
+    console.print(*([Text(), table] if rows else [Text()]), sep="\n")
     _warn(console, rows)
-    print_skipped(console, skipped)
 
 
-def print_skipped(console: Console, skipped: Sequence[Skipped]) -> None:
-    """Print what was left out, and why."""
-    for one in skipped:
-        console.print(Text(f"  left out at {one.setting}: {one.what}: {one.reason}"))
-
-
-def print_training(console: Console, rows: Sequence[Training]) -> None:
+def print_training(console: Console, rows: Sequence[Row]) -> None:
     """Print times of training steps."""
-    table = _table("Training steps", "length", "batch", "fine-tuning, ms", "search, ms", "ratio")
+    table = number_table("Training steps", "length", "batch", "fine-tuning, ms", "search, ms", "ratio")
     for row in rows:
         table.add_row(
-            str(row.length),
-            str(row.batch_size),
-            f"{_ms(row.plain_ms)} ± {_ms(row.plain_iqr_ms / 2)}",
-            f"{_ms(row.soft_ms)} ± {_ms(row.soft_iqr_ms / 2)}",
-            _ratio(row.time_ratio),
+            str(row["length"]),
+            str(row["batch_size"]),
+            _time(row["plain_ms"], row["plain_iqr_ms"]),
+            _time(row["soft_ms"], row["soft_iqr_ms"]),
+            _ratio(row["time_ratio"]),
         )
-    console.print()
-    console.print(table)
+    console.print(Text(), table, sep="\n")
     _warn(console, rows)
 
 
-def print_memory(console: Console, rows: Sequence[Memory]) -> None:
+def print_memory(console: Console, rows: Sequence[Row]) -> None:
     """Print peak memory at one length and batch size."""
     title = "Peak memory of a padded forward pass"
-    table = _table(title, "", "length", "batch", "the pass", "by sdpa's", "in all")
+    table = number_table(title, "", "length", "batch", "the pass", "by sdpa's", "in all")
     for row in rows:
         table.add_row(
-            row.contestant.label if row.retention is None else f"{row.contestant.label}, {row.retention}",
-            str(row.length),
-            str(row.batch_size),
-            decimal(row.forward_bytes),
-            _ratio(row.ratio),
-            decimal(row.total_bytes),
+            _label(row) if row["retention"] is None else f"{_label(row)}, {row['retention']}",
+            str(row["length"]),
+            str(row["batch_size"]),
+            decimal(row["forward_bytes"]),
+            _ratio(row["ratio"]),
+            decimal(row["total_bytes"]),
         )
-    console.print()
-    console.print(table)
+    console.print(Text(), table, sep="\n")
 
 
-def _warn(console: Console, rows: Sequence[Inference] | Sequence[Training]) -> None:
+def print_skipped(console: Console, skipped: Sequence[Row]) -> None:
+    """Print what was left out, and why."""
+    for one in skipped:
+        console.print(Text(f"  left out at {one['setting']}: {one['what']}: {one['reason']}"))
+
+
+def _warn(console: Console, rows: Sequence[Row]) -> None:
     """Report the share of the processors that other processes used, if it disturbed the times."""
-    shares = [row.others for row in rows if row.disturbed and row.others is not None]
+    shares = [row["others"] for row in rows if row["disturbed"]]
     if shares:
         console.print(
             Text(f"  disturbed: other processes used up to {max(shares):.0%} of the processors", "bold red")
         )
 
 
-def _table(title: str, *headers: str) -> Table:
-    """Make a table of numbers; a column without header holds text."""
-    table = Table(
-        title=Text(title),
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        title_style="bold",
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    for header in headers:
-        table.add_column(header, justify="right" if header else "left", no_wrap=True)
-    return table
+def _label(row: Row) -> str:
+    return Contestant(row["role"], row["runtime"]).label
 
 
-def _ms(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+def _time(ms: float, iqr_ms: float) -> str:
+    def digits(value: float) -> int:
+        return 0 if value >= 100 else 1 if value >= 10 else 2
+
+    half = iqr_ms / 2
+    return f"{ms:.{digits(ms)}f} ± {half:.{digits(half)}f}"
 
 
 def _ratio(value: float | None) -> str:

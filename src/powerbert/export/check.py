@@ -1,9 +1,6 @@
 """Checks that an exported file computes what its model does, on made-up inputs and on a dataset's split."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,39 +19,36 @@ TOLERANCE = 1e-4
 """The largest accepted difference between the logits of a float32 file and those of its model."""
 
 Batch = dict[str, Tensor]
+Entries = dict[str, Any]
+"""Entries of a file's record."""
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """How well two models' logits for the same inputs agree.
+def agreement(one: Tensor, other: Tensor, is_regression: bool) -> Entries:
+    """Compare the logits of two models, both [inputs, outputs]; NaN agrees with nothing.
 
-    Attributes:
-        inputs: Number of inputs.
-        largest_difference: Largest difference of two logits.
-        beyond_tolerance: Inputs whose logits differ by more than `TOLERANCE`.
-        labels_differing: Inputs whose labels differ; None for regression.
+    Returns:
+        `inputs`, their number; `largest_difference` of two logits; `beyond_tolerance`, the inputs whose
+        logits differ by more than `TOLERANCE`; `labels_differing`, the inputs whose labels differ, and
+        `labels_equal`, whether there are none: both None for regression.
     """
-
-    inputs: int
-    largest_difference: float
-    beyond_tolerance: int
-    labels_differing: int | None
-
-    @property
-    def within_tolerance(self) -> bool:
-        """Whether at most one input in ten differs.
-
-        Two word-vectors of equal significance up to rounding may change places and so change an input's
-        logits. An error of the export shows in more inputs.
-        """
-        return 10 * self.beyond_tolerance <= self.inputs
-
-
-def agreement(one: Tensor, other: Tensor, is_regression: bool) -> Agreement:
-    """Compare logits, both [inputs, outputs]; NaN agrees with nothing."""
     differences = (one - other).abs().amax(dim=1).nan_to_num(nan=torch.inf)
-    labels = None if is_regression else int((one.argmax(1) != other.argmax(1)).sum())
-    return Agreement(len(one), differences.max().item(), int((differences > TOLERANCE).sum()), labels)
+    differing = None if is_regression else int((one.argmax(1) != other.argmax(1)).sum())
+    return {
+        "inputs": len(one),
+        "largest_difference": differences.max().item(),
+        "beyond_tolerance": int((differences > TOLERANCE).sum()),
+        "labels_differing": differing,
+        "labels_equal": None if differing is None else differing == 0,
+    }
+
+
+def within_tolerance(found: Mapping[str, Any]) -> bool:
+    """Return whether at most one input in ten differs.
+
+    Two word-vectors of equal significance up to rounding may change places and so change an input's logits.
+    An error of the export shows in more inputs.
+    """
+    return 10 * found["beyond_tolerance"] <= found["inputs"]
 
 
 def made_up_batches(
@@ -73,7 +67,7 @@ def made_up_batches(
     lengths = sorted({SHORTEST, 3, *(max(SHORTEST, max_length * part // 8) for part in (1, 2, 3, 5, 8))})
     collate = PaddingCollator(tokenizer, task)
 
-    def sequence(length: int) -> dict[str, list[int]]:
+    def sequence(length: int) -> dict[str, Any]:
         drawn = words[torch.randint(len(words), (length - 2,), generator=random)].tolist()
         tensors = {
             "input_ids": [tokenizer.cls_token_id, *drawn, tokenizer.sep_token_id],
@@ -109,19 +103,12 @@ def labels_of(subject: Subject) -> Tensor:
     return torch.as_tensor(subject.encoded["label"][:])
 
 
-def try_files(
-    subject: Subject, files: Sequence[nn.Module], settings: LatencySettings
-) -> list[dict[str, Any]]:
-    """Run the subject's model and its exported files on the subject's rows, and time them in turn.
-
-    Args:
-        subject: The model, on the CPU, and a labelled split of a dataset.
-        files: Opened files of the model.
-        settings: How to time.
+def try_files(subject: Subject, files: Sequence[nn.Module], settings: LatencySettings) -> list[Entries]:
+    """Run a model, on the CPU, and its opened files on the subject's rows, and time them in turn.
 
     Returns:
-        For each file its `agreement` with the model, and entries of its record: its own `metric` and
-        `latency`, those of the model (`pytorch`), and the fine-tuned model's metric (`baseline`).
+        For each file its `agreement` with the model, its own `metric` and `latency`, those of the model
+        (`pytorch`), and the fine-tuned model's metric (`baseline`).
     """
     task, rows, labels = subject.task, subject.encoded, labels_of(subject)
 
@@ -137,7 +124,7 @@ def try_files(
     )
     return [
         {
-            "agreement": agreement(own, expected, task.is_regression),
+            **agreement(own, expected, task.is_regression),
             "metric": {"name": task.metric, "value": task_metric(own, labels, task)},
             "latency": latency,
             "pytorch": {"metric": task_metric(expected, labels, task), "latency": reference},

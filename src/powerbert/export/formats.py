@@ -1,20 +1,18 @@
 """The file formats as peers: the precisions of each, and how its files are written, opened and used."""
 
-from __future__ import annotations
-
 import copy
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
 from powerbert.base.errors import ConfigError
-from powerbert.export.exported import Exported, load_onnx, load_torch, require
-from powerbert.export.graph import export_torch
-from powerbert.export.onnx_file import export_onnx, quantize_onnx
+from powerbert.export.graph import Exported, load_torch, trace
+from powerbert.export.onnx_file import export_onnx, load_onnx, quantize_onnx, require_onnx
 
 
 @dataclass(frozen=True)
@@ -23,14 +21,11 @@ class Format:
 
     Attributes:
         name: The value of `format=`.
-        suffix: Suffix of its files.
-        precisions: The precisions it supports.
         refused: Precisions it does not support, with the reason and what to use instead.
-        write: Writes a float32 model on the CPU to a file per precision. Takes the model, the path of each
-            precision, and `token_type_ids` and `max_length` of `trace`.
+        write: Writes a float32 model on the CPU to the path of each precision; takes also the settings of
+            `trace`.
         load: Opens a file for a number of threads; None leaves the number to the runtime.
         usage: Python code that labels a text with the file `{path}` in the folder `{folder}`.
-        packages: Packages of the extra `onnx` that it needs.
     """
 
     name: str
@@ -40,44 +35,39 @@ class Format:
     write: Callable[..., None]
     load: Callable[[Path, int | None], Exported]
     usage: str
-    packages: tuple[str, ...] = ()
 
     def check(self, precisions: Sequence[str]) -> None:
         """Raise ConfigError for a precision that is not supported, or a package that is missing."""
         for precision in precisions:
             if precision in self.refused:
-                raise ConfigError(
-                    f"precision: {precision} with format={self.name}: {self.refused[precision]}"
-                )
+                reason = self.refused[precision]
+                raise ConfigError(f"precision: {precision} with format={self.name}: {reason}")
             if precision not in self.precisions:
                 known = ", ".join(self.precisions)
                 raise ConfigError(f"precision: {precision!r} is unknown; format={self.name} has {known}")
-        require(*self.packages)
+        if self.name == "onnx":
+            require_onnx()
 
     def file_name(self, precision: str) -> str:
         """Return the name of a precision's file: `model.onnx`, `model_int8.onnx`."""
         return f"model{'' if precision == 'float32' else f'_{precision}'}{self.suffix}"
 
 
-def write_onnx(
-    model: PreTrainedModel, paths: Mapping[str, Path], *, token_type_ids: bool, max_length: int
-) -> None:
+def write_onnx(model: PreTrainedModel, paths: Mapping[str, Path], **settings: Any) -> None:
     """Write ONNX files; the variants come from the float32 file, which is kept only if asked for."""
     with tempfile.TemporaryDirectory(dir=next(iter(paths.values())).parent) as scratch:
         base = paths.get("float32", Path(scratch) / "float32.onnx")
-        export_onnx(model, base, token_type_ids=token_type_ids, max_length=max_length)
+        export_onnx(trace(model, **settings), base)
         for precision, path in paths.items():
             if precision != "float32":
                 quantize_onnx(base, path, precision)
 
 
-def write_torch(
-    model: PreTrainedModel, paths: Mapping[str, Path], *, token_type_ids: bool, max_length: int
-) -> None:
+def write_torch(model: PreTrainedModel, paths: Mapping[str, Path], **settings: Any) -> None:
     """Write exported programs, each from a copy of the model in its precision."""
     for precision, path in paths.items():
-        converted = copy.deepcopy(model).to(getattr(torch, precision))
-        export_torch(converted, path, token_type_ids=token_type_ids, max_length=max_length)
+        converted: Any = copy.deepcopy(model).to(getattr(torch, precision))
+        torch.export.save(trace(converted, **settings), path)
 
 
 ONNX = Format(
@@ -99,7 +89,6 @@ tokenizer = AutoTokenizer.from_pretrained({folder!r})
 batch = tokenizer(["A joy to watch."], truncation=True, padding=True, return_tensors="np")
 (logits,) = session.run(None, dict(batch))
 """,
-    packages=("onnx", "onnxscript", "onnxruntime"),
 )
 
 TORCH_EXPORT = Format(

@@ -1,12 +1,11 @@
-"""A model traced by ``torch.export`` as one graph for batches of any size and length.
+"""Models traced by `torch.export` into one graph for batches of any size and length, and opened again.
 
 The number of word-vectors that an encoder retains of a batch of N is the symbol Min(l_j, N).
 
 Shapes: B inputs, C choices per input (multiple choice only), N word pieces.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as symbolic_shapes_config
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 from powerbert.measure.evaluation import evaluation_mode
 from powerbert.models import longest_input
@@ -36,30 +36,20 @@ class Logits(nn.Module):
         """From word pieces, [B, N] or [B, C, N], to logits in float32, [B, outputs] or [B, C]."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         model: Any = self.model
-        return model(
-            input_ids=input_ids, attention_mask=attention_mask, **types, return_dict=True
-        ).logits.float()
+        output = model(input_ids=input_ids, attention_mask=attention_mask, **types, return_dict=True)
+        return output.logits.float()
 
 
-def input_names(token_type_ids: bool) -> list[str]:
-    """Return an exported model's inputs in order; the mask is 1 for a real word piece, 0 for padding."""
-    return ["input_ids", "attention_mask", *(["token_type_ids"] if token_type_ids else [])]
-
-
-def takes_choices(model: PreTrainedModel) -> bool:
-    """Return whether the model is for multiple choice."""
-    return type(model).__name__.endswith("ForMultipleChoice")
-
-
-def dimensions(model: PreTrainedModel, max_length: int | None = None) -> list[Dim]:
-    """Return the variable dimensions of each input: batch, choices (multiple choice only) and length."""
-    length = Dim("length", min=SHORTEST, max=max_length or longest_input(model.config))
-    choices = [Dim("choices", min=1)] if takes_choices(model) else []
-    return [Dim("batch", min=1), *choices, length]
+def task_kind(model: PreTrainedModel) -> str:
+    """Return the key of `TASKS` that a model is for."""
+    choices = type(model).__name__.endswith("ForMultipleChoice")
+    return "multiple_choice" if choices else "sequence_classification"
 
 
 def trace(model: PreTrainedModel, *, token_type_ids: bool, max_length: int | None = None) -> ExportedProgram:
     """Trace a model from word pieces to logits; its mode and weights do not change.
+
+    `torch.export.save` writes the program to a file.
 
     Args:
         model: A host or power model for a task, of any backbone.
@@ -67,37 +57,59 @@ def trace(model: PreTrainedModel, *, token_type_ids: bool, max_length: int | Non
         max_length: Word pieces of the longest input; the number of the model's positions by default.
 
     Returns:
-        The program in evaluation mode on the model's device; it takes ``input_names(token_type_ids)`` by
-        name. An encoder that retains ``max_length`` word-vectors computes no significance.
+        The program in evaluation mode on the model's device. It takes by name `input_ids`, `attention_mask`
+        (1 for a real word piece, 0 for padding) and, if asked for, `token_type_ids`. An encoder that retains
+        `max_length` word-vectors computes no significance.
     """
-    axes = dimensions(model, max_length)
-    example = torch.ones(_example_sizes(model, axes), dtype=torch.long, device=model.device)
-    inputs = {name: example.clone() for name in input_names(token_type_ids)}
+    longest = max_length or longest_input(model.config)
+    axes = [Dim("batch", min=1), Dim("length", min=SHORTEST, max=longest)]
+    sizes = [2]
+    if task_kind(model) == "multiple_choice":
+        axes.insert(1, Dim("choices", min=1))
+        sizes.append(3)
+    # The tracer takes equal sizes for one dimension: the example's length differs from all other sizes.
+    taken = {*sizes, *(getattr(model.config, "retention_configuration", None) or ())}
+    sizes.append(next((n for n in range(longest - 1, SHORTEST, -1) if n not in taken), longest))
+    example = torch.ones(sizes, dtype=torch.long, device=model.device)
+    names = ["input_ids", "attention_mask", *(["token_type_ids"] if token_type_ids else [])]
     # torch.onnx sets this option too: the graph must hold for a batch of 1 and on both sides of every l_j.
     any_size = symbolic_shapes_config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
     with torch.no_grad(), evaluation_mode(model), any_size:
         return torch.export.export(
             Logits(model),
             (),
-            inputs,
-            dynamic_shapes={name: dict(enumerate(axes)) for name in inputs},
+            {name: example.clone() for name in names},
+            dynamic_shapes={name: dict(enumerate(axes)) for name in names},
             strict=False,
         )
 
 
-def export_torch(
-    model: PreTrainedModel, path: Path, *, token_type_ids: bool, max_length: int | None = None
-) -> Path:
-    """Write a model, in its own precision, for ``torch.export.load(path).module()``; see `trace`."""
-    program = trace(model, token_type_ids=token_type_ids, max_length=max_length)
-    torch.export.save(program, path)
-    return path
+class Exported(nn.Module):
+    """An opened file that is called, evaluated and timed like its model; on the CPU, for inference only.
+
+    Attributes:
+        names: The tensors that the file takes, in order.
+        run: From those tensors to logits.
+    """
+
+    def __init__(self, names: Sequence[str], run: Callable[[dict[str, Tensor]], Tensor]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.run = run
+        self.place = nn.Parameter(torch.empty(0), requires_grad=False)  # tells callers the device
+
+    def forward(self, **batch: Tensor) -> SequenceClassifierOutput:
+        """Return the logits of a batch.
+
+        Tensors that the file does not take are ignored. Without `attention_mask` every word piece is real.
+        """
+        if "attention_mask" not in batch:
+            batch["attention_mask"] = torch.ones_like(batch["input_ids"])
+        return SequenceClassifierOutput(logits=self.run({name: batch[name] for name in self.names}))
 
 
-def _example_sizes(model: PreTrainedModel, axes: list[Dim]) -> list[int]:
-    """Choose distinct sizes, the length none of the l_j: the tracer takes equal numbers for one dimension."""
-    *others, length = axes
-    sizes = [2, 3][: len(others)]
-    taken = {*sizes, *(getattr(model.config, "retention_configuration", None) or ())}
-    longest: int = length.max  # type: ignore[attr-defined]
-    return [*sizes, next((n for n in range(longest - 1, SHORTEST, -1) if n not in taken), longest)]
+def load_torch(path: Path, threads: int | None = None) -> Exported:
+    """Open a saved program of `trace`; PyTorch uses the threads of the process, whatever `threads` says."""
+    program = torch.export.load(path)
+    module: Any = program.module()
+    return Exported(program.graph_signature.user_inputs, lambda batch: module(**batch))

@@ -1,14 +1,12 @@
 """The model that plain transformers would run in place of one that eliminates word-vectors."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import Any
 
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 
-from powerbert.export.graph import takes_choices
+from powerbert.export.graph import task_kind
 from powerbert.models import load_model
 from powerbert.models.backbone import POWER_PREFIX, TASKS
 from powerbert.models.configuration import POWER_FIELDS
@@ -28,14 +26,9 @@ def host_config(model: PreTrainedModel) -> PreTrainedConfig:
 def find_baseline(folder: Path, model: PreTrainedModel) -> tuple[str | None, PreTrainedModel]:
     """Find the fine-tuned model of an artifact, in float32 with scaled_dot_product_attention.
 
-    Args:
-        folder: The artifact's folder.
-        model: The artifact's model.
-
     Returns:
-        The name of the fine-tuned model, and the model. A plain classifier is its own baseline. If the
-        fine-tuned model is missing: None, and a model of its shape with random weights, which takes the
-        same time.
+        Its name, and the model. A plain classifier is its own baseline. If the fine-tuned model is missing:
+        None, and a model of its shape with random weights, which takes the same time.
     """
     ancestor = dense_ancestor(Artifact.find(folder), [folder.resolve().parent])
     name: str | None
@@ -45,7 +38,6 @@ def find_baseline(folder: Path, model: PreTrainedModel) -> tuple[str | None, Pre
         name, baseline = folder.resolve().name, model
     else:
         log.info("the fine-tuned model is missing: timing a model of its shape with random weights instead")
-        task = "multiple_choice" if takes_choices(model) else "sequence_classification"
-        name, baseline = None, TASKS[task].from_config(host_config(model)).eval()
+        name, baseline = None, TASKS[task_kind(model)].from_config(host_config(model)).eval()
     baseline.set_attn_implementation("sdpa")
     return name, baseline

@@ -1,58 +1,74 @@
-"""Models as ONNX files in float32, int8 and float16, with the packages of the extra `onnx`.
+"""ONNX files in float32, int8 and float16, written and opened with the packages of the extra `onnx`.
 
 A file contains all weights, up to protobuf's limit of 2 GB.
 """
 
-from __future__ import annotations
-
-import importlib
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from torch import Tensor
+from torch.export import ExportedProgram
 
 from powerbert.base.checks import check_choice
-from powerbert.export.exported import require
-from powerbert.export.graph import dimensions, input_names, trace
+from powerbert.base.errors import ConfigError
+from powerbert.export.graph import Exported
 
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+"""The packages of the extra `onnx`."""
 OPSET = 20
 """Version of ONNX's operators: the first with both Gelu and LayerNormalization."""
+AXES = {2: ("batch", "length"), 3: ("batch", "choices", "length")}
+"""Names of an input's axes, by their number."""
 
 
-def export_onnx(
-    model: PreTrainedModel, path: Path, *, token_type_ids: bool, max_length: int | None = None
-) -> Path:
-    """Write a float32 model as an ONNX file; see `trace` for the arguments.
+def require_onnx() -> None:
+    """Raise ConfigError, naming the extra `onnx`, unless all its packages are installed."""
+    for package in PACKAGES:
+        if find_spec(package) is None:
+            raise ConfigError(
+                f'format: onnx needs {package}, which is not installed: pip install "powerbert[onnx]"'
+            )
 
-    Returns:
-        The path. The file takes `input_ids`, `attention_mask` and, if asked for, `token_type_ids`, each of
-        type int64 and shape [batch, length], or [batch, choices, length] for multiple choice. Its output is
-        `logits`, [batch, outputs] or [batch, choices].
+
+def onnx_versions() -> dict[str, str | None]:
+    """Return the version of each package of the extra; None for one that is not installed."""
+    versions: dict[str, str | None] = dict.fromkeys(PACKAGES)
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
+
+
+def export_onnx(program: ExportedProgram, path: Path) -> Path:
+    """Write a float32 model, traced by `trace`, as an ONNX file, and return its path.
+
+    The file takes the program's inputs, each of type int64 and shape [batch, length], or
+    [batch, choices, length] for multiple choice. Its output is `logits`, [batch, outputs] or
+    [batch, choices].
 
     Raises:
         ConfigError: If the packages are not installed.
     """
-    require("onnx", "onnxscript")
+    require_onnx()
     from onnx_ir.passes import common as passes
 
-    program = trace(model, token_type_ids=token_type_ids, max_length=max_length)
     with _quiet():
         converted: Any = torch.onnx.export(
             program,
-            input_names=input_names(token_type_ids),
+            input_names=list(program.graph_signature.user_inputs),
             output_names=["logits"],
             opset_version=OPSET,
             custom_translation_table=translations(),
             verbose=False,
         )
-    shape = converted.model.graph.inputs[0].shape
-    axes = [axis.__name__ for axis in dimensions(model)]
-    converted.rename_axes(dict(zip(shape, axes, strict=True)))
-    with _quiet():
+        shape = converted.model.graph.inputs[0].shape
+        converted.rename_axes(dict(zip(shape, AXES[len(shape)], strict=True)))
         # Removes each node's source lines with their paths, and the copies of shared weights.
         passes.ClearMetadataAndDocStringPass()(converted.model)
         passes.DeduplicateInitializersPass(size_limit=2**31)(converted.model)
@@ -67,24 +83,48 @@ def quantize_onnx(path: Path, target: Path, format: str) -> Path:
     everything else, significance included, stays in float32. *float16*: weights and activations, for
     accelerators; significance, softmax, inputs and logits stay in float32.
 
-    Args:
-        path: A file of `export_onnx`.
-        target: The file to write.
-        format: `int8` or `float16`.
-
-    Raises:
-        ConfigError: If the format is another, or the packages are not installed.
+    Another format is a ConfigError.
     """
     formats: dict[str, Callable[[Path, Path], None]] = {"int8": _to_int8, "float16": _to_float16}
     check_choice("format", format, formats)
-    require("onnx", "onnxruntime", "sympy")
-    formats[format](path, target)
+    with _quiet():
+        formats[format](path, target)
     return target
+
+
+def load_onnx(path: Path, threads: int | None = None) -> Exported:
+    """Open a file of `export_onnx` or `quantize_onnx`; see `onnx_session`."""
+    session = onnx_session(path, threads)
+
+    def run(batch: dict[str, Tensor]) -> Tensor:
+        (logits,) = session.run(["logits"], {name: tensor.numpy() for name, tensor in batch.items()})
+        return torch.from_numpy(logits)
+
+    return Exported([taken.name for taken in session.get_inputs()], run)
+
+
+def onnx_session(path: Path, threads: int | None = None) -> Any:
+    """Open an ONNX file as an `onnxruntime.InferenceSession` on the CPU.
+
+    By default it computes with one thread per core. A ConfigError says that the packages are not installed.
+    """
+    require_onnx()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Idle threads would otherwise spin for a while and slow PyTorch down.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def translations() -> dict[Any, Callable[..., Any]]:
     """Return ONNX forms of PyTorch operations that its exporter lacks, or writes at greater length."""
-    op: Any = importlib.import_module("onnxscript").opset20
+    import onnxscript
+
+    op: Any = onnxscript.opset20
 
     def sort(scores: Any, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
         # TopK is stable too: of equal values the first comes first.
@@ -111,10 +151,9 @@ def _to_int8(path: Path, target: Path) -> None:
 
     model = onnx.load(path)
     del model.graph.value_info[:]  # the noted shapes would contradict weights that get transposed
-    with _quiet():
-        quantize_dynamic(
-            model, target, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8
-        )
+    quantize_dynamic(
+        model, target, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8
+    )
 
 
 def _to_float16(path: Path, target: Path) -> None:
@@ -128,13 +167,9 @@ def _to_float16(path: Path, target: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Let the converting packages log only errors within the block."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", None)]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    """Log only errors within the block: the converting packages warn of what is intended."""
+    logging.disable(logging.WARNING)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(logging.NOTSET)

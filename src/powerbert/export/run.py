@@ -1,13 +1,12 @@
 """From a trained model to a self-contained folder of exported files, each with its record."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,25 @@ from rich.text import Text
 from powerbert.base.checks import check_choice, check_whole
 from powerbert.base.errors import ConfigError, ModelError
 from powerbert.base.files import write_synced
-from powerbert.export.check import agreement, batch_logits, labels_of, made_up_batches, try_files
+from powerbert.export.check import (
+    agreement,
+    batch_logits,
+    labels_of,
+    made_up_batches,
+    try_files,
+    within_tolerance,
+)
 from powerbert.export.formats import FORMATS
-from powerbert.export.graph import input_names
 from powerbert.export.host import host_config
-from powerbert.export.record import Record, build_record, records_table
-from powerbert.measure import LatencySettings
+from powerbert.export.onnx_file import onnx_versions
+from powerbert.export.table import Record, records_table
+from powerbert.measure import LatencySettings, describe_environment
 from powerbert.models import quiet_transformers
 from powerbert.predict.subject import Subject
 
-log = logging.getLogger(__name__)
+EXPORT_VERSION = 1
 
-SPLITS = ("train", "dev", "test")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,11 @@ class ExportSettings:
 
     def __post_init__(self) -> None:
         """Validate the settings before anything loads; a ConfigError names the key."""
-        if not isinstance(self.artifact, str) or not self.artifact:
-            raise ConfigError("artifact: give the folder of one trained model, artifact=<folder>")
         check_choice("format", self.format, FORMATS)
         if not self.precisions:
             raise ConfigError("precision: give one, precision=int8, or several, precision=[float32,int8]")
         if self.check is not None:
-            check_choice("check", self.check, SPLITS)
+            check_choice("check", self.check, ("train", "dev", "test"))
         check_whole("batch_size", self.batch_size)
         check_whole("threads", self.threads, optional=True)
         FORMATS[self.format].check(self.precisions)
@@ -71,8 +75,7 @@ class ExportSettings:
 def run(settings: ExportSettings) -> list[Record]:
     """Write the files; print a table of the results and code that uses the last file.
 
-    Returns:
-        One record per precision.
+    Returns the record of each precision.
 
     Raises:
         ModelError: If the folder holds no model, or a file does not compute what the model does.
@@ -107,11 +110,7 @@ def run(settings: ExportSettings) -> list[Record]:
 
 
 def output_folder(settings: ExportSettings, artifact: Path) -> Path:
-    """Return the folder of the files.
-
-    Raises:
-        ConfigError: If it is a file or the artifact itself, or holds exports of another model.
-    """
+    """Return the folder of the files; a ConfigError unless they can go there."""
     name = artifact.resolve().name
     output = settings.output or settings.exports / name
     if output.is_file():
@@ -132,7 +131,6 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Re
     tokenizer, task, max_length = predictor.tokenizer, predictor.task, predictor.max_length
     token_types = "token_type_ids" in tokenizer.model_input_names
     token_types = token_types and getattr(model.config, "type_vocab_size", 0) > 0
-    names = input_names(token_types)
     log.info("exporting %s", subject.folder)
     paths = {precision: folder / format.file_name(precision) for precision in settings.precisions}
     format.write(model, paths, token_type_ids=token_types, max_length=max_length)
@@ -141,34 +139,44 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Re
         tokenizer.save_pretrained(folder)
         host_config(model).save_pretrained(folder)
 
-    loaded = [format.load(path, torch.get_num_threads()) for path in paths.values()]
+    files = {precision: format.load(path, torch.get_num_threads()) for precision, path in paths.items()}
+    names = list(next(iter(files.values())).names)
     batches = made_up_batches(tokenizer, task, names, max_length)
     expected = batch_logits(model, batches)
-    checked: list[dict[str, Any]] = []
-    for precision, file in zip(paths, loaded, strict=True):
+    checked = []
+    for precision, file in files.items():
         found = agreement(batch_logits(file, batches), expected, task.is_regression)
-        if precision == "float32" and not found.within_tolerance:
+        if precision == "float32" and not within_tolerance(found):
             raise ModelError(
                 f"{subject.folder}: nothing was written, because the exported model's logits differ for "
-                f"{found.beyond_tolerance} of {found.inputs} made-up inputs (by up to "
-                f"{found.largest_difference:.1e}); please report it with this folder's config.json"
+                f"{found['beyond_tolerance']} of {found['inputs']} made-up inputs (by up to "
+                f"{found['largest_difference']:.1e}); please report it with this folder's config.json"
             )
-        checked.append({"agreement": found})
+        checked.append(found)
     if settings.check is not None:
-        checked = try_files(subject, loaded, settings.measure)
+        checked = try_files(subject, list(files.values()), settings.measure)
 
-    exported = {
-        "artifact": subject.folder.resolve().name,
-        "format": format.name,
-        "input_names": names,
-        "max_length": max_length,
-        "retention_configuration": getattr(model.config, "retention_configuration", None),
-    }
     records = []
-    for (precision, path), results in zip(paths.items(), checked, strict=True):
-        record = build_record(exported, path, precision, settings.check, results)
-        if precision == "float32" and settings.check is not None and record["labels_differing"]:
-            log.warning("%s: %d labels differ", path.name, record["labels_differing"])
+    for (precision, path), found in zip(paths.items(), checked, strict=True):
+        if precision == "float32" and settings.check is not None and found["labels_differing"]:
+            log.warning("%s: %d labels differ", path.name, found["labels_differing"])
+        record = {
+            "export_version": EXPORT_VERSION,
+            "artifact": subject.folder.resolve().name,
+            "format": format.name,
+            "input_names": names,
+            "max_length": max_length,
+            "retention_configuration": getattr(model.config, "retention_configuration", None),
+            "file": path.name,
+            "bytes": path.stat().st_size,
+            "precision": precision,
+            "split": settings.check,
+            "metric": None,
+            "latency": None,
+            **found,
+            "environment": describe_environment("cpu") | onnx_versions(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
         write_synced(folder / f"{path.name}.json", record)
         records.append(record)
     return records
