@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from powerbert.base.errors import ConfigError
-from powerbert.elimination import StaticSelection, random_order, validate_selection
+from powerbert.elimination.selection import StaticSelection, random_order, validate_selection
 
 ORDER = [0, 3, 5, 1, 2, 4]
 
@@ -36,11 +36,8 @@ def test_retains_the_first_positions_of_the_order(side):
         [[0, 1, 3, 5], [0, 1], [0, 1, 3]],
         [[0, 3], [0], [0, 3]],
     ]
-    assert [retained if retained is None else retained[0].shape for retained in schedule] == [
-        (3, 4),
-        None,
-        (3, 2),
-    ]
+    shapes = [retained if retained is None else retained[0].shape for retained in schedule]
+    assert shapes == [(3, 4), None, (3, 2)]
 
 
 def test_gives_each_input_no_more_rows_than_the_longest_can_fill():
@@ -105,8 +102,8 @@ def test_a_random_order_depends_on_the_seed_alone():
     ("arguments", "message"),
     [
         (("tail", None, False), "^selection: 'tail' is unknown; choose one of attn, head, rand"),
-        (("head", None, True), "^selection: 'head' takes a given retention_configuration"),
-        (("rand", ORDER, True), "^selection: 'rand' takes a given retention_configuration"),
+        (("head", None, True), "^selection: 'head' needs a given retention_configuration"),
+        (("rand", ORDER, True), "^selection: 'rand' needs a given retention_configuration"),
         (("rand", None, False), "^selection_order must .* missing with 'rand'"),
         (("attn", ORDER, False), "^selection_order must .* given with 'attn'"),
         (("head", ORDER, True), "^selection: 'head'"),
@@ -116,7 +113,7 @@ def test_a_random_order_depends_on_the_seed_alone():
         (("rand", [], False), "^selection_order must hold every position"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(arguments, message):
+def test_an_invalid_selection_is_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         validate_selection(*arguments)
 
@@ -124,5 +121,5 @@ def test_what_cannot_be_meant_is_refused(arguments, message):
 @pytest.mark.parametrize(
     "arguments", [("attn", None, True), ("attn", None, False), ("head", None, False), ("rand", ORDER, False)]
 )
-def test_what_can_be_meant_is_accepted(arguments):
+def test_a_valid_selection_is_accepted(arguments):
     validate_selection(*arguments)

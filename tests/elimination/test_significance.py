@@ -2,7 +2,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from powerbert.elimination import attention_probabilities, blockwise_significance, significance_scores
+from powerbert.elimination.significance import (
+    attention_probabilities,
+    blockwise_significance,
+    significance_scores,
+)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from powerbert.elimination import SoftExtract
+from powerbert.elimination.soft_extract import SoftExtract, mass_regularizer
 
 
 @pytest.fixture
@@ -61,3 +61,13 @@ def test_clips_into_the_unit_interval_in_place():
     assert module.retention_parameters is parameter
     assert parameter.tolist() == [[0.0, 0.25, 1.0, 1.0]]
     assert parameter.requires_grad
+
+
+def test_the_regularizer_weighs_each_mass_by_the_index_of_its_encoder():
+    assert mass_regularizer(torch.tensor([4.0, 3.0, 2.0])).item() == 1 * 4.0 + 2 * 3.0 + 3 * 2.0
+
+
+def test_the_regularizers_gradient_is_the_index_of_the_encoder():
+    module = SoftExtract(num_encoders=4, length=5)
+    mass_regularizer(module.mass()).backward()
+    assert module.retention_parameters.grad.tolist() == [[float(j)] * 5 for j in (1, 2, 3, 4)]

@@ -266,7 +266,7 @@ def test_a_power_model_for_multiple_choice(finetuned, tmp_path):
     ("fields", "message"),
     [
         ({"retention_configuration": [3, 2]}, "^retention_configuration has 2 entries"),
-        ({"soft_extract_length": 400}, "^soft_extract_length .* 48 positions"),
+        ({"soft_extract_length": 400}, "^soft_extract_length: 400 .* 48"),
         ({"soft_extract_length": 9, "retention_configuration": [3, 2, 1]}, "exclude one another"),
     ],
 )

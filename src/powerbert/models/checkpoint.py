@@ -33,15 +33,11 @@ CHECKPOINT_FILES = (
 
 
 def resolve(path: str | None, default: Callable[[], Path] | None = None) -> Path:
-    """Return the folder of a model's checkpoint.
-
-    Args:
-        path: A folder or a hub id; None for the default.
-        default: Returns the folder if ``path`` is None.
+    """Return the folder of a model's checkpoint, given a folder or hub id; without one the default's.
 
     Raises:
         ModelError: If there is no such checkpoint.
-        ConfigError: If both are None.
+        ConfigError: If there is neither a path nor a default.
     """
     if path is not None:
         return local_or_hub(path)
@@ -84,12 +80,8 @@ def local_or_hub(path: str | os.PathLike[str]) -> Path:
 def hub_snapshot(repository: str) -> Path:
     """Return the folder of a hub checkpoint: the newest if the hub answers, else an earlier download.
 
-    Args:
-        repository: Such as ``google-bert/bert-base-uncased``.
-
     Raises:
-        ModelError: If there is neither, within seconds where there is no network; or if the weights are
-            pickled.
+        ModelError: If there is neither, or if the weights are pickled.
     """
     try:
         info = within(PATIENCE, lambda: HfApi().model_info(repository, timeout=PATIENCE))

@@ -18,14 +18,7 @@ from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
 def albert_encoder(layer: Any) -> HostEncoder:
     """Describe an ``AlbertLayer``."""
-    attention = layer.attention
-
-    def attention_output(context: Tensor, hidden: Tensor) -> Tensor:
-        return attention.LayerNorm(hidden + attention.output_dropout(attention.dense(context)))
-
-    def feed_forward(attended: Tensor) -> Tensor:
-        return layer.full_layer_layer_norm(layer.ff_chunk(attended) + attended)
-
+    attention, feed_forward_norm = layer.attention, layer.full_layer_layer_norm
     return HostEncoder(
         query=attention.query,
         key=attention.key,
@@ -33,8 +26,10 @@ def albert_encoder(layer: Any) -> HostEncoder:
         output_projection=attention.dense,
         head_size=attention.attention_head_size,
         attention_dropout=attention.attention_dropout,
-        attention_output=attention_output,
-        feed_forward=feed_forward,
+        attention_output=lambda context, hidden: attention.LayerNorm(
+            hidden + attention.output_dropout(attention.dense(context))
+        ),
+        feed_forward=lambda attended: feed_forward_norm(layer.ff_chunk(attended) + attended),
     )
 
 

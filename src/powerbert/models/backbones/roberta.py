@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaModel
 
 from powerbert.models.backbone import Backbone, register_backbone
@@ -29,10 +29,6 @@ class PowerRobertaModel(PowerModelMixin, RobertaModel):
 
     config_class = PowerRobertaConfig
     host_encoder = staticmethod(bert_encoder)
-
-    def layers(self: Any) -> nn.ModuleList:
-        """Return RoBERTa's layers."""
-        return self.encoder.layer
 
 
 class PowerRobertaForSequenceClassification(PowerTaskMixin, RobertaForSequenceClassification):
