@@ -237,9 +237,9 @@ def test_definitions_come_after_what_they_use_and_nothing_else_comes(made_up):
     ("text", "message"),
     [
         (
-            "from powerbert.models import PowerFields\ndef fields(): pass\n"
-            "class Main(PowerFields):\n    uses = fields\n",
-            "fields means two things",
+            "from powerbert.models import PowerFields\ndef check_whole(): pass\n"
+            "class Main(PowerFields):\n    uses = check_whole\n",
+            "check_whole means something else",
         ),
         ("from powerbert.models import PowerFields as Fields\nclass Main(Fields): pass", "original name"),
         ("if True:\n    FIELDS = 1\nclass Main: pass", "the statement in line 1 would be lost"),

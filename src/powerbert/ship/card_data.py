@@ -23,13 +23,7 @@ HUB_METRICS = {
 def card_data(
     record: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any]
 ) -> ModelCardData:
-    """State a model's task, origin and results in the hub's terms; unknown facts are left out.
-
-    Args:
-        record: Of the run that made the model.
-        manifest: Of the model's artifact.
-        config: The content of the artifact's `config.json`.
-    """
+    """State a model's task, origin and results in the hub's terms; unknown facts are left out."""
     dataset, metric = record["config"]["dataset"], record["metric"]
     task = Task.from_config(dataset)
     task_type = "multiple-choice" if task.is_multiple_choice else "text-classification"

@@ -24,15 +24,7 @@ OPTIONAL = ("chain", "parameters", "trials", "truncated")
 
 
 def write_model_card(folder: Path | str, record: Mapping[str, Any], manifest: Mapping[str, Any]) -> Path:
-    """Write a model's card beside its weights, whole or not at all; an earlier card is replaced.
-
-    Args:
-        folder: Of the model.
-        record: Of the run that made the model.
-        manifest: Of the model's artifact.
-
-    Returns:
-        The file.
+    """Write a model's card beside its weights, given its run's record and its artifact's manifest.
 
     Raises:
         ModelError: If the folder has no readable `config.json`.
@@ -41,9 +33,7 @@ def write_model_card(folder: Path | str, record: Mapping[str, Any], manifest: Ma
     try:
         config = json.loads(config_file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{config_file}: cannot be read ({error}); the card describes a saved model"
-        ) from error
+        raise ModelError(f"{config_file}: cannot be read ({error}); save the model there first") from error
     path = Path(folder) / MODEL_CARD
     with whole_file(path) as file:
         file.write(model_card(record, manifest, config))
@@ -51,15 +41,9 @@ def write_model_card(folder: Path | str, record: Mapping[str, Any], manifest: Ma
 
 
 def model_card(record: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Describe a model: task, metric, speed, how to load it, how it was made, its limits.
+    """Describe a model of any method in Markdown with the hub's front matter; `config` is its config.json.
 
-    Args:
-        record: Of the run that made the model, of any method.
-        manifest: Of the model's artifact.
-        config: The content of the artifact's `config.json`.
-
-    Returns:
-        Markdown with the hub's front matter. Names that a user chose are text in it, never markup.
+    Names that a user chose are text in it, never markup.
     """
     environment = Environment(
         loader=PackageLoader("powerbert.ship", "."),
@@ -93,7 +77,7 @@ def percent(value: float | None) -> str:
 
 
 def times(ratio: float | None) -> str:
-    """Write how many times faster or fewer."""
+    """Write a ratio: how many times faster or fewer."""
     return "n/a" if ratio is None else f"{ratio:.2f}x"
 
 
