@@ -25,7 +25,6 @@ from transformers import (
     logging,
 )
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from powerbert.base.errors import ModelError
 from powerbert.models.backbone import BACKBONES, ENTRY_POINTS, TASKS, find_backbone
@@ -55,15 +54,12 @@ Folder = str | os.PathLike[str]
 def load_host_model(
     folder: Folder, task: str = "sequence_classification", **config_fields: Any
 ) -> PreTrainedModel:
-    """Load the host model of a task from any checkpoint of its backbone, for fine-tuning.
+    """Load the host model of a task, a key of ``TASKS``, from any checkpoint of its backbone, for fine-tuning.
 
     Weights of the task's head, and of the pooler before it, are drawn at random if they are missing or of
     another size. A checkpoint that has lost heads is loaded as a power model that eliminates nothing.
 
-    Args:
-        folder: A bare backbone, a pretraining checkpoint or a model for any task.
-        task: A key of ``TASKS``.
-        **config_fields: Fields of the config to set, such as ``num_labels`` and ``id2label``.
+    ``config_fields`` are fields of the config to set, such as ``num_labels`` and ``id2label``.
     """
     checkpoint = _Checkpoint(folder)
     outdated = set(POWER_FIELDS)
@@ -80,16 +76,11 @@ def load_host_model(
 def load_power_model(
     folder: Folder, task: str = "sequence_classification", **power_fields: Any
 ) -> PreTrainedModel:
-    """Load a model of a task with word-vector elimination, from the host's checkpoint or a power model's.
+    """Load a model with word-vector elimination from a host's or power model's checkpoint for the same task.
 
-    A retention configuration replaces the soft-extract layers of a searched checkpoint, and the other way
-    round; a word-vector selection replaces another. Retention parameters that the checkpoint does not have
-    start at 1.
-
-    Args:
-        folder: A checkpoint of the task, head included.
-        task: A key of ``TASKS``.
-        **power_fields: Elimination fields to set; the others stay as the checkpoint has them.
+    Elimination fields that are not given stay as the checkpoint has them, but a retention configuration
+    replaces soft-extract layers, and the other way round, and a word-vector selection replaces another.
+    Retention parameters that the checkpoint does not have start at 1.
 
     Raises:
         ConfigError: If the elimination fields do not fit the model.
@@ -170,8 +161,6 @@ class _Checkpoint:
             )
         if only_pickled(path.name for path in self.folder.iterdir()):
             raise ModelError(f"{self} has pickled weights and no safetensors: {HOW_TO_CONVERT}")
-        if not any((self.folder / name).is_file() for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)):
-            raise ModelError(f"{self} has no weights: {SAFE_WEIGHTS_NAME} is missing")
         try:
             with quiet_transformers():
                 model, report = TASKS[task].from_pretrained(

@@ -3,7 +3,6 @@
 Shapes: B inputs, N words of an input, K retained word-vectors, D hidden size.
 """
 
-from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -141,8 +140,7 @@ class PowerModelMixin:
         Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real.
 
         Raises:
-            ValueError: If the mask is not [B, N], or attention matrices are asked for: encoders that
-                eliminate nothing have none.
+            ValueError: If the mask has another shape, or attention matrices are asked for.
         """
         if attention_mask is not None and attention_mask.shape != embeddings.shape[:2]:
             raise ValueError(
@@ -240,12 +238,12 @@ class PowerTaskMixin:
         self.base_model.only_cls = self.reads_first_row
         self.post_init()  # type: ignore[attr-defined]
 
-    @abstractmethod
-    def classify(self, cls: Tensor) -> Tensor:
+    def classify(self: Any, cls: Tensor) -> Tensor:
         """Compute logits, [B, outputs], from the last word-vector of [CLS], [B, 1, D].
 
         It uses nothing but the host's own modules, and is also called with a host model as self.
         """
+        return self.classifier(cls)
 
     @property
     def soft_extract(self) -> SoftExtract | None:
@@ -254,9 +252,7 @@ class PowerTaskMixin:
 
     @torch.no_grad()
     def retained_word_vectors(self, **inputs: Tensor) -> tuple[Retained, ...]:
-        """Return which word-vectors leave each encoder, for the inputs of ``forward``.
-
-        In multiple choice, [B, choices, N], each choice counts as an input.
+        """Return which word-vectors leave each encoder; in multiple choice, each choice counts as an input.
 
         Raises:
             ValueError: If the model has neither a retention configuration nor soft-extract layers.

@@ -45,10 +45,8 @@ def can_pack_linear_layers(model: nn.Module) -> bool:
 def pack_linear_layers(model: nn.Module) -> Any:
     """Copy a host or power model with packed linear layers, in evaluation mode; logits differ by rounding.
 
-    All other parameters are shared with the model. The copy can be neither trained nor saved.
-
-    Raises:
-        ValueError: If the model is not on the CPU in float32, or this PyTorch has no oneDNN.
+    All other parameters are shared with the model. The copy can be neither trained nor saved. A model that
+    cannot be packed raises ValueError.
     """
     if not can_pack_linear_layers(model):
         raise ValueError("linear layers are packed in float32 on the CPU, by a PyTorch with oneDNN")

@@ -36,14 +36,12 @@ def take_encoders(model: PreTrainedModel, encoders: Sequence[int]) -> PreTrained
 def prune_heads(model: PreTrainedModel, heads: Sequence[Sequence[int]]) -> PreTrainedModel:
     """Copy a host or pruned model for a task without some of its attention heads.
 
+    The copy is a power model that eliminates no word-vectors. Its config's ``encoder_heads`` holds how many
+    heads are left, so it is saved and loaded like any other.
+
     Args:
         model: Stays unchanged.
-        heads: For each encoder with its own weights (``unique_encoders``) the heads to keep, increasing,
-            from 0.
-
-    Returns:
-        A power model that eliminates no word-vectors. Its config's ``encoder_heads`` holds how many heads are
-        left, so it is saved and loaded like any other.
+        heads: For each of its ``unique_encoders`` the heads to keep, increasing, from 0.
     """
     of_query = {encoder.query: kept for encoder, kept in zip(unique_encoders(model), heads, strict=True)}
     kept = [of_query[encoder.query] for encoder in host_encoders(model)]

@@ -46,11 +46,8 @@ film movie story good great best well love funny bad worst boring dull
 def tiny(folder: str | os.PathLike[str], seed: int = 0, backbone: str = "bert") -> Path:
     """Write a tiny checkpoint to ``folder``, unless it exists, and return the folder.
 
-    It appears complete or not at all, so several processes may call this at once. The same seed of the
-    weights gives the same files. The backbone is the host's ``model_type``.
-
-    Raises:
-        ConfigError: If the backbone is unknown.
+    It appears complete or not at all, so several processes may call this at once. The same seed gives the
+    same files. An unknown backbone, the host's ``model_type``, raises ConfigError.
     """
     folder = Path(folder)
     find_backbone(backbone)  # an installed package may register it

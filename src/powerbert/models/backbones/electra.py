@@ -36,10 +36,6 @@ class PowerElectraForSequenceClassification(PowerTaskMixin, ElectraForSequenceCl
     base_class = PowerElectraModel
     reads_first_row = True
 
-    def classify(self, cls: Tensor) -> Tensor:
-        """Apply a dense layer with gelu and a linear layer."""
-        return self.classifier(cls)
-
 
 register_backbone(
     Backbone(

@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from torch import Tensor
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaModel
 
 from powerbert.models.backbone import Backbone, register_backbone
@@ -37,10 +36,6 @@ class PowerRobertaForSequenceClassification(PowerTaskMixin, RobertaForSequenceCl
     config_class = PowerRobertaConfig
     base_class = staticmethod(partial(PowerRobertaModel, add_pooling_layer=False))
     reads_first_row = True
-
-    def classify(self, cls: Tensor) -> Tensor:
-        """Apply a dense layer with tanh and a linear layer."""
-        return self.classifier(cls)
 
 
 register_backbone(
