@@ -28,6 +28,9 @@ RAND = {**HARD, "selection": "rand", "selection_order": [0, 7, 3, 1, 2, 11, 4, 5
 SOFT = {"soft_extract_length": 12}
 
 
+KINDS = pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
+
+
 def power_classes(host):
     return TABLE[host.config.model_type]
 
@@ -58,11 +61,10 @@ def test_saving_and_loading_gives_the_same_model(host, power, fields, tmp_path):
 
 def test_loads_the_hosts_checkpoint(host, tmp_path):
     host.save_pretrained(tmp_path)
-    classes = power_classes(host)
+    classes, batch = power_classes(host), padded(ragged_inputs())
     config = classes.config(**host.config.to_dict() | {"model_type": classes.config.model_type} | SOFT)
     model = classes.tasks["sequence_classification"].from_pretrained(tmp_path, config=config)
     assert torch.equal(model.soft_extract.retention_parameters, torch.ones(3, 12))
-    batch = padded(ragged_inputs())
     torch.testing.assert_close(model(**batch).logits, host(**batch).logits, atol=1e-5, rtol=0)
 
 
@@ -73,9 +75,11 @@ def test_base_models_output_what_the_last_encoder_retained(host, power):
     output = base(**batch)
     assert output.last_hidden_state.shape == (4, 2, 32)
     assert output.pooler_output is None or output.pooler_output.shape == (4, 32)
+    first, *_ = base(**batch, return_dict=False)
+    assert torch.equal(first, output.last_hidden_state)
 
 
-@pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
+@KINDS
 @pytest.mark.parametrize(
     ("labels", "loss"),
     [
@@ -98,12 +102,6 @@ def test_returns_tuples_on_demand(power):
     model, batch = power(**HARD), padded(ragged_inputs())
     (logits,) = model(**batch, return_dict=False)
     assert torch.equal(logits, model(**batch).logits)
-
-
-def test_base_model_returns_tuples_on_demand(power_bert):
-    last, pooled = power_bert(**HARD).bert(**padded(ragged_inputs()), return_dict=False)
-    assert last.shape == (4, 2, 32)
-    assert pooled.shape == (4, 32)
 
 
 def test_takes_embeddings_instead_of_words(power):
@@ -136,11 +134,8 @@ def test_eliminates_from_each_choice_by_itself(backbone, tmp_path):
     assert output.logits.shape == (2, 2)
     apart = [model(**{key: value[:1, i : i + 1] for key, value in choices.items()}).logits for i in (0, 1)]
     torch.testing.assert_close(output.logits[:1], torch.cat(apart, dim=1), atol=1e-5, rtol=0)
-    assert [encoder.positions.shape for encoder in model.retained_word_vectors(**choices)] == [
-        (4, 8),
-        (4, 5),
-        (4, 2),
-    ]
+    retained = model.retained_word_vectors(**choices)
+    assert [encoder.positions.shape for encoder in retained] == [(4, 8), (4, 5), (4, 2)]
     full = make_power(host, task, retention_configuration=[12, 12, 12])
     torch.testing.assert_close(full(**choices).logits, host(**choices).logits, atol=1e-5, rtol=0)
     model.save_pretrained(tmp_path)

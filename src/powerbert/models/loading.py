@@ -54,7 +54,7 @@ Folder = str | os.PathLike[str]
 def load_host_model(
     folder: Folder, task: str = "sequence_classification", **config_fields: Any
 ) -> PreTrainedModel:
-    """Load the host model of a task, a key of ``TASKS``, from any checkpoint of its backbone, for fine-tuning.
+    """Load the host model of a task, a key of ``TASKS``, from any checkpoint of its backbone.
 
     Weights of the task's head, and of the pooler before it, are drawn at random if they are missing or of
     another size. A checkpoint that has lost heads is loaded as a power model that eliminates nothing.
