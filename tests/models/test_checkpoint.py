@@ -16,25 +16,19 @@ def copy(tiny_checkpoint, tmp_path):
     return shutil.copytree(tiny_checkpoint, tmp_path / "copy")
 
 
-def test_a_folder_is_itself(tiny_checkpoint):
-    assert local_or_hub(tiny_checkpoint) == tiny_checkpoint
-
-
-def test_anything_else_is_looked_up_on_the_hub(monkeypatch, tmp_path):
+def test_a_folder_is_itself_and_anything_else_is_looked_up_on_the_hub(tiny_checkpoint, monkeypatch, tmp_path):
     monkeypatch.setattr("powerbert.models.checkpoint.hub_snapshot", lambda repository: tmp_path / repository)
+    assert local_or_hub(tiny_checkpoint) == tiny_checkpoint
     assert local_or_hub("google-bert/bert-base-uncased") == tmp_path / "google-bert/bert-base-uncased"
 
 
-@pytest.mark.parametrize("path", ["./none", "/none/at/all", "~/none", "runs/artifacts/none", "a name"])
-def test_what_is_no_folder_and_can_be_no_hub_id_is_refused(path, monkeypatch):
+@pytest.mark.parametrize(
+    "path", ["./none", "/none/at/all", "~/none", "runs/artifacts/none", "a name", __file__]
+)
+def test_what_is_neither_a_folder_nor_a_hub_id_is_refused(path, monkeypatch):
     monkeypatch.setattr("powerbert.models.checkpoint.hub_snapshot", pytest.fail)
     with pytest.raises(ModelError, match=rf"^model.path: {path} is neither a folder nor a hub id"):
         local_or_hub(path)
-
-
-def test_a_file_is_no_checkpoint(tiny_checkpoint):
-    with pytest.raises(ModelError, match=r"config.json is neither"):
-        local_or_hub(tiny_checkpoint / "config.json")
 
 
 def test_a_path_goes_before_the_default(tiny_checkpoint, tmp_path):
