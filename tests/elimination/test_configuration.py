@@ -30,9 +30,8 @@ def test_rounding_errors_of_the_sum_do_not_count(rounding, noise):
 
 
 def test_a_whole_mass_of_uneven_parameters():
-    r = torch.full((1, 640), 0.1)
-    assert derive_retention_configuration(r.sum(dim=1)) == [64]
-    assert derive_retention_configuration(r.sum(dim=1), "floor") == [64]
+    mass = torch.full((1, 640), 0.1).sum(dim=1)
+    assert derive_retention_configuration(mass) == derive_retention_configuration(mass, "floor") == [64]
 
 
 @given(st.lists(st.floats(0, 512), min_size=1, max_size=24), st.sampled_from(["ceil", "floor"]))

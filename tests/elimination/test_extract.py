@@ -13,6 +13,7 @@ from powerbert.elimination.extract import (
 )
 
 ALL = torch.ones(1, 5, dtype=torch.bool)
+LEFT_PADDED = torch.tensor([[False, False, True, True, True]])
 SCORES = torch.tensor([[0.1, 0.5, 0.3, 0.9, 0.2]])
 POSITIONS = torch.tensor([[0, 2, 3], [1, 2, 4]])
 
@@ -22,12 +23,9 @@ def test_cls_is_the_first_real_word_on_either_side():
     assert cls_position(mask).tolist() == [[0], [2], [0], [3]]
 
 
-def test_ordered_positions_follow_decreasing_scores():
+def test_ordered_positions_follow_decreasing_scores_after_cls():
     assert order_by_significance(SCORES, ALL, protect_cls=False).tolist() == [[3, 1, 2, 4, 0]]
     assert ordered_positions(SCORES, ALL, protect_cls=False).tolist() == [[4, 1, 2, 0, 3]]
-
-
-def test_cls_takes_the_first_ordered_position_even_with_the_lowest_score():
     assert ordered_positions(SCORES, ALL).tolist() == [[0, 2, 3, 1, 4]]
     assert ordered_positions(SCORES, None).tolist() == [[0, 2, 3, 1, 4]]
 
@@ -40,30 +38,22 @@ def test_ties_keep_their_original_order():
 
 def test_padding_comes_last_whatever_its_score():
     scores = torch.tensor([[9.0, 8.0, 0.1, 0.3, 0.2]])
-    mask = torch.tensor([[False, False, True, True, True]])
-    assert ordered_positions(scores, mask).tolist() == [[3, 4, 0, 1, 2]]
-    assert ordered_positions(scores, mask, protect_cls=False).tolist() == [[3, 4, 2, 0, 1]]
+    assert ordered_positions(scores, LEFT_PADDED).tolist() == [[3, 4, 0, 1, 2]]
+    assert ordered_positions(scores, LEFT_PADDED, protect_cls=False).tolist() == [[3, 4, 2, 0, 1]]
 
 
-def test_retains_the_most_significant_in_their_original_order():
-    scores = torch.tensor([[0.1, 0.5, 0.3, 0.9, 0.2], [0.5, 0.4, 0.3, 0.2, 0.1]])
-    assert retained_positions(scores, None, 3).tolist() == [[0, 1, 3], [0, 1, 2]]
+@pytest.mark.parametrize(
+    ("mask", "k", "positions"),
+    [(None, 3, [0, 1, 3]), (ALL, 1, [0]), (LEFT_PADDED, 1, [2]), (ALL, 9, [0, 1, 2, 3, 4])],
+)
+def test_retains_cls_and_the_most_significant_in_their_original_order(mask, k, positions):
+    assert retained_positions(SCORES, mask, k).tolist() == [positions]
 
 
-def test_retains_cls_alone_when_one_is_retained():
-    assert retained_positions(SCORES, ALL, 1).tolist() == [[0]]
-    left_padded = torch.tensor([[False, False, True, True, True]])
-    assert retained_positions(SCORES, left_padded, 1).tolist() == [[2]]
-
-
-def test_retains_everything_when_asked_for_more_than_there_is():
-    assert retained_positions(torch.rand(1, 5), ALL, 9).tolist() == [[0, 1, 2, 3, 4]]
-
-
-def test_an_input_of_one_word_keeps_it():
-    scores, mask = torch.tensor([[0.0, 7.0, 7.0]]), torch.tensor([[True, False, False]])
-    assert retained_positions(scores, mask, 2).tolist() == [[0, 1]]
-    assert ordered_positions(scores, mask).tolist() == [[0, 1, 2]]
+def test_an_input_of_fewer_words_is_filled_with_padding():
+    mask = torch.tensor([[True, False, False, False, False]])
+    assert retained_positions(SCORES, mask, 2).tolist() == [[0, 1]]
+    assert ordered_positions(SCORES, mask).tolist() == [[0, 1, 2, 3, 4]]
 
 
 @given(
@@ -98,18 +88,10 @@ def test_word_vectors_and_mask_are_taken_from_the_same_positions():
             assert retained_mask[b, k] == mask[b, position]
 
 
-def test_query_rows_are_taken_from_every_head():
-    attention = torch.rand(2, 3, 5, 5)
-    retained = extract_rows(attention, POSITIONS.unsqueeze(1))
-    assert retained.shape == (2, 3, 3, 5)
-    for b in range(2):
-        for h in range(3):
-            assert torch.equal(retained[b, h], attention[b, h, POSITIONS[b]])
-
-
-def test_rows_of_a_transposed_tensor():
-    hidden = torch.rand(2, 4, 5).transpose(1, 2)
-    assert torch.equal(extract_rows(hidden, POSITIONS)[1], hidden[1, POSITIONS[1]])
+def test_query_rows_are_taken_from_every_head_also_of_a_transposed_tensor():
+    for attention in (torch.rand(2, 3, 5, 5), torch.rand(2, 3, 5, 5).transpose(2, 3)):
+        retained = extract_rows(attention, POSITIONS.unsqueeze(1))
+        assert torch.equal(retained, torch.stack([attention[b, :, POSITIONS[b]] for b in range(2)]))
 
 
 def test_gradient_reaches_the_retained_rows_only():

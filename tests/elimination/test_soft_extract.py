@@ -38,12 +38,9 @@ def test_gradient_reaches_the_parameters_of_that_encoder(soft_extract):
     torch.testing.assert_close(soft_extract.retention_parameters.grad, expected)
 
 
-def test_keeps_the_precision_of_the_word_vectors(soft_extract):
+def test_keeps_the_precision_of_the_word_vectors_and_refuses_more_than_parameters(soft_extract):
     hidden = torch.rand(1, 2, 5, dtype=torch.bfloat16)
     assert soft_extract.scale(hidden, torch.tensor([[0, 1]]), 0).dtype == torch.bfloat16
-
-
-def test_refuses_more_words_than_parameters(soft_extract):
     with pytest.raises(ValueError, match="5 words, but only 4"):
         soft_extract.scale(torch.rand(1, 5, 2), torch.arange(5).unsqueeze(0), 0)
 

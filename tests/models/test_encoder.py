@@ -65,12 +65,11 @@ def test_scores_are_computed_only_where_they_decide(power_bert, fields, scores):
 
 
 def test_word_vectors_at_given_positions_are_as_if_nothing_had_been_eliminated(host, hidden):
-    positions = torch.tensor([[0, 7, 8, 9], [0, 1, 2, 6]])
+    positions, dense = torch.tensor([[0, 7, 8, 9], [0, 1, 2, 6]]), encode(host, hidden, None)
     with Calls() as calls:
         output = encode(host, hidden, None, positions)
     rows = [shapes[0] for shapes in calls.of("linear")]
     assert rows == [(2, K, HIDDEN), *[(2, N, HIDDEN)] * 2, *[(2, K, HIDDEN)] * 2, (2, K, INNER)]
-    dense = encode(host, hidden, None)
     for b in range(2):
         torch.testing.assert_close(output[b], dense[b, positions[b]])
 
@@ -93,23 +92,17 @@ def test_the_mask_travels_with_the_word_vectors(host, hidden):
     torch.testing.assert_close(output[1, 1:], encode(host, hidden, mask)[1, 7:])
 
 
-def test_significance_is_taken_before_dropout(host, hidden):
-    def positions():
-        return encode_and_extract(host, hidden, None, K, blockwise_significance)[2]
-
-    host.attention_dropout.p = 0.9
-    expected = positions()
-    host.attention_dropout.train()
-    assert all(torch.equal(positions(), expected) for _ in range(5))
-
-
-def test_the_soft_extract_layer_ranks_by_what_the_extract_layer_retains(host, hidden):
+def test_significance_is_taken_before_dropout_and_as_the_soft_extract_layer_takes_it(host, hidden):
     ranks = []
     encode_and_soft_extract(
         host, hidden, None, lambda x, r: ranks.append(r) or x, blockwise_significance, protect_cls=True
     )
-    _, _, positions = encode_and_extract(host, hidden, None, K, blockwise_significance)
-    assert torch.equal((ranks[0] < K).nonzero()[:, 1].view(2, K), positions)
+    expected = (ranks[0] < K).nonzero()[:, 1].view(2, K)
+    host.attention_dropout.p = 0.9
+    for mode in (False, True, True, True):
+        host.attention_dropout.train(mode)
+        _, _, positions = encode_and_extract(host, hidden, None, K, blockwise_significance)
+        assert torch.equal(positions, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])

@@ -40,6 +40,11 @@ def searched(finetuned, tmp_path):
     return tmp_path / "searched"
 
 
+def assert_equal(model, other):
+    batch = padded(ragged_inputs())
+    assert torch.equal(model(**batch).logits, other(**batch).logits)
+
+
 # The host, to be fine-tuned.
 
 
@@ -96,8 +101,7 @@ def test_pickled_weights_are_refused_with_a_command_that_converts_them(finetuned
     (program,) = re.findall('python -c "(.*)"', str(raised.value))
     monkeypatch.chdir(finetuned)
     exec(program)
-    batch = padded(ragged_inputs())
-    assert torch.equal(load_model(finetuned)(**batch).logits, tiny_bert(**batch).logits)
+    assert_equal(load_model(finetuned), tiny_bert)
 
 
 class Code:
@@ -124,30 +128,22 @@ def test_multiple_choice_is_refused_before_anything_is_trained(backbone, tmp_pat
             load(tmp_path, task="multiple_choice")
 
 
-def test_a_host_of_another_task_gets_a_head_of_its_own(finetuned, tiny_bert):
+def test_a_host_of_another_task_gets_a_head_and_labels_of_its_own(finetuned, tiny_bert, tmp_path):
     model = load_host_model(finetuned, num_labels=1, problem_type="regression")
     assert model.classifier.weight.shape == (1, 32)
     assert torch.equal(model.bert.pooler.dense.weight, tiny_bert.bert.pooler.dense.weight)
-    assert model.config.problem_type == "regression"
-
-
-def test_labels_of_another_task_are_forgotten(tiny_checkpoint, tmp_path):
-    load_host_model(tiny_checkpoint, num_labels=1, problem_type="regression").save_pretrained(
-        tmp_path / "stsb"
-    )
+    model.save_pretrained(tmp_path / "stsb")
+    assert load_host_model(tmp_path / "stsb").config.problem_type == "regression"
     config = load_host_model(tmp_path / "stsb", num_labels=3).config
     assert config.problem_type is None
     assert config.label2id == {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}
-    assert load_host_model(tmp_path / "stsb").config.problem_type == "regression"
 
 
 def test_a_host_is_loaded_from_a_model_that_eliminates(searched, tiny_bert):
     model = load_host_model(searched)
     assert type(model) is BertForSequenceClassification
-    assert model.config.model_type == "bert"
     assert "soft_extract_length" not in model.config.to_dict()
-    batch = padded(ragged_inputs())
-    assert torch.equal(model(**batch).logits, tiny_bert(**batch).logits)
+    assert_equal(model, tiny_bert)
 
 
 def test_parameter_names_of_early_checkpoints(finetuned, tiny_bert):
@@ -156,8 +152,7 @@ def test_parameter_names_of_early_checkpoints(finetuned, tiny_bert):
     for old, new in (("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")):
         weights = {name.replace(old, new): value for name, value in weights.items()}
     save_file(weights, finetuned / "model.safetensors", metadata={"format": "pt"})
-    batch = padded(ragged_inputs())
-    assert torch.equal(load_host_model(finetuned)(**batch).logits, tiny_bert(**batch).logits)
+    assert_equal(load_host_model(finetuned), tiny_bert)
 
 
 def test_weights_are_loaded_in_float32(tiny_bert, tmp_path):
@@ -171,22 +166,22 @@ def test_weights_are_loaded_in_float32(tiny_bert, tmp_path):
 def test_retraining_starts_from_the_fine_tuned_weights(finetuned, tiny_bert):
     model = load_power_model(finetuned, retention_configuration=[8, 5, 2])
     assert model.config.retention_configuration == [8, 5, 2]
-    assert model.soft_extract is None
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in tiny_bert.state_dict().items())
 
 
 def test_retraining_from_the_searched_weights_drops_the_soft_extract_layers(searched, tmp_path):
     model = load_power_model(searched, retention_configuration=[8, 5, 2])
     assert model.soft_extract is None
-    assert model.config.soft_extract_length is None
-    assert model.config.significance_diagonal is False
+    assert (model.config.soft_extract_length, model.config.significance_diagonal) == (None, False)
     model.save_pretrained(tmp_path / "retrained")
     assert not any("soft_extract" in key for key in load_file(tmp_path / "retrained" / "model.safetensors"))
 
 
-def test_a_search_goes_on_from_a_searched_model(searched):
+def test_a_search_resumes_from_a_searched_model_of_the_same_length(searched):
     model = load_power_model(searched, soft_extract_length=12)
     assert torch.equal(model.soft_extract.retention_parameters, torch.full((3, 12), 0.5))
+    with pytest.raises(ModelError, match=r"retention_parameters \(\[3, 12\] instead of \[3, 9\]\)"):
+        load_power_model(searched, soft_extract_length=9)
 
 
 def test_a_selection_replaces_another(finetuned, tmp_path):
@@ -206,9 +201,7 @@ def test_a_selection_replaces_another(finetuned, tmp_path):
 
 
 def test_elimination_can_be_switched_off(searched, tiny_bert):
-    model = load_power_model(searched, soft_extract_length=None)
-    batch = padded(ragged_inputs())
-    assert torch.equal(model(**batch).logits, tiny_bert(**batch).logits)
+    assert_equal(load_power_model(searched, soft_extract_length=None), tiny_bert)
 
 
 def test_a_model_for_multiple_choice(finetuned, tmp_path):
@@ -296,16 +289,6 @@ def test_a_damaged_folder_is_named_with_what_is_wrong(finetuned, damage, message
             load(finetuned)
         assert str(raised.value).startswith(f"model folder {finetuned}")
         assert "\n" not in str(raised.value)
-
-
-def test_a_head_is_not_drawn_at_random_where_there_should_be_one(tiny_checkpoint):
-    with pytest.raises(ModelError, match=r"missing: classifier.bias, classifier.weight"):
-        load_power_model(tiny_checkpoint, retention_configuration=[3, 2, 1])
-
-
-def test_retention_parameters_of_another_length_are_refused(searched):
-    with pytest.raises(ModelError, match=r"retention_parameters \(\[3, 12\] instead of \[3, 9\]\)"):
-        load_power_model(searched, soft_extract_length=9)
 
 
 def test_loading_is_quiet(tiny_checkpoint, capfd):

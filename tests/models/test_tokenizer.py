@@ -16,8 +16,7 @@ def test_settings_of_the_tokenizer_file_are_reset(tokenizer, tmp_path):
     changed.backend_tokenizer.enable_padding(length=16)
     changed.save_pretrained(tmp_path)
     loaded = load_tokenizer(tmp_path)
-    assert loaded.backend_tokenizer.truncation is None
-    assert loaded.backend_tokenizer.padding is None
+    assert (loaded.backend_tokenizer.truncation, loaded.backend_tokenizer.padding) == (None, None)
     pieces = ["[CLS]", "the", "movie", "was", "good", "!", "[SEP]"]
     assert loaded.convert_ids_to_tokens(loaded("The movie was good!")["input_ids"]) == pieces
 
