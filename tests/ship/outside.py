@@ -2,8 +2,8 @@
 
     PYTHONPATH=<packages without powerbert> python -S -P outside.py <folder>
 
-Each sub-folder is a saved model with a `case.json`, which holds its Auto class and its input; the results are
-written beside it, as `outcome.json`.
+The folder holds saved models, and `cases.json` the Auto class and the input of each by its name; the results
+are written beside it, as `outcomes.json`.
 """
 
 import importlib.util
@@ -20,9 +20,9 @@ from transformers import AutoTokenizer, pipeline
 def main(folder):
     assert importlib.util.find_spec("powerbert") is None
     assert not any(one.name == "powerbert" for one in distributions())
-    for case_file in sorted(folder.glob("*/case.json")):
-        case = json.loads(case_file.read_text())
-        case_file.with_name("outcome.json").write_text(json.dumps(outcome(case_file.parent, **case)))
+    cases = json.loads((folder / "cases.json").read_text())
+    outcomes = {name: outcome(folder / name, *case) for name, case in cases.items()}
+    (folder / "outcomes.json").write_text(json.dumps(outcomes))
 
 
 def load(auto, folder):

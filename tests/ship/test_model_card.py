@@ -14,7 +14,7 @@ from powerbert.store.artifacts import Artifact
 from tests.report.records import point
 from tests.untrained import dataset_settings, untrained_artifact
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+RECORDS = sorted((Path(__file__).parents[2] / "experiments").rglob("records/*.json"))
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 POWER = {"retention_configuration": [9, 4, 1], "selection": "attn", "auto_map": {"AutoConfig": "code.Config"}}
 HEAD = POWER | {"selection": "head"}
@@ -34,10 +34,6 @@ def record_of(dataset, model_path=None, **fields):
     fields = {"metric": dataset["metric"], "split": dataset["evaluation_split"]} | fields
     config = {"dataset": dataset, "model": {"name": "bert_base", "path": model_path}, "learning_rate": 3e-5}
     return point(dataset["name"], **fields) | {"config": config}
-
-
-def code_blocks(card):
-    return [token.content for token in MARKDOWN.parse(ModelCard(card).text) if token.type == "fence"]
 
 
 def headings(card):
@@ -148,9 +144,7 @@ def test_names_are_text_whatever_they_hold(dataset):
     assert escaped in html.partition("Measured on")[2].partition("</p>")[0]
 
 
-@pytest.mark.parametrize(
-    "path", sorted(EXPERIMENTS.rglob("records/*.json")), ids=lambda path: path.name[-17:-5]
-)
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.name[-17:-5])
 def test_records_of_studies_make_cards(path):
     record = json.loads(path.read_text())
     card = model_card(record, MANIFEST, POWER if record["retention_configuration"] else {})
@@ -167,11 +161,10 @@ def test_the_code_of_a_card_runs_and_its_file_disturbs_nothing(
     before = fingerprint(folder)
     card = write_model_card(folder, record_of(settings, max_length=64), Artifact.load(folder).manifest)
     assert card == folder / "README.md"
-    blocks = code_blocks(card.read_text())
+    blocks = [one for one in MARKDOWN.parse(ModelCard(card.read_text()).text) if one.type == "fence"]
     assert len(blocks) == 2
     for block in blocks:
-        capsys.readouterr()
-        exec(compile(block.replace("path/to/this/folder", str(folder)), "card", "exec"), {})
+        exec(compile(block.content.replace("path/to/this/folder", str(folder)), "card", "exec"), {})
         assert capsys.readouterr().out
     Artifact.load(folder).verify()
     assert fingerprint(folder) == before
