@@ -120,9 +120,8 @@ def test_its_modeling_code_needs_neither_package(finetuned):
     assert not re.search(r"^\s*(import|from) (powerbert|toy_backbone)", code, re.MULTILINE)
     names = {"__name__": "generated"}
     exec(compile(code, "generated", "exec"), names)
-    copy = names["PowerToyForSequenceClassification"](
-        names["PowerToyConfig"](**model.config.to_dict())
-    ).eval()
+    config = names["PowerToyConfig"](**model.config.to_dict())
+    copy = names["PowerToyForSequenceClassification"](config).eval()
     copy.load_state_dict(model.state_dict())
     assert torch.equal(copy(**batch).logits, model(**batch).logits)
 
