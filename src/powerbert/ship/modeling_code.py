@@ -13,6 +13,7 @@ import logging
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedModel
 
@@ -43,11 +44,7 @@ def save_modeling_code(model: PreTrainedModel, folder: Path | str) -> Path | Non
     backbone = find_backbone(model.config.model_type)
     if backbone is None or not isinstance(model.config, backbone.config):
         return None
-    config_file = Path(folder) / "config.json"
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{config_file}: cannot be read ({error}); save the model there first") from error
+    config = read_config(folder)
     try:
         code = modeling_code(backbone)
     except ValueError as error:
@@ -56,10 +53,20 @@ def save_modeling_code(model: PreTrainedModel, folder: Path | str) -> Path | Non
     code_file = Path(folder) / f"{module_name(backbone)}.py"
     with whole_file(code_file) as file:
         file.write(code)
-    with whole_file(config_file) as file:
+    with whole_file(Path(folder) / "config.json") as file:
         json.dump(config | {"auto_map": auto_map(backbone)}, file, indent=2, sort_keys=True)
         file.write("\n")
     return code_file
+
+
+def read_config(folder: Path | str) -> dict[str, Any]:
+    """Read the config.json of a saved model; raise ModelError if there is none that can be read."""
+    path = Path(folder) / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); save the model there first") from error
+    return config
 
 
 def modeling_code(backbone: Backbone) -> str:
