@@ -14,15 +14,13 @@ from .batches import padded, ragged_inputs
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
 
-ONE_WORD = [[2], [2], [2]]
-
 
 def linear_layers(model):
     return [module for module in model.modules() if isinstance(module, nn.Linear)]
 
 
 @pytest.mark.parametrize("retain", [None, [7, 4, 1]])
-@pytest.mark.parametrize("inputs", [ragged_inputs(), ONE_WORD])
+@pytest.mark.parametrize("inputs", [ragged_inputs(), [[2], [2], [2]]])
 def test_a_packed_model_computes_what_the_model_does(host, retain, inputs):
     model = host if retain is None else make_power(host, retention_configuration=retain)
     packed = pack_linear_layers(model)
