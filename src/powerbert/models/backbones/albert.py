@@ -57,11 +57,9 @@ class PowerAlbertModel(PowerModelMixin, AlbertModel):
 
     def layers(self: Any) -> list[nn.Module]:
         """Return the layers of each group in the order in which they run."""
-        groups = self.encoder.albert_layer_groups
-        runs = self.config.num_hidden_layers
-        return [
-            layer for run in range(runs) for layer in groups[int(run / (runs / len(groups)))].albert_layers
-        ]
+        groups, runs = self.encoder.albert_layer_groups, self.config.num_hidden_layers
+        group_of_run = [groups[int(run / (runs / len(groups)))] for run in range(runs)]
+        return [layer for group in group_of_run for layer in group.albert_layers]
 
     def embed(self, **inputs: Tensor) -> Tensor:
         """Embed words as BERT does, then project to the hidden size."""
