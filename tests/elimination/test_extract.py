@@ -1,8 +1,81 @@
+import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from powerbert.elimination import extract_mask, extract_rows
+from powerbert.elimination.extract import (
+    cls_position,
+    extract_mask,
+    extract_rows,
+    order_by_significance,
+    ordered_positions,
+    retained_positions,
+)
 
+ALL = torch.ones(1, 5, dtype=torch.bool)
+LEFT_PADDED = torch.tensor([[False, False, True, True, True]])
+SCORES = torch.tensor([[0.1, 0.5, 0.3, 0.9, 0.2]])
 POSITIONS = torch.tensor([[0, 2, 3], [1, 2, 4]])
+
+
+def test_cls_is_the_first_real_word_on_either_side():
+    mask = torch.tensor([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 1]]).bool()
+    assert cls_position(mask).tolist() == [[0], [2], [0], [3]]
+
+
+def test_ordered_positions_follow_decreasing_scores_after_cls():
+    assert order_by_significance(SCORES, ALL, protect_cls=False).tolist() == [[3, 1, 2, 4, 0]]
+    assert ordered_positions(SCORES, ALL, protect_cls=False).tolist() == [[4, 1, 2, 0, 3]]
+    assert ordered_positions(SCORES, ALL).tolist() == [[0, 2, 3, 1, 4]]
+    assert ordered_positions(SCORES, None).tolist() == [[0, 2, 3, 1, 4]]
+
+
+def test_ties_keep_their_original_order():
+    assert ordered_positions(torch.ones(1, 600)).tolist() == [list(range(600))]
+    scores = torch.tensor([[0.0, 1.0, 2.0, 1.0, 2.0, 1.0]])
+    assert order_by_significance(scores).tolist() == [[0, 2, 4, 1, 3, 5]]
+
+
+def test_padding_comes_last_whatever_its_score():
+    scores = torch.tensor([[9.0, 8.0, 0.1, 0.3, 0.2]])
+    assert ordered_positions(scores, LEFT_PADDED).tolist() == [[3, 4, 0, 1, 2]]
+    assert ordered_positions(scores, LEFT_PADDED, protect_cls=False).tolist() == [[3, 4, 2, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("mask", "k", "positions"),
+    [(None, 3, [0, 1, 3]), (ALL, 1, [0]), (LEFT_PADDED, 1, [2]), (ALL, 9, [0, 1, 2, 3, 4])],
+)
+def test_retains_cls_and_the_most_significant_in_their_original_order(mask, k, positions):
+    assert retained_positions(SCORES, mask, k).tolist() == [positions]
+
+
+def test_an_input_of_fewer_words_is_filled_with_padding():
+    mask = torch.tensor([[True, False, False, False, False]])
+    assert retained_positions(SCORES, mask, 2).tolist() == [[0, 1]]
+    assert ordered_positions(SCORES, mask).tolist() == [[0, 1, 2, 3, 4]]
+
+
+@given(
+    scores=st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0]), min_size=1, max_size=8),
+    left=st.integers(0, 4),
+    right=st.integers(0, 4),
+    protect_cls=st.booleans(),
+)
+def test_ranks_do_not_depend_on_padding(scores, left, right, protect_cls):
+    alone = ordered_positions(torch.tensor([scores]), protect_cls=protect_cls)
+    padded = torch.tensor([[3.0] * left + scores + [3.0] * right])
+    mask = torch.tensor([[False] * left + [True] * len(scores) + [False] * right])
+    ranks = ordered_positions(padded, mask, protect_cls=protect_cls)
+    assert torch.equal(ranks[:, left : left + len(scores)], alone)
+    assert sorted(ranks[0].tolist()) == list(range(left + len(scores) + right))
+
+
+@pytest.mark.parametrize("function", [ordered_positions, lambda s, m: retained_positions(s, m, 3)])
+def test_never_looks_at_a_value(function):
+    # A tensor on the meta device has no values: reading one, as .item() does, is an error there.
+    scores, mask = torch.empty(2, 5, device="meta"), torch.empty(2, 5, dtype=torch.bool, device="meta")
+    assert function(scores, mask).is_meta
 
 
 def test_word_vectors_and_mask_are_taken_from_the_same_positions():
@@ -15,18 +88,10 @@ def test_word_vectors_and_mask_are_taken_from_the_same_positions():
             assert retained_mask[b, k] == mask[b, position]
 
 
-def test_query_rows_are_taken_from_every_head():
-    attention = torch.rand(2, 3, 5, 5)
-    retained = extract_rows(attention, POSITIONS.unsqueeze(1))
-    assert retained.shape == (2, 3, 3, 5)
-    for b in range(2):
-        for h in range(3):
-            assert torch.equal(retained[b, h], attention[b, h, POSITIONS[b]])
-
-
-def test_rows_of_a_transposed_tensor():
-    hidden = torch.rand(2, 4, 5).transpose(1, 2)
-    assert torch.equal(extract_rows(hidden, POSITIONS)[1], hidden[1, POSITIONS[1]])
+def test_query_rows_are_taken_from_every_head_also_of_a_transposed_tensor():
+    for attention in (torch.rand(2, 3, 5, 5), torch.rand(2, 3, 5, 5).transpose(2, 3)):
+        retained = extract_rows(attention, POSITIONS.unsqueeze(1))
+        assert torch.equal(retained, torch.stack([attention[b, :, POSITIONS[b]] for b in range(2)]))
 
 
 def test_gradient_reaches_the_retained_rows_only():

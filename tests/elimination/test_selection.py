@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from powerbert.base.errors import ConfigError
-from powerbert.elimination import StaticSelection, random_order, validate_selection
+from powerbert.elimination.selection import StaticSelection, random_order, validate_selection
 
 ORDER = [0, 3, 5, 1, 2, 4]
 
@@ -36,22 +36,18 @@ def test_retains_the_first_positions_of_the_order(side):
         [[0, 1, 3, 5], [0, 1], [0, 1, 3]],
         [[0, 3], [0], [0, 3]],
     ]
-    assert [retained if retained is None else retained[0].shape for retained in schedule] == [
-        (3, 4),
-        None,
-        (3, 2),
-    ]
+    shapes = [retained if retained is None else retained[0].shape for retained in schedule]
+    assert shapes == [(3, 4), None, (3, 2)]
 
 
 def test_gives_each_input_no_more_rows_than_the_longest_can_fill():
     indices, mask = StaticSelection(ORDER).schedule(ragged([4, 3], 4), [3])[0]
     assert indices[0].tolist() == [0, 3]  # of the positions 0, 3 and 5
     assert mask.tolist() == [[True, True], [True, False]]
-
-
-def test_retains_everything_where_every_position_is_selected():
     assert StaticSelection(ORDER).schedule(ragged([6, 1], 6), [6, 6]) == [None, None]
     assert StaticSelection(range(9)).schedule(ragged([6, 1], 6), [7, 6]) == [None, None]
+    with pytest.raises(ValueError, match="inputs of 7 words, but only 6 positions"):
+        StaticSelection(ORDER).schedule(ragged([6], 7), [3])
 
 
 @given(
@@ -70,19 +66,11 @@ def test_is_the_same_for_each_input_alone_and_nested(order, counts, lengths, sid
         assert encoder == [sorted(p for p in order[:count] if p < n) for n in lengths]
 
 
-def test_an_input_beyond_the_order_is_refused():
-    with pytest.raises(ValueError, match="inputs of 7 words, but only 6 positions"):
-        StaticSelection(ORDER).schedule(ragged([6], 7), [3])
-
-
-def test_never_looks_at_a_value():
+def test_never_looks_at_a_value_and_has_no_state_of_its_own():
+    assert StaticSelection(ORDER).state_dict() == {}
     mask = torch.empty(2, 5, dtype=torch.bool, device="meta")
     (first, _) = StaticSelection(ORDER).to("meta").schedule(mask, [3, 1])
     assert all(tensor.is_meta for tensor in first)
-
-
-def test_has_no_state_of_its_own():
-    assert StaticSelection(ORDER).state_dict() == {}
 
 
 @given(length=st.integers(1, 64), seed=st.integers(0, 2**31))
@@ -105,8 +93,8 @@ def test_a_random_order_depends_on_the_seed_alone():
     ("arguments", "message"),
     [
         (("tail", None, False), "^selection: 'tail' is unknown; choose one of attn, head, rand"),
-        (("head", None, True), "^selection: 'head' takes a given retention_configuration"),
-        (("rand", ORDER, True), "^selection: 'rand' takes a given retention_configuration"),
+        (("head", None, True), "^selection: 'head' needs a given retention_configuration"),
+        (("rand", ORDER, True), "^selection: 'rand' needs a given retention_configuration"),
         (("rand", None, False), "^selection_order must .* missing with 'rand'"),
         (("attn", ORDER, False), "^selection_order must .* given with 'attn'"),
         (("head", ORDER, True), "^selection: 'head'"),
@@ -116,13 +104,12 @@ def test_a_random_order_depends_on_the_seed_alone():
         (("rand", [], False), "^selection_order must hold every position"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(arguments, message):
+def test_an_invalid_selection_is_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         validate_selection(*arguments)
 
 
-@pytest.mark.parametrize(
-    "arguments", [("attn", None, True), ("attn", None, False), ("head", None, False), ("rand", ORDER, False)]
-)
-def test_what_can_be_meant_is_accepted(arguments):
-    validate_selection(*arguments)
+def test_a_valid_selection_is_accepted():
+    validate_selection("attn", None, searches=True)
+    for selection, order in (("attn", None), ("head", None), ("rand", ORDER)):
+        validate_selection(selection, order, searches=False)

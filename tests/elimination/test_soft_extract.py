@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from powerbert.elimination import SoftExtract
+from powerbert.elimination.soft_extract import SoftExtract, mass_regularizer
 
 
 @pytest.fixture
@@ -38,12 +38,9 @@ def test_gradient_reaches_the_parameters_of_that_encoder(soft_extract):
     torch.testing.assert_close(soft_extract.retention_parameters.grad, expected)
 
 
-def test_keeps_the_precision_of_the_word_vectors(soft_extract):
+def test_keeps_the_precision_of_the_word_vectors_and_refuses_more_than_parameters(soft_extract):
     hidden = torch.rand(1, 2, 5, dtype=torch.bfloat16)
     assert soft_extract.scale(hidden, torch.tensor([[0, 1]]), 0).dtype == torch.bfloat16
-
-
-def test_refuses_more_words_than_parameters(soft_extract):
     with pytest.raises(ValueError, match="5 words, but only 4"):
         soft_extract.scale(torch.rand(1, 5, 2), torch.arange(5).unsqueeze(0), 0)
 
@@ -61,3 +58,13 @@ def test_clips_into_the_unit_interval_in_place():
     assert module.retention_parameters is parameter
     assert parameter.tolist() == [[0.0, 0.25, 1.0, 1.0]]
     assert parameter.requires_grad
+
+
+def test_the_regularizer_weighs_each_mass_by_the_index_of_its_encoder():
+    assert mass_regularizer(torch.tensor([4.0, 3.0, 2.0])).item() == 1 * 4.0 + 2 * 3.0 + 3 * 2.0
+
+
+def test_the_regularizers_gradient_is_the_index_of_the_encoder():
+    module = SoftExtract(num_encoders=4, length=5)
+    mass_regularizer(module.mass()).backward()
+    assert module.retention_parameters.grad.tolist() == [[float(j)] * 5 for j in (1, 2, 3, 4)]

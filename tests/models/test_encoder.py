@@ -6,7 +6,7 @@ from torch.overrides import TorchFunctionMode
 
 from powerbert.elimination import blockwise_significance
 from powerbert.models.backbones.bert import bert_encoder
-from powerbert.models.encoder import encode, encode_and_extract, encode_and_soft_extract
+from powerbert.models.encoder import encode, encode_and_extract, encode_and_soft_extract, keep_heads
 
 N, K, HIDDEN, INNER = 10, 4, 32, 64
 
@@ -46,62 +46,42 @@ def rising(query, key, mask):
     return -falling(query, key, mask)
 
 
-def test_an_encoder_that_eliminates_nothing_computes_no_scores(host, hidden, monkeypatch):
-    monkeypatch.setattr("powerbert.elimination.significance.attention_probabilities", None)
+@pytest.mark.parametrize(
+    ("fields", "scores"),
+    [
+        ({"soft_extract_length": 12}, 3),
+        ({"retention_configuration": [12, N, 4]}, 1),
+        ({"retention_configuration": [8, 8, 8]}, 1),
+        ({"retention_configuration": [12, K, 1], "selection": "head"}, 0),
+        ({"retention_configuration": [12, K, 1], "selection": "rand", "selection_order": list(range(N))}, 0),
+    ],
+)
+def test_scores_are_computed_only_where_they_decide(power_bert, fields, scores):
     with Calls() as calls:
-        encode(host, hidden, torch.ones(2, N, dtype=torch.bool))
-    assert len(calls.of("scaled_dot_product_attention")) == 1
-    assert not any(shape[-2:] == (N, N) for _, *shapes in calls.calls for shape in shapes)
-
-
-def test_a_model_computes_scores_only_where_it_eliminates(power_bert, monkeypatch):
-    calls = []
-    softmax = torch.Tensor.softmax
-    monkeypatch.setattr(torch.Tensor, "softmax", lambda x, **kw: calls.append(x.shape) or softmax(x, **kw))
-    ids = torch.full((2, N), 7)
-    power_bert(retention_configuration=[12, N, 4])(ids)
-    assert calls == [(2, 4, N, N)]
-    calls.clear()
-    power_bert(retention_configuration=[8, 8, 8])(ids)
-    assert calls == [(2, 4, N, N)]
-
-
-@pytest.mark.parametrize("selection", ["head", "rand"])
-def test_a_static_selection_computes_no_scores(power_bert, selection, monkeypatch):
-    order = None if selection == "head" else list(range(N))
-    model = power_bert(retention_configuration=[12, K, 1], selection=selection, selection_order=order)
-    monkeypatch.setattr("powerbert.elimination.significance.attention_probabilities", None)
-    with Calls() as calls:
-        model(torch.full((2, N), 7))
+        power_bert(**fields)(torch.full((2, N), 7))
+    assert calls.of("softmax") == [[(2, 4, N, N)]] * scores
+    assert len(calls.of("matmul")) == scores
     assert len(calls.of("scaled_dot_product_attention")) == 3
-    assert not calls.of("matmul")
 
 
 def test_word_vectors_at_given_positions_are_as_if_nothing_had_been_eliminated(host, hidden):
-    positions = torch.tensor([[0, 7, 8, 9], [0, 1, 2, 6]])
+    positions, dense = torch.tensor([[0, 7, 8, 9], [0, 1, 2, 6]]), encode(host, hidden, None)
     with Calls() as calls:
         output = encode(host, hidden, None, positions)
     rows = [shapes[0] for shapes in calls.of("linear")]
     assert rows == [(2, K, HIDDEN), *[(2, N, HIDDEN)] * 2, *[(2, K, HIDDEN)] * 2, (2, K, INNER)]
-    dense = encode(host, hidden, None)
     for b in range(2):
         torch.testing.assert_close(output[b], dense[b, positions[b]])
 
 
 def test_eliminated_word_vectors_are_left_out_of_every_product_but_the_projections(host, hidden):
     with Calls() as calls:
-        output, _, _ = encode_and_extract(host, hidden, None, K, falling)
-    assert output.shape == (2, K, HIDDEN)
-    rows = [shapes[0] for shapes in calls.of("linear")]
-    assert rows[:3] == [(2, N, HIDDEN)] * 3
-    assert rows[3:] == [(2, K, HIDDEN), (2, K, HIDDEN), (2, K, INNER)]
-    assert calls.of("scaled_dot_product_attention") == [[(2, 4, K, 8), (2, 4, N, 8), (2, 4, N, 8)]]
-
-
-def test_retained_word_vectors_are_as_if_nothing_had_been_eliminated(host, hidden):
-    output, _, positions = encode_and_extract(host, hidden, None, K, rising)
+        output, _, positions = encode_and_extract(host, hidden, None, K, rising)
     assert positions.tolist() == [[0, 7, 8, 9]] * 2
     torch.testing.assert_close(output, encode(host, hidden, None)[:, [0, 7, 8, 9]])
+    rows = [shapes[0] for shapes in calls.of("linear")]
+    assert rows == [*[(2, N, HIDDEN)] * 3, *[(2, K, HIDDEN)] * 2, (2, K, INNER)]
+    assert calls.of("scaled_dot_product_attention") == [[(2, 4, K, 8), (2, 4, N, 8), (2, 4, N, 8)]]
 
 
 def test_the_mask_travels_with_the_word_vectors(host, hidden):
@@ -112,23 +92,17 @@ def test_the_mask_travels_with_the_word_vectors(host, hidden):
     torch.testing.assert_close(output[1, 1:], encode(host, hidden, mask)[1, 7:])
 
 
-def test_significance_is_taken_before_dropout(host, hidden):
-    def positions():
-        return encode_and_extract(host, hidden, None, K, blockwise_significance)[2]
-
-    host.attention_dropout.p = 0.9
-    expected = positions()
-    host.attention_dropout.train()
-    assert all(torch.equal(positions(), expected) for _ in range(5))
-
-
-def test_the_soft_extract_layer_ranks_by_what_the_extract_layer_retains(host, hidden):
+def test_significance_is_taken_before_dropout_and_as_the_soft_extract_layer_takes_it(host, hidden):
     ranks = []
     encode_and_soft_extract(
         host, hidden, None, lambda x, r: ranks.append(r) or x, blockwise_significance, protect_cls=True
     )
-    _, _, positions = encode_and_extract(host, hidden, None, K, blockwise_significance)
-    assert torch.equal((ranks[0] < K).nonzero()[:, 1].view(2, K), positions)
+    expected = (ranks[0] < K).nonzero()[:, 1].view(2, K)
+    host.attention_dropout.p = 0.9
+    for mode in (False, True, True, True):
+        host.attention_dropout.train(mode)
+        _, _, positions = encode_and_extract(host, hidden, None, K, blockwise_significance)
+        assert torch.equal(positions, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
@@ -165,15 +139,7 @@ def test_soft_extract_comes_between_self_attention_and_the_feed_forward_network(
     torch.testing.assert_close(host.feed_forward(seen["attended"]), encode(host, hidden, None))
 
 
-def test_pruned_heads_are_no_obstacle(host, hidden, tiny_bert):
-    layer = tiny_bert.bert.encoder.layer[0]
-    attention = layer.attention.self
-    kept = torch.arange(8, 32)  # without the first of four heads
-    for projection in (attention.query, attention.key, attention.value):
-        projection.weight = torch.nn.Parameter(projection.weight[kept])
-        projection.bias = torch.nn.Parameter(projection.bias[kept])
-    layer.attention.output.dense.weight = torch.nn.Parameter(layer.attention.output.dense.weight[:, kept])
-    dense = encode(bert_encoder(layer), hidden, None)
-    output, _, positions = encode_and_extract(bert_encoder(layer), hidden, None, K, falling)
-    torch.testing.assert_close(output, dense[:, positions[0]])
-    torch.testing.assert_close(dense, layer(hidden))
+def test_heads_may_have_been_pruned(host, hidden):
+    keep_heads([host], [[1, 2, 3]])
+    output, _, positions = encode_and_extract(host, hidden, None, K, falling)
+    torch.testing.assert_close(output, encode(host, hidden, None)[:, positions[0]])

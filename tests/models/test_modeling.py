@@ -9,8 +9,6 @@ import weakref
 import pytest
 import torch
 
-from powerbert.models import modeling
-
 from .backbones import make_host, make_power
 from .batches import padded, ragged_inputs
 from .reference import run_reference
@@ -18,11 +16,8 @@ from .reference import run_reference
 SOFT = {"soft_extract_length": 20}
 HARD = {"retention_configuration": [8, 5, 2]}
 HEAD = {**HARD, "selection": "head"}
-RAND = {
-    **HARD,
-    "selection": "rand",
-    "selection_order": [0, 3, 15, 1, 8, 12, 5, 18, 2, 6, 4, 10, 7, 9, 11, 13, 14, 16, 17, 19],
-}
+ORDER = [0, 3, 15, 1, 8, 12, 5, 18, 2, 6, 4, 10, 7, 9, 11, 13, 14, 16, 17, 19]
+RAND = {**HARD, "selection": "rand", "selection_order": ORDER}
 VARIANTS = {
     "hard": HARD,
     "hard, from the second encoder on": {"retention_configuration": [12, 6, 6]},
@@ -45,6 +40,9 @@ FULL = {
     "rand": {**RAND, "retention_configuration": [20, 20, 20]},
     "soft": SOFT,
 }
+
+
+all_kinds = pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
 
 
 @pytest.fixture(params=VARIANTS)
@@ -145,29 +143,22 @@ def test_gradients_do_not_depend_on_padding(power_bert, variant, side):
 # What is retained.
 
 
-def test_cls_and_only_real_words_where_there_are_enough(power_bert, side):
+def test_cls_and_only_real_words_where_there_are_enough_and_among_those_before(power_bert, side):
     model, batch = power_bert(**HARD), padded(ragged_inputs((9, 8, 12, 10)), side=side)
-    first = batch["attention_mask"].argmax(dim=1)
-    for encoder, k in zip(model.retained_word_vectors(**batch), HARD["retention_configuration"], strict=True):
+    retained = model.retained_word_vectors(**batch)
+    for encoder, k in zip(retained, HARD["retention_configuration"], strict=True):
         assert encoder.positions.shape == encoder.mask.shape == (4, k)
-        assert torch.equal(encoder.positions[:, 0], first)
+        assert torch.equal(encoder.positions[:, 0], batch["attention_mask"].argmax(dim=1))
         assert (encoder.positions.diff(dim=1) > 0).all()
         assert encoder.mask.all()
-
-
-def test_a_later_encoder_retains_among_what_the_one_before_retained(power_bert):
-    retained = power_bert(**HARD).retained_word_vectors(**padded(ragged_inputs()))
     for before, after in itertools.pairwise(retained):
-        for b in range(4):
-            assert set(after.positions[b].tolist()) <= set(before.positions[b].tolist())
+        assert all(torch.isin(after.positions[b], before.positions[b]).all() for b in range(4))
 
 
 @pytest.mark.parametrize("fields", [HARD, HEAD], ids=["attn", "head"])
 def test_inputs_shorter_than_the_configuration_lose_nothing(power_bert, fields):
-    model, batch = power_bert(**fields), padded(ragged_inputs((2, 1)))
-    assert all(
-        encoder.positions.tolist() == [[0, 1], [0, 1]] for encoder in model.retained_word_vectors(**batch)
-    )
+    retained = power_bert(**fields).retained_word_vectors(**padded(ragged_inputs((2, 1))))
+    assert all(encoder.positions.tolist() == [[0, 1], [0, 1]] for encoder in retained)
 
 
 def retained_words(model, batch):
@@ -179,31 +170,19 @@ def retained_words(model, batch):
     ]
 
 
-def test_head_selection_retains_the_first_words(power_bert, side):
-    batch = padded(ragged_inputs((9, 2, 12, 6)), side=side)
-    lengths = batch["attention_mask"].sum(dim=1).tolist()
-    assert retained_words(power_bert(**HEAD), batch) == [
-        [list(range(min(k, n))) for n in lengths] for k in HEAD["retention_configuration"]
-    ]
-
-
-def test_rand_selection_retains_the_same_positions_of_every_input(power_bert, side):
+@pytest.mark.parametrize(("fields", "order"), [(HEAD, range(20)), (RAND, ORDER)], ids=["head", "rand"])
+def test_static_selection_retains_the_same_positions_of_every_input(power_bert, fields, order, side):
     batch = padded(ragged_inputs((9, 1, 12, 6)), side=side)
     lengths = batch["attention_mask"].sum(dim=1).tolist()
-    assert retained_words(power_bert(**RAND), batch) == [
-        [sorted(p for p in RAND["selection_order"][:k] if p < n) for n in lengths]
-        for k in RAND["retention_configuration"]
+    assert retained_words(power_bert(**fields), batch) == [
+        [sorted(p for p in order[:k] if p < n) for n in lengths] for k in HARD["retention_configuration"]
     ]
 
 
-def test_rand_selection_takes_words_even_from_an_input_shorter_than_the_configuration(power_bert):
-    """Its positions are those of an input padded to the maximum length, most of which it does not have."""
-    (first, *_) = retained_words(power_bert(**RAND), padded(ragged_inputs((6,))))
-    assert first == [[0, 1, 3, 5]]
-
-
-def test_static_selection_depends_on_no_word(power_bert):
+def test_static_selection_depends_on_length_alone(power_bert):
+    """Its positions are those of an input padded to the maximum length; a short input lacks most of them."""
     model = power_bert(**RAND)
+    assert retained_words(model, padded(ragged_inputs((6,))))[0] == [[0, 1, 3, 5]]
     batches = [padded(ragged_inputs((9, 7), seed=seed)) for seed in (1, 2)]
     assert retained_words(model, batches[0]) == retained_words(model, batches[1])
 
@@ -214,69 +193,58 @@ def test_an_input_beyond_the_positions_of_the_selection_is_refused(power_bert):
     assert power_bert(**HEAD)(**padded(ragged_inputs((21,)))).logits.isfinite().all()
 
 
-def test_soft_extract_retains_every_position(power_bert):
-    retained = power_bert(**SOFT).retained_word_vectors(**padded(ragged_inputs()))
+def test_models_without_extract_layers_retain_everything_or_have_nothing_to_tell(power_bert):
+    batch = padded(ragged_inputs())
+    retained = power_bert(**SOFT).retained_word_vectors(**batch)
     assert all(encoder.positions.tolist() == [list(range(12))] * 4 for encoder in retained)
-
-
-def test_a_model_that_eliminates_nothing_has_nothing_to_tell(power_bert):
     with pytest.raises(ValueError, match="eliminates nothing"):
-        power_bert().retained_word_vectors(**padded(ragged_inputs()))
+        power_bert().retained_word_vectors(**batch)
 
 
 # Use.
 
 
 def test_without_a_mask_every_word_is_real(power_bert, variant):
-    model, inputs = power_bert(**variant), ragged_inputs((7, 7))
-    batch = padded(inputs)
-    masked = model(**batch).logits
-    del batch["attention_mask"]
-    torch.testing.assert_close(model(**batch).logits, masked, atol=1e-6, rtol=0)
+    model, batch = power_bert(**variant), padded(ragged_inputs((7, 7)))
+    unmasked = model(batch["input_ids"], position_ids=batch["position_ids"]).logits
+    torch.testing.assert_close(unmasked, model(**batch).logits, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.long, torch.float32])
 def test_a_mask_of_any_type(power_bert, dtype):
     model, batch = power_bert(**HARD), padded(ragged_inputs())
     expected = model(**batch).logits
-    assert torch.equal(
-        model(**batch | {"attention_mask": batch["attention_mask"].to(dtype)}).logits, expected
-    )
+    batch["attention_mask"] = batch["attention_mask"].to(dtype)
+    assert torch.equal(model(**batch).logits, expected)
 
 
-def test_a_mask_of_another_shape_is_refused(power_bert):
-    batch = padded(ragged_inputs())
-    batch["attention_mask"] = batch["attention_mask"][:, None, None, :]
-    with pytest.raises(ValueError, match="attention_mask must have the batch's shape"):
-        power_bert(**HARD)(**batch)
-
-
-def test_attention_matrices_are_refused(power_bert):
+def test_masks_of_another_shape_and_attention_matrices_are_refused(power_bert):
+    model, batch = power_bert(**HARD), padded(ragged_inputs())
     with pytest.raises(ValueError, match="does not return attention matrices"):
-        power_bert(**HARD)(**padded(ragged_inputs()), output_attentions=True)
+        model(**batch, output_attentions=True)
+    with pytest.raises(ValueError, match="attention_mask must have the batch's shape"):
+        model(batch["input_ids"], batch["attention_mask"][:, None, None, :])
 
 
 def test_hidden_states_grow_shorter(power_bert):
     model, batch = power_bert(**HARD), padded(ragged_inputs())
     assert model(**batch).hidden_states is None
-    output = model(**batch, output_hidden_states=True)
-    assert [state.shape[1] for state in output.hidden_states] == [12, 8, 5, 2]
     model.config.output_hidden_states = True
-    assert len(model(**batch).hidden_states) == 4
+    assert [state.shape[1] for state in model(**batch).hidden_states] == [12, 8, 5, 2]
 
 
-def test_hidden_states_that_nobody_asks_for_are_given_up(power_bert, monkeypatch):
+def test_hidden_states_that_nobody_asks_for_are_given_up(power_bert):
     given = []
 
-    def encode_and_extract(host, hidden, *args):
+    def check(query, inputs):
         assert all(state() is None for state in given[1:]), "the output of an earlier encoder is still there"
-        given.append(weakref.ref(hidden))
-        return original(host, hidden, *args)
+        given.append(weakref.ref(inputs[0]))
 
-    original = modeling.encode_and_extract
-    monkeypatch.setattr(modeling, "encode_and_extract", encode_and_extract)
+    model = power_bert(**HARD)
+    for layer in model.bert.encoder.layer:
+        layer.attention.self.query.register_forward_pre_hook(check)
     with torch.inference_mode():
-        power_bert(**HARD)(**padded(ragged_inputs()))
+        model(**padded(ragged_inputs()))
     assert len(given) == 3
 
 
@@ -314,7 +282,7 @@ def test_gradient_of_a_retention_parameter_is_that_at_fixed_ranks(power_bert):
         assert r.grad[j, k].item() == pytest.approx((above - below) / (2 * step), abs=1e-6)
 
 
-@pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
+@all_kinds
 def test_gradients_reach_every_parameter(power_bert, fields):
     model = power_bert(**fields).train()
     model(**padded(ragged_inputs((9, 12))), labels=torch.tensor([0, 2])).loss.backward()
@@ -322,17 +290,16 @@ def test_gradients_reach_every_parameter(power_bert, fields):
     assert all(name.endswith("key.bias") for name in without)  # softmax is blind to a shift of all its scores
 
 
-@pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
+@all_kinds
 def test_bfloat16_autocast(power_bert, fields):
     model, batch = power_bert(**fields).train(), padded(ragged_inputs())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = model(**batch, labels=torch.tensor([0, 2, 1, 1]))
-    output.loss.backward()
-    assert output.logits.isfinite().all()
+        loss = model(**batch, labels=torch.tensor([0, 2, 1, 1])).loss
+    loss.backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
+@all_kinds
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_weights(power_bert, fields, dtype):
     with torch.inference_mode():
@@ -341,7 +308,7 @@ def test_half_precision_weights(power_bert, fields, dtype):
     assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
+@all_kinds
 def test_compiles_into_one_graph(power_bert, fields):
     model, batch = power_bert(**fields), padded(ragged_inputs())
     compiled = torch.compile(model, fullgraph=True, backend="eager")
@@ -349,7 +316,7 @@ def test_compiles_into_one_graph(power_bert, fields):
         torch.testing.assert_close(compiled(**batch).logits, model(**batch).logits)
 
 
-@pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
+@all_kinds
 def test_never_waits_for_the_device(power_bert, fields):
     """A tensor on the meta device has no values, so that reading one fails there."""
     batch = {key: value.to("meta") for key, value in padded(ragged_inputs()).items()}

@@ -1,5 +1,8 @@
 """Models of fewer encoders or fewer heads: what they compute, how they are saved, that they are smaller."""
 
+import copy
+from functools import partial
+
 import pytest
 import torch
 
@@ -16,7 +19,7 @@ from powerbert.models import (
     unique_encoders,
 )
 
-from .backbones import BACKBONES, make_host, make_power
+from .backbones import make_host, make_power
 from .batches import padded, ragged_inputs
 
 HEADS = [[0, 2], [1], [0, 1, 3]]
@@ -36,26 +39,20 @@ def masked(model, heads):
     return model
 
 
-@pytest.fixture(params=BACKBONES)
-def backbone(request):
-    return request.param
+def prune(host):
+    return prune_heads(host, heads_of(host))
 
 
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_a_pruned_model_equals_the_masked_one(backbone, side):
-    host = make_host(backbone)
-    batch = padded(ragged_inputs(), side=side)
-    pruned = prune_heads(host, heads_of(host))
-    if side == "left":  # the host pools a PAD there; without elimination its twin finds [CLS]
-        expected = masked(make_power(host, retention_configuration=[20, 20, 20]), heads_of(host))(**batch)
-    else:
-        expected = masked(host, heads_of(host))(**batch)
-    torch.testing.assert_close(pruned(**batch).logits, expected.logits, atol=1e-5, rtol=0)
+def test_a_pruned_model_equals_the_masked_one(host, side):
+    batch, heads = padded(ragged_inputs(), side=side), heads_of(host)
+    pruned = prune(host)
+    # The host pools a PAD in a left-padded batch; without elimination its power model finds [CLS].
+    same = host if side == "right" else make_power(host, retention_configuration=[20, 20, 20])
+    torch.testing.assert_close(pruned(**batch).logits, masked(same, heads)(**batch).logits, atol=1e-5, rtol=0)
 
 
-def test_a_pruned_model_is_smaller(backbone):
-    host = make_host(backbone)
-    pruned = prune_heads(host, heads_of(host))
+def test_a_pruned_model_is_smaller(host):
+    pruned = prune(host)
     assert pruned.num_parameters() < host.num_parameters()
     assert count_flops(pruned, 16) < count_flops(host, 16)
     for encoder, staying in zip(unique_encoders(pruned), heads_of(host), strict=True):
@@ -63,37 +60,24 @@ def test_a_pruned_model_is_smaller(backbone):
         assert encoder.output_projection.in_features == len(staying) * encoder.head_size
 
 
-def test_a_pruned_model_is_saved_and_loaded_as_any_other(backbone, tmp_path):
-    pruned = prune_heads(make_host(backbone), heads_of(make_host(backbone)))
+def test_a_pruned_model_is_saved_and_loaded_as_any_other(host, tmp_path):
+    pruned, batch = prune(host), padded(ragged_inputs())
     pruned.save_pretrained(tmp_path)
-    batch = padded(ragged_inputs())
-    for load in (load_model, load_host_model, load_power_model):
-        fields = {"num_labels": 3} if load is load_host_model else {}
-        loaded = load(tmp_path, **fields)
+    for load in (load_model, partial(load_host_model, num_labels=3), load_power_model):
+        loaded = load(tmp_path)
         assert loaded.num_parameters() == pruned.num_parameters()
         torch.testing.assert_close(loaded(**batch).logits, pruned(**batch).logits, atol=1e-6, rtol=0)
-
-
-def test_a_pruned_model_can_be_pruned_again(backbone):
-    host = make_host(backbone)
-    first = prune_heads(host, heads_of(host))
-    again = [[0]] * len(unique_encoders(host))
-    batch = padded(ragged_inputs())
-    expected = masked(make_host(backbone), [staying[:1] for staying in heads_of(host)])(**batch)
-    torch.testing.assert_close(prune_heads(first, again)(**batch).logits, expected.logits, atol=1e-5, rtol=0)
-
-
-def test_word_vectors_can_be_eliminated_from_a_pruned_model(backbone, tmp_path):
-    prune_heads(make_host(backbone), heads_of(make_host(backbone))).save_pretrained(tmp_path)
     reduced = load_power_model(tmp_path, retention_configuration=[8, 5, 2])
-    assert [len(row.positions[0]) for row in reduced.retained_word_vectors(**padded(ragged_inputs()))] == [
-        8,
-        5,
-        2,
-    ]
+    assert [len(row.positions[0]) for row in reduced.retained_word_vectors(**batch)] == [8, 5, 2]
     searching = load_power_model(tmp_path, soft_extract_length=12)
-    assert searching.soft_extract is not None
-    assert searching.num_parameters() == load_model(tmp_path).num_parameters() + 3 * 12
+    assert searching.num_parameters() == pruned.num_parameters() + 3 * 12
+
+
+def test_a_pruned_model_can_be_pruned_again(host):
+    batch = padded(ragged_inputs())
+    again = prune_heads(prune(host), [[0]] * len(heads_of(host)))
+    expected = masked(host, [staying[:1] for staying in heads_of(host)])
+    torch.testing.assert_close(again(**batch).logits, expected(**batch).logits, atol=1e-5, rtol=0)
 
 
 def test_a_multiple_choice_model_can_be_pruned(tmp_path):
@@ -110,12 +94,10 @@ def test_numbers_of_heads_that_cannot_be_are_refused(heads):
         make_power(host, encoder_heads=heads)
 
 
-def test_some_encoders_can_be_taken(backbone, tmp_path):
-    host = make_host(backbone)
-    small = take_encoders(make_host(backbone), [0, 2])
+def test_some_encoders_can_be_taken(host, tmp_path):
+    small, batch = take_encoders(copy.deepcopy(host), [0, 2]), padded(ragged_inputs())
     assert num_encoders(small.config) == len(host_encoders(small)) == 2
     small.save_pretrained(tmp_path)
-    batch = padded(ragged_inputs())
     loaded = load_model(tmp_path)
     assert torch.equal(loaded(**batch).logits, small(**batch).logits)
     assert count_flops(loaded, 16) < count_flops(host, 16)

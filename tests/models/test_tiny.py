@@ -22,11 +22,7 @@ def test_holds_a_model_and_its_tokenizer(backbone, tmp_path):
     )
     assert tokenizer.unk_token_id not in words["input_ids"]
     assert model(**words).logits.shape == (2, 2)
-
-
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_the_tokenizer_knows_common_words(backbone):
-    assert len(tiny_tokenizer(backbone)("it is a very good film, but boring")["input_ids"]) <= 12
+    assert len(tokenizer("it is a very good film, but boring")["input_ids"]) <= 12
 
 
 def test_an_unknown_backbone_is_named(tmp_path):
@@ -34,23 +30,14 @@ def test_an_unknown_backbone_is_named(tmp_path):
         tiny(tmp_path / "tiny", backbone="gpt2")
 
 
-def test_the_same_seed_gives_the_same_files(tiny_checkpoint, tmp_path):
-    assert fingerprint(tiny(tmp_path / "again")) == fingerprint(tiny_checkpoint)
+def test_is_written_once_from_its_seed_alone(tiny_checkpoint, tmp_path):
+    state = torch.random.get_rng_state()
+    folder = tiny(tmp_path / "again")
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert fingerprint(folder) == fingerprint(tiny_checkpoint)
     assert fingerprint(tiny(tmp_path / "other", seed=1)) != fingerprint(tiny_checkpoint)
-
-
-def test_is_written_once(tmp_path):
-    folder = tiny(tmp_path / "tiny")
     (folder / "config.json").write_text("mine")
     assert (tiny(folder) / "config.json").read_text() == "mine"
-
-
-def test_leaves_the_random_state_alone(tmp_path):
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    tiny(tmp_path / "tiny")
-    assert torch.equal(torch.rand(3), expected)
 
 
 def test_another_process_may_finish_first(tiny_checkpoint, tmp_path, monkeypatch):

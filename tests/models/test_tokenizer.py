@@ -16,40 +16,26 @@ def test_settings_of_the_tokenizer_file_are_reset(tokenizer, tmp_path):
     changed.backend_tokenizer.enable_padding(length=16)
     changed.save_pretrained(tmp_path)
     loaded = load_tokenizer(tmp_path)
-    assert loaded.backend_tokenizer.truncation is None
-    assert loaded.backend_tokenizer.padding is None
+    assert (loaded.backend_tokenizer.truncation, loaded.backend_tokenizer.padding) == (None, None)
     pieces = ["[CLS]", "the", "movie", "was", "good", "!", "[SEP]"]
     assert loaded.convert_ids_to_tokens(loaded("The movie was good!")["input_ids"]) == pieces
 
 
-def test_pairs_have_token_types(tiny_checkpoint):
-    encoded = load_tokenizer(tiny_checkpoint)("good", "bad film")
-    assert encoded["token_type_ids"] == [0, 0, 0, 1, 1, 1]
+def test_pairs_have_token_types_with_albert_too_and_with_what_is_saved_of_it(tiny_checkpoint, tmp_path):
+    albert = load_tokenizer(tiny(tmp_path / "tiny", backbone="albert"))
+    saved = tmp_path / "saved"
+    albert.save_pretrained(saved)
+    again = [load_tokenizer(saved), AlbertTokenizer.from_pretrained(saved)]
+    for tokenizer in (load_tokenizer(tiny_checkpoint), albert, *again):
+        assert tokenizer("good", "bad film")["token_type_ids"] == [0, 0, 0, 1, 1, 1]
+    roberta = load_tokenizer(tiny(tmp_path / "roberta", backbone="roberta"))
+    assert "token_type_ids" not in roberta("good", "bad film")
 
 
-def test_pairs_have_token_types_with_albert_too_and_with_what_is_saved_of_it(tmp_path):
-    tokenizer = load_tokenizer(tiny(tmp_path / "tiny", backbone="albert"))
-    tokenizer.save_pretrained(tmp_path / "saved")
-    for one in (
-        tokenizer,
-        load_tokenizer(tmp_path / "saved"),
-        AlbertTokenizer.from_pretrained(tmp_path / "saved"),
-    ):
-        assert one("good", "bad film")["token_type_ids"] == [0, 0, 0, 1, 1, 1]
-
-
-def test_roberta_has_no_token_types(tmp_path):
-    tokenizer = load_tokenizer(tiny(tmp_path / "tiny", backbone="roberta"))
-    assert "token_type_ids" not in tokenizer("good", "bad film")
-
-
-def test_a_folder_without_a_tokenizer(tiny_bert, tmp_path):
-    tiny_bert.save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match=f"^model folder {tmp_path} has no tokenizer"):
-        load_tokenizer(tmp_path)
-
-
-def test_a_tokenizer_that_cannot_be_read(tiny_checkpoint, tmp_path):
+def test_a_folder_without_a_tokenizer_and_one_that_cannot_be_read(tiny_bert, tiny_checkpoint, tmp_path):
+    tiny_bert.save_pretrained(tmp_path / "none")
+    with pytest.raises(ModelError, match=f"^model folder {tmp_path / 'none'} has no tokenizer"):
+        load_tokenizer(tmp_path / "none")
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
     (folder / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match=f"^model folder {folder}: the tokenizer cannot be read"):
@@ -62,11 +48,8 @@ def test_code_that_a_checkpoint_names_is_not_run(tiny_checkpoint, tmp_path):
     (folder / "code.py").write_text(f"open({str(ran)!r}, 'w')\nclass Tokenizer: pass\n")
     for name in ("tokenizer_config.json", "config.json"):
         fields = json.loads((folder / name).read_text())
-        fields |= {
-            "tokenizer_class": "Tokenizer",
-            "auto_map": {"AutoTokenizer": ["code.Tokenizer", "code.Tokenizer"]},
-        }
-        (folder / name).write_text(json.dumps(fields))
+        named = {"tokenizer_class": "Tokenizer", "auto_map": {"AutoTokenizer": ["code.Tokenizer"] * 2}}
+        (folder / name).write_text(json.dumps(fields | named))
     with suppress(ModelError):
         load_tokenizer(folder)
     assert not ran.exists()

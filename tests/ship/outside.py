@@ -1,15 +1,15 @@
 """Run where powerbert is not installed: plain transformers loads the models that a folder holds.
 
-    python -I outside.py <folder>
+    PYTHONPATH=<packages without powerbert> python -S -P outside.py <folder>
 
-Each sub-folder is a saved model with a `case.json`, which holds its Auto class and its input; the results are
-written beside it, as `outcome.json`.
+The folder holds saved models, and `cases.json` the Auto class and the input of each by its name; the results
+are written beside it, as `outcomes.json`.
 """
 
 import importlib.util
 import json
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 
 import torch
@@ -19,13 +19,10 @@ from transformers import AutoTokenizer, pipeline
 
 def main(folder):
     assert importlib.util.find_spec("powerbert") is None
-    try:
-        raise AssertionError(f"powerbert {version('powerbert')} is installed")
-    except PackageNotFoundError:
-        pass
-    for case_file in sorted(folder.glob("*/case.json")):
-        case = json.loads(case_file.read_text())
-        case_file.with_name("outcome.json").write_text(json.dumps(outcome(case_file.parent, **case)))
+    assert not any(one.name == "powerbert" for one in distributions())
+    cases = json.loads((folder / "cases.json").read_text())
+    outcomes = {name: outcome(folder / name, *case) for name, case in cases.items()}
+    (folder / "outcomes.json").write_text(json.dumps(outcomes))
 
 
 def load(auto, folder):
@@ -38,19 +35,16 @@ def outcome(folder, auto, texts):
     inputs = tokenizer(*texts, padding=True, return_tensors="pt")
     if auto == "AutoModelForMultipleChoice":
         inputs = {name: tensor.unsqueeze(0) for name, tensor in inputs.items()}
-
-    def logits(place):
-        with torch.inference_mode():
-            return load(auto, place)(**inputs).logits.tolist()
-
     model = load(auto, folder)
     model.save_pretrained(folder / "again")
+    with torch.inference_mode():
+        logits, again = (one(**inputs).logits.tolist() for one in (model, load(auto, folder / "again")))
     result = {
         "module": type(model).__module__,
         "config": type(load("AutoConfig", folder)).__name__,
         "base": type(load("AutoModel", folder)).__name__,
-        "logits": logits(folder),
-        "saved again": logits(folder / "again"),
+        "logits": logits,
+        "saved again": again,
     }
     if auto == "AutoModelForSequenceClassification":
         classify = pipeline("text-classification", model=str(folder), trust_remote_code=True)

@@ -14,9 +14,11 @@ from powerbert.store.artifacts import Artifact
 from tests.report.records import point
 from tests.untrained import dataset_settings, untrained_artifact
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+RECORDS = sorted((Path(__file__).parents[2] / "experiments").rglob("records/*.json"))
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 POWER = {"retention_configuration": [9, 4, 1], "selection": "attn", "auto_map": {"AutoConfig": "code.Config"}}
+HEAD = POWER | {"selection": "head"}
+RAND = POWER | {"selection": "rand", "selection_order": [0, 2, 1]}
 MANIFEST = {"id": "some-model-0123", "versions": {"powerbert": "0.1.0"}, "git_commit": "c0ffee"}
 HOSTILE = "no: 'it'\n---\n# Mine | `code` <script>alert(1)</script> {{ 1 }} **[x](y)**"
 
@@ -27,20 +29,11 @@ def dataset(tmp_path):
     return lambda name, **changes: dataset_settings(name, tmp_path, **changes)
 
 
-def record_of(dataset, method="power_bert", knob=0.001, model_path=None, **fields):
+def record_of(dataset, model_path=None, **fields):
+    """A record of a BERT-base on a dataset of these settings."""
+    fields = {"metric": dataset["metric"], "split": dataset["evaluation_split"]} | fields
     config = {"dataset": dataset, "model": {"name": "bert_base", "path": model_path}, "learning_rate": 3e-5}
-    record = point(
-        dataset["name"],
-        method=method,
-        knob=knob,
-        split=dataset["evaluation_split"],
-        **{"metric": dataset["metric"], **fields},
-    )
-    return record | {"config": config}
-
-
-def code_blocks(card):
-    return [token.content for token in MARKDOWN.parse(ModelCard(card).text) if token.type == "fence"]
+    return point(dataset["name"], **fields) | {"config": config}
 
 
 def headings(card):
@@ -57,31 +50,23 @@ def cells(card):
 def test_front_matter_and_table_state_the_result(dataset):
     record = record_of(dataset("mnli_mm"), model_path="google-bert/bert-base-uncased")
     card = model_card(record, MANIFEST, POWER)
-    assert ModelCard(card).data.to_dict() == {
+    front_matter = ModelCard(card).data.to_dict()
+    (index,) = front_matter.pop("model-index")
+    assert front_matter == {
         "library_name": "transformers",
         "pipeline_tag": "text-classification",
         "tags": ["powerbert", "power-bert", "custom_code"],
         "base_model": "google-bert/bert-base-uncased",
         "datasets": ["nyu-mll/glue"],
         "metrics": ["accuracy"],
-        "model-index": [
-            {
-                "name": "some-model-0123",
-                "results": [
-                    {
-                        "task": {"type": "text-classification"},
-                        "dataset": {
-                            "name": "mnli_mm",
-                            "type": "nyu-mll/glue",
-                            "config": "mnli",
-                            "split": "validation_mismatched",
-                        },
-                        "metrics": [{"type": "accuracy", "value": 0.67}],
-                    }
-                ],
-            }
-        ],
     }
+    evaluated_on = {"type": "nyu-mll/glue", "config": "mnli", "split": "validation_mismatched"}
+    result = {
+        "task": {"type": "text-classification"},
+        "dataset": {"name": "mnli_mm"} | evaluated_on,
+        "metrics": [{"type": "accuracy", "value": 0.67}],
+    }
+    assert index == {"name": "some-model-0123", "results": [result]}
     table = cells(card)
     assert table["accuracy, dev split"] == ["68.00 %", "67.00 %", "-1.00 points"]
     assert table["FLOPs per input of 256 word pieces"] == ["43.5 G", "13.2 G", "3.30x"]
@@ -95,18 +80,14 @@ def test_metrics_that_are_reported_together_have_the_names_of_the_hub(dataset):
     record = record_of(dataset("stsb"), value=0.85)
     record["metric"] |= {"dev": 0.85, "pearson": 0.86}
     results = ModelCard(model_card(record, MANIFEST, POWER)).data.eval_results
-    assert [(one.metric_type, one.metric_value) for one in results] == [
-        ("spearmanr", 0.85),
-        ("pearsonr", 0.86),
-    ]
+    assert {one.metric_type: one.metric_value for one in results} == {"spearmanr": 0.85, "pearsonr": 0.86}
 
 
 def test_a_folder_is_no_base_model_and_a_metric_that_is_no_number_no_result(dataset, tmp_path):
-    (tmp_path / "mine").mkdir()
-    for path in (None, str(tmp_path / "mine"), str(tmp_path / "gone")):
+    for path in (None, str(tmp_path), str(tmp_path / "gone")):
         card = model_card(record_of(dataset("rte"), model_path=path, value=None), MANIFEST, POWER)
-        assert ModelCard(card).data.base_model is None
-        assert ModelCard(card).data.eval_results is None
+        data = ModelCard(card).data
+        assert (data.base_model, data.eval_results) == (None, None)
         assert cells(card)["accuracy, dev split"] == ["68.00 %", "n/a", "n/a"]
         assert str(tmp_path) not in card
 
@@ -114,23 +95,13 @@ def test_a_folder_is_no_base_model_and_a_metric_that_is_no_number_no_result(data
 @pytest.mark.parametrize(
     ("name", "config", "says", "silent"),
     [
-        (
-            "sst2",
-            POWER,
-            ["trust_remote_code", "no vector", "most attention"][:1],
-            ["With transformers alone"],
-        ),
+        ("sst2", POWER, ["trust_remote_code", "a vector for each word"], ["With transformers alone"]),
         ("sst2", {}, ["With transformers alone"], ["trust_remote_code", "attention matrices", "custom_code"]),
         ("sst2", {"encoder_heads": [3, 1], "auto_map": {}}, ["**3, 1**", "trust_remote_code"], ["Retention"]),
         ("stsb", POWER, ["A regression model", "a number", "not bounded"], ["softmax", "one of"]),
         ("race", POWER, ["a text and 4 choices", "AutoModelForMultipleChoice"], ["softmax", "classify("]),
-        ("rte", POWER | {"selection": "head"}, ["Head-WS"], ["most attention"]),
-        (
-            "rte",
-            POWER | {"selection": "rand", "selection_order": [0, 2, 1]},
-            ["Rand-WS", "more than 3 word pieces are refused"],
-            ["most attention"],
-        ),
+        ("rte", HEAD, ["Head-WS"], ["most attention"]),
+        ("rte", RAND, ["Rand-WS", "more than 3 word pieces are refused"], ["most attention"]),
         ("rte", POWER | {"significance_pad_queries": True}, ["how far its batch is padded"], []),
         ("rte", POWER, ["chosen on the same split", "most attention"], ["how far its batch is padded"]),
         ("imdb", POWER, ["test split"], ["chosen on the same split"]),
@@ -143,22 +114,15 @@ def test_what_a_card_says_hangs_on_task_and_model(dataset, name, config, says, s
 
 
 def test_a_chain_is_told_from_its_first_stage_on(dataset):
-    stages = [("finetune", "distilbert", 3), ("retrain", "distilbert", 1), ("retrain", "power_bert", 2)]
-    chain = [
-        {
-            "artifact": f"artifact-{n}",
-            "stage": stage,
-            "method": method,
-            "knob": {"encoders": 4},
-            "epochs": epochs,
-        }
-        for n, (stage, method, epochs) in enumerate(stages, start=1)
-    ]
+    fields = ("artifact", "stage", "method", "epochs")
+    stages = [("a1", "finetune", "distilbert", 3), ("a2", "retrain", "distilbert", 1)]
+    stages += [("a3", "retrain", "power_bert", 2)]
+    chain = [dict(zip(fields, stage, strict=True)) | {"knob": {"encoders": 4}} for stage in stages]
     card = model_card(record_of(dataset("rte")) | {"chain": chain}, MANIFEST, POWER)
     assert headings(card)[0] == "DistilBERT (encoders=4) + PoWER-BERT (encoders=4) + PoWER-BERT on `rte`"
-    assert "1. `finetune`, 3 epochs: `artifact-1`" in card
-    assert "2. `retrain` of `distilbert`, 1 epoch: `artifact-2`" in card
-    assert "3. `retrain` of `power_bert`, 2 epochs: `artifact-3`" in card
+    assert "1. `finetune`, 3 epochs: `a1`" in card
+    assert "2. `retrain` of `distilbert`, 1 epoch: `a2`" in card
+    assert "3. `retrain` of `power_bert`, 2 epochs: `a3`" in card
 
 
 def test_names_are_text_whatever_they_hold(dataset):
@@ -179,9 +143,7 @@ def test_names_are_text_whatever_they_hold(dataset):
     assert escaped in html.partition("Measured on")[2].partition("</p>")[0]
 
 
-@pytest.mark.parametrize(
-    "path", sorted(EXPERIMENTS.rglob("records/*.json")), ids=lambda path: path.name[-17:-5]
-)
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.name[-17:-5])
 def test_records_of_studies_make_cards(path):
     record = json.loads(path.read_text())
     card = model_card(record, MANIFEST, POWER if record["retention_configuration"] else {})
@@ -198,11 +160,10 @@ def test_the_code_of_a_card_runs_and_its_file_disturbs_nothing(
     before = fingerprint(folder)
     card = write_model_card(folder, record_of(settings, max_length=64), Artifact.load(folder).manifest)
     assert card == folder / "README.md"
-    blocks = code_blocks(card.read_text())
+    blocks = [one for one in MARKDOWN.parse(ModelCard(card.read_text()).text) if one.type == "fence"]
     assert len(blocks) == 2
     for block in blocks:
-        capsys.readouterr()
-        exec(compile(block.replace("path/to/this/folder", str(folder)), "card", "exec"), {})
+        exec(compile(block.content.replace("path/to/this/folder", str(folder)), "card", "exec"), {})
         assert capsys.readouterr().out
     Artifact.load(folder).verify()
     assert fingerprint(folder) == before

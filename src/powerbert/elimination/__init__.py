@@ -9,38 +9,19 @@ from powerbert.elimination.configuration import (
     derive_retention_configuration,
     validate_retention_configuration,
 )
-from powerbert.elimination.extract import extract_mask, extract_rows
-from powerbert.elimination.ranking import (
-    cls_position,
-    order_by_significance,
-    ordered_positions,
-    retained_positions,
-)
-from powerbert.elimination.regularizer import mass_regularizer
-from powerbert.elimination.selection import SELECTIONS, StaticSelection, random_order, validate_selection
-from powerbert.elimination.significance import (
-    attention_probabilities,
-    blockwise_significance,
-    significance_scores,
-)
-from powerbert.elimination.soft_extract import SoftExtract
+from powerbert.elimination.extract import cls_position, extract_mask, extract_rows
+from powerbert.elimination.selection import SELECTIONS, random_order
+from powerbert.elimination.significance import blockwise_significance
+from powerbert.elimination.soft_extract import mass_regularizer
 
 __all__ = [
     "SELECTIONS",
-    "SoftExtract",
-    "StaticSelection",
-    "attention_probabilities",
     "blockwise_significance",
     "cls_position",
     "derive_retention_configuration",
     "extract_mask",
     "extract_rows",
     "mass_regularizer",
-    "order_by_significance",
-    "ordered_positions",
     "random_order",
-    "retained_positions",
-    "significance_scores",
     "validate_retention_configuration",
-    "validate_selection",
 ]

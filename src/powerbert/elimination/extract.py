@@ -1,21 +1,52 @@
-"""The extract layer: retain rows at given positions (section 2.1)."""
+"""The extract layer: rank word-vectors by significance, retain some of them (sections 2.1 and 2.2).
+
+All output shapes follow from input shapes, so nothing waits for a value on the device. The ranking of an
+input depends on its real words only, not on how far or on which side it is padded.
+"""
 
 import torch
 from torch import Tensor
 
 
+def cls_position(mask: Tensor) -> Tensor:
+    """Return the position of [CLS], the first real word of each input, [B, 1]; 0 without a real word."""
+    return mask.int().argmax(dim=1, keepdim=True)
+
+
+def order_by_significance(scores: Tensor, mask: Tensor | None = None, *, protect_cls: bool = True) -> Tensor:
+    """Return the original position at each ordered position, from 0, [B, N], given the significance, [B, N].
+
+    Significance decreases, padding comes last, and ties keep their order. With ``protect_cls``, [CLS] comes
+    first whatever its significance.
+    """
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    if protect_cls:
+        first = cls_position(torch.ones_like(scores, dtype=torch.bool) if mask is None else mask)
+        scores = scores.scatter(1, first, torch.inf)
+    return scores.argsort(dim=1, descending=True, stable=True)
+
+
+def ordered_positions(scores: Tensor, mask: Tensor | None = None, *, protect_cls: bool = True) -> Tensor:
+    """Return Sigidx, the ordered position of each word-vector, [B, N]; it counts from 0, the paper from 1."""
+    order = order_by_significance(scores, mask, protect_cls=protect_cls)
+    places = torch.arange(order.shape[1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, places)
+
+
+def retained_positions(scores: Tensor, mask: Tensor | None, k: int) -> Tensor:
+    """Return the positions of the k most significant word-vectors, with [CLS], increasing, [B, min(k, N)].
+
+    An input of fewer real words than k retains padding too.
+    """
+    return order_by_significance(scores, mask)[:, :k].sort(dim=1).values
+
+
 def extract_rows(rows: Tensor, positions: Tensor) -> Tensor:
-    """Retain the rows at ``positions``, in that order.
+    """Retain the rows at ``positions``, in that order: [..., N, width] and [..., K] to [..., K, width].
 
     Word-vectors have rows [B, N, D] and positions [B, K]; attention matrices, whose query rows are retained,
     [B, H, N, N] and [B, 1, K].
-
-    Args:
-        rows: One row for each word-vector, [..., N, width].
-        positions: Indices into N, [..., K]; leading dimensions are those of ``rows`` or 1.
-
-    Returns:
-        The retained rows, [..., K, width].
     """
     *groups, length, width = rows.shape
     flat_rows = rows.reshape(-1, width)

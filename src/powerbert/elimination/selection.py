@@ -1,8 +1,7 @@
 """Static word-vector selection: the same positions in every input, whatever its words (section 2.1).
 
 Head-WS retains the first positions, Rand-WS positions drawn once at random. Either is an order of positions,
-and encoder j retains the first ``l_j`` of it. Attn-WS selects by significance; see ``significance`` and
-``ranking``.
+and encoder j retains the first ``l_j`` of it. Attn-WS selects by significance instead.
 """
 
 from collections.abc import Sequence
@@ -13,11 +12,9 @@ from torch.fx.experimental.symbolic_shapes import guard_or_false, guard_or_true
 
 from powerbert.base.checks import check_choice
 from powerbert.base.errors import ConfigError
-from powerbert.elimination.extract import extract_mask
-from powerbert.elimination.ranking import retained_positions
+from powerbert.elimination.extract import extract_mask, retained_positions
 
 SELECTIONS = ("attn", "head", "rand")
-"""Attn-WS, Head-WS and Rand-WS."""
 
 
 def random_order(length: int, seed: int) -> list[int]:
@@ -27,22 +24,17 @@ def random_order(length: int, seed: int) -> list[int]:
 
 
 def validate_selection(selection: str, order: Sequence[int] | None, searches: bool) -> None:
-    """Check the fields that select word-vectors.
-
-    Args:
-        selection: One of ``SELECTIONS``.
-        order: Of positions; for "rand", and only then.
-        searches: Whether there are soft-extract layers, which rank by significance ("attn").
+    """Check the fields that select word-vectors; ``searches`` tells whether there are soft-extract layers.
 
     Raises:
-        ConfigError: If the selection is unknown or does not fit the search, or if the order is missing,
-            superfluous or no permutation that begins with 0.
+        ConfigError: If the selection is unknown or does not fit a search, or if the order is missing,
+            superfluous or not a permutation that begins with 0.
     """
     check_choice("selection", selection, SELECTIONS)
     if searches and selection != "attn":
         raise ConfigError(
-            f"selection: '{selection}' takes a given retention_configuration; soft-extract layers rank by "
-            "significance, so a search needs 'attn'"
+            f"selection: '{selection}' needs a given retention_configuration; a search ranks by "
+            "significance ('attn')"
         )
     if (order is not None) != (selection == "rand"):
         raise ConfigError(
@@ -50,13 +42,11 @@ def validate_selection(selection: str, order: Sequence[int] | None, searches: bo
             f"it is {'missing' if order is None else 'given'} with '{selection}'"
         )
     if order is not None and (list(order[:1]) != [0] or sorted(order) != list(range(len(order)))):
-        raise ConfigError(
-            "selection_order must hold every position from 0 on once, beginning with 0, that of [CLS]"
-        )
+        raise ConfigError("selection_order must hold every position once, beginning with 0, that of [CLS]")
 
 
 class StaticSelection(nn.Module):
-    """Retains the words at fixed positions.
+    """Retain the words at fixed positions.
 
     A word's position is its index among the real words of its input, so it does not depend on padding. A
     selected position beyond the end of a short input retains nothing.
@@ -76,7 +66,7 @@ class StaticSelection(nn.Module):
         self.register_buffer("places", self.inverse_order(), persistent=False)
 
     def inverse_order(self) -> Tensor:
-        """Compute the value of ``places``, [l]."""
+        """Compute the value of ``places``."""
         return torch.tensor(self.order).argsort()
 
     def schedule(self, mask: Tensor, configuration: Sequence[int]) -> list[tuple[Tensor, Tensor] | None]:

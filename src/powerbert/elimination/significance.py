@@ -15,9 +15,10 @@ def significance_scores(
     pad_queries: bool = False,
     first_query: int = 0,
 ) -> Tensor:
-    """Compute Sig(w), the sum over heads h and query words w' of ``A_h[w', w]`` (section 2.1).
+    """Compute Sig(w), the sum over heads h and query words w' of ``A_h[w', w]``, [B, N] (section 2.1).
 
-    Sums are in float32 at least, without gradient: significance only serves to rank.
+    Sums are in float32 at least, without gradient: significance only serves to rank. That of padding is
+    meaningless; ranking puts padding last.
 
     Args:
         attention: Attention probabilities before dropout, [B, H, Q, N]. Q may be a block of the query rows;
@@ -27,19 +28,15 @@ def significance_scores(
         pad_queries: Whether the attention paid by padding counts. Significance then depends on how far the
             batch is padded.
         first_query: Position of the first of the Q rows.
-
-    Returns:
-        Significance of each word-vector, [B, N]; that of padding is meaningless, and ranking puts it last.
     """
     at_least_float32 = torch.promote_types(attention.dtype, torch.float32)
     received = attention.detach().sum(dim=1, dtype=at_least_float32)
-    queries = received.shape[1]
+    queries = slice(first_query, first_query + received.shape[1])
     if not include_diagonal:
         words = torch.arange(received.shape[2], device=received.device)
-        to_itself = words[first_query : first_query + queries].unsqueeze(-1) == words
-        received = received.masked_fill(to_itself, 0.0)
+        received = received.masked_fill(words[queries].unsqueeze(-1) == words, 0.0)
     if mask is not None and not pad_queries:
-        received = received * mask[:, first_query : first_query + queries].unsqueeze(-1)
+        received = received * mask[:, queries].unsqueeze(-1)
     return received.sum(dim=1)
 
 
@@ -72,7 +69,7 @@ def blockwise_significance(
     Queries and keys are [B, H, N, E].
     """
 
-    def given_by(inputs: slice, first: int, last: int) -> Tensor:
+    def received_from(inputs: slice, first: int, last: int) -> Tensor:
         words = None if mask is None else mask[inputs]
         return significance_scores(
             attention_probabilities(query[inputs, :, first:last], key[inputs], words),
@@ -84,15 +81,15 @@ def blockwise_significance(
 
     batch, heads, length, _ = query.shape
     if torch.compiler.is_exporting():
-        return given_by(slice(None), 0, length)
+        return received_from(slice(None), 0, length)
     row_bytes = 4 * heads * length
     rows = min(length, max(1, block_bytes // row_bytes))
     inputs = max(1, block_bytes // (row_bytes * length))
     blocks = []
     for start in range(0, batch, inputs):
         block = slice(start, start + inputs)
-        received = given_by(block, 0, rows)
+        received = received_from(block, 0, rows)
         for first in range(rows, length, rows):
-            received += given_by(block, first, min(first + rows, length))
+            received += received_from(block, first, min(first + rows, length))
         blocks.append(received)
     return torch.cat(blocks)

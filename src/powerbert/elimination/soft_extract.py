@@ -1,4 +1,4 @@
-"""The soft-extract layers of the configuration search (section 2.2)."""
+"""The soft-extract layers and the regularizer of the configuration search (section 2.2)."""
 
 import torch
 from torch import Tensor, nn
@@ -6,10 +6,6 @@ from torch import Tensor, nn
 
 class SoftExtract(nn.Module):
     """The retention parameters ``r_j[k]`` of every encoder j and ordered position k.
-
-    Args:
-        num_encoders: Number of encoders, L.
-        length: Number of ordered positions, l; the longest possible input.
 
     Attributes:
         retention_parameters: ``r``, [L, l], initialised at 1; ``clip_`` keeps it in [0, 1].
@@ -20,15 +16,9 @@ class SoftExtract(nn.Module):
         self.retention_parameters = nn.Parameter(torch.ones(num_encoders, length))
 
     def scale(self, hidden: Tensor, ranks: Tensor, encoder: int) -> Tensor:
-        """Multiply each word-vector by the retention parameter of its ordered position.
+        """Multiply word-vectors, [B, N, D], by the retention parameters of their ordered positions, [B, N].
 
-        Args:
-            hidden: Word-vectors, [B, N, D].
-            ranks: Their ordered positions from 0, [B, N]; integers, so no gradient passes through them.
-            encoder: Its index, from 0.
-
-        Returns:
-            Scaled word-vectors, [B, N, D].
+        Encoders and ordered positions count from 0; no gradient passes through the latter.
 
         Raises:
             ValueError: If N exceeds the number of retention parameters.
@@ -49,3 +39,9 @@ class SoftExtract(nn.Module):
     def clip_(self) -> None:
         """Clip every retention parameter to [0, 1] in place; call it after each optimizer step."""
         self.retention_parameters.clamp_(0.0, 1.0)
+
+
+def mass_regularizer(mass: Tensor) -> Tensor:
+    """Sum ``j * mass(j)`` over encoders j = 1..L, a scalar; lambda weighs it against the task's loss."""
+    index = torch.arange(1, len(mass) + 1, dtype=mass.dtype, device=mass.device)
+    return (index * mass).sum()

@@ -3,8 +3,6 @@
 from powerbert.models import backbones  # noqa: F401  registers every backbone in that folder
 from powerbert.models.backbone import (
     BACKBONES,
-    POWER_PREFIX,
-    TASKS,
     Backbone,
     classify,
     embed,
@@ -23,21 +21,17 @@ from powerbert.models.loading import (
     load_tokenizer,
     quiet_transformers,
 )
-from powerbert.models.modeling import PowerModelMixin, PowerModelOutput, PowerTaskMixin, Retained
+from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 from powerbert.models.packed import can_pack_linear_layers, pack_linear_layers
 from powerbert.models.smaller import prune_heads, take_encoders
 
 __all__ = [
     "BACKBONES",
     "POWER_FIELDS",
-    "POWER_PREFIX",
-    "TASKS",
     "Backbone",
     "PowerFields",
     "PowerModelMixin",
-    "PowerModelOutput",
     "PowerTaskMixin",
-    "Retained",
     "can_pack_linear_layers",
     "classify",
     "embed",

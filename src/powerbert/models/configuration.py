@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+from powerbert.base.checks import check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.elimination.configuration import validate_retention_configuration
 from powerbert.elimination.selection import validate_selection
@@ -10,16 +11,14 @@ from powerbert.elimination.selection import validate_selection
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class PowerFields:
-    """The fields that a power model's config has and its host's has not; a mixin for config classes.
+    """The fields that a power model's config adds to its host's; a mixin for config classes.
 
     With none of ``retention_configuration``, ``soft_extract_length`` and ``encoder_heads`` the model equals
     its host.
 
     Attributes:
-        retention_configuration: Number of word-vectors that each encoder retains (extract layers),
-            non-increasing.
-        soft_extract_length: Number of retention parameters of each encoder, the longest input of the
-            configuration search (soft-extract layers).
+        retention_configuration: Number of word-vectors that each encoder retains, non-increasing.
+        soft_extract_length: Number of retention parameters of each encoder of a search, its longest input.
         significance_diagonal: Whether a word's attention to itself counts towards its significance.
         significance_pad_queries: Whether the attention paid by padding counts. The result for an input then
             depends on how far its batch is padded.
@@ -53,10 +52,10 @@ class PowerFields:
 
     def to_dict(self) -> dict[str, Any]:
         """As the host's; without ``auto_map``, unless this class is the code that ``auto_map`` names."""
-        fields = super().to_dict()  # type: ignore[misc]
+        values = super().to_dict()  # type: ignore[misc]
         if self._auto_class is None:  # type: ignore[attr-defined]
-            fields.pop("auto_map", None)
-        return fields
+            values.pop("auto_map", None)
+        return values
 
     def validate_power_fields(self: Any) -> None:
         """Check the fields against each other and the host's; runs on construction and on saving.
@@ -73,17 +72,10 @@ class PowerFields:
         validate_selection(self.selection, self.selection_order, self.soft_extract_length is not None)
         if self.retention_configuration is not None:
             validate_retention_configuration(self.retention_configuration, encoders, longest)
-        if self.soft_extract_length is not None and not 1 <= self.soft_extract_length <= longest:
-            raise ConfigError(
-                f"soft_extract_length must lie between 1 and the model's {longest} positions, "
-                f"not {self.soft_extract_length}"
-            )
+        check_whole("soft_extract_length", self.soft_extract_length, 1, longest, optional=True)
         left, heads = self.encoder_heads, self.num_attention_heads
         if left is not None and not (len(left) == encoders and all(1 <= number <= heads for number in left)):
-            raise ConfigError(
-                f"encoder_heads must hold {encoders} numbers, one for each encoder, from 1 to {heads}, "
-                f"not {left}"
-            )
+            raise ConfigError(f"encoder_heads: {left} must hold {encoders} numbers from 1 to {heads}")
         if getattr(self, "is_decoder", False):
             raise ConfigError("is_decoder must be False: word-vectors are eliminated from encoders only")
 

@@ -4,7 +4,6 @@
 
 The paper extracts before the feed-forward network (section 2.1). An eliminated word-vector needs no output
 row of self-attention either: once significance has decided which ones stay, only their queries attend.
-Modules and parameters are the host's own.
 
 Shapes: B inputs, H heads, N word-vectors, K retained ones, D hidden size, E size of a head. ``mask`` is True
 where a word is real, [B, N]; None if every word is real.
@@ -17,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from powerbert.elimination.extract import extract_mask, extract_rows
-from powerbert.elimination.ranking import ordered_positions, retained_positions
+from powerbert.elimination.extract import extract_mask, extract_rows, ordered_positions, retained_positions
 
 Score = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Significance of word-vectors, [B, N], from each head's queries and keys, [B, H, N, E], and the mask."""
@@ -26,12 +24,10 @@ Score = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 @dataclass(frozen=True)
 class HostEncoder:
-    """One encoder of a host model under the names of the paper.
+    """One encoder of a host model under the names of the paper; modules and parameters are the host's own.
 
     Attributes:
-        query: Projection to the queries of all heads, [B, N, D] to [B, N, H * E].
-        key: Projection to the keys.
-        value: Projection to the values.
+        query: Projection to the queries of all heads, [B, N, D] to [B, N, H * E]; so ``key`` and ``value``.
         output_projection: From the heads' context, [B, N, H * E], to [B, N, D].
         head_size: E; H follows from it, since heads may have been pruned.
         attention_dropout: The dropout of attention probabilities.
@@ -54,19 +50,35 @@ class HostEncoder:
         """Number of attention heads, H."""
         return self.query.out_features // self.head_size
 
+    def split_heads(self, projected: Tensor) -> Tensor:
+        """Reshape [B, N, H * E] to [B, H, N, E]."""
+        return projected.unflatten(-1, (-1, self.head_size)).transpose(1, 2)
+
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, residual: Tensor
+    ) -> Tensor:
+        """Run self-attention up to its LayerNorm, [B, K, D], with no attention matrix in memory.
+
+        Queries are [B, K, H * E], keys and values [B, N, H * E], the residual [B, K, D].
+        """
+        dropout = self.attention_dropout
+        context = F.scaled_dot_product_attention(
+            self.split_heads(query),
+            self.split_heads(key),
+            self.split_heads(value),
+            attn_mask=None if mask is None else mask[:, None, None, :],
+            dropout_p=dropout.p if dropout.training else 0.0,
+        )
+        return self.attention_output(context.transpose(1, 2).flatten(2), residual)
+
 
 def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None, positions: Tensor | None = None) -> Tensor:
-    """Run an encoder on word-vectors, [B, N, D], and retain all of them or those at ``positions``, [B, K].
+    """Run an encoder on word-vectors, [B, N, D]; retain those at ``positions``, [B, K], or all: [B, K, D].
 
     The others are attended to, but have no output.
-
-    Returns:
-        The encoder's output, [B, K, D]; [B, N, D] without ``positions``.
     """
     retained = hidden if positions is None else extract_rows(hidden, positions)
-    attended = host.attention_output(
-        _attend(host, host.query(retained), host.key(hidden), host.value(hidden), mask), retained
-    )
+    attended = host.attend(host.query(retained), host.key(hidden), host.value(hidden), mask, retained)
     return host.feed_forward(attended)
 
 
@@ -80,12 +92,11 @@ def encode_and_extract(
         K].
     """
     query, key, value = host.query(hidden), host.key(hidden), host.value(hidden)
-    significance = score(_split_heads(host, query), _split_heads(host, key), mask)
+    significance = score(host.split_heads(query), host.split_heads(key), mask)
     positions = retained_positions(significance, mask, k)
-    attended = host.attention_output(
-        _attend(host, extract_rows(query, positions), key, value, mask), extract_rows(hidden, positions)
-    )
-    return host.feed_forward(attended), None if mask is None else extract_mask(mask, positions), positions
+    query, retained = extract_rows(query, positions), extract_rows(hidden, positions)
+    output = host.feed_forward(host.attend(query, key, value, mask, retained))
+    return output, None if mask is None else extract_mask(mask, positions), positions
 
 
 def encode_and_soft_extract(
@@ -102,28 +113,9 @@ def encode_and_soft_extract(
     scaled word-vectors. With ``protect_cls``, [CLS] takes the first position whatever its significance.
     """
     query, key, value = host.query(hidden), host.key(hidden), host.value(hidden)
-    significance = score(_split_heads(host, query), _split_heads(host, key), mask)
+    significance = score(host.split_heads(query), host.split_heads(key), mask)
     ranks = ordered_positions(significance, mask, protect_cls=protect_cls)
-    attended = host.attention_output(_attend(host, query, key, value, mask), hidden)
-    return host.feed_forward(scale(attended, ranks))
-
-
-def _attend(host: HostEncoder, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """Compute the heads' context ``softmax(Q K^T) V``, [B, K, H * E], with no attention matrix in memory."""
-    dropout = host.attention_dropout
-    context = F.scaled_dot_product_attention(
-        _split_heads(host, query),
-        _split_heads(host, key),
-        _split_heads(host, value),
-        attn_mask=None if mask is None else mask[:, None, None, :],
-        dropout_p=dropout.p if dropout.training else 0.0,
-    )
-    return context.transpose(1, 2).flatten(2)
-
-
-def _split_heads(host: HostEncoder, projected: Tensor) -> Tensor:
-    """Reshape [B, N, H * E] to [B, H, N, E]."""
-    return projected.unflatten(-1, (-1, host.head_size)).transpose(1, 2)
+    return host.feed_forward(scale(host.attend(query, key, value, mask, hidden), ranks))
 
 
 def keep_heads(encoders: Iterable[HostEncoder], heads: Iterable[Sequence[int]]) -> None:
@@ -134,9 +126,9 @@ def keep_heads(encoders: Iterable[HostEncoder], heads: Iterable[Sequence[int]]) 
     """
     shrunk = set()
     for encoder, kept in zip(encoders, heads, strict=True):
-        if id(encoder.query) in shrunk:
+        if encoder.query in shrunk:
             continue
-        shrunk.add(id(encoder.query))
+        shrunk.add(encoder.query)
         rows = torch.as_tensor(kept).unsqueeze(-1) * encoder.head_size + torch.arange(encoder.head_size)
         for projection in (encoder.query, encoder.key, encoder.value):
             _shrink(projection, rows.flatten(), dim=0)

@@ -1,14 +1,14 @@
 """Load models and tokenizers from checkpoint folders.
 
 A checkpoint must hold every weight that the model needs; transformers alone draws missing ones at random
-after a warning.
+after a warning. Models are in float32 and in evaluation mode. Each function raises ModelError for a folder
+that holds no checkpoint of a supported backbone, or one that lacks weights.
 """
 
 import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,9 @@ from transformers import (
     logging,
 )
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from powerbert.base.errors import ModelError
-from powerbert.models.backbone import BACKBONES, ENTRY_POINTS, TASKS, Backbone, find_backbone
+from powerbert.models.backbone import BACKBONES, ENTRY_POINTS, TASKS, find_backbone
 from powerbert.models.configuration import POWER_FIELDS
 
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
@@ -55,60 +54,42 @@ Folder = str | os.PathLike[str]
 def load_host_model(
     folder: Folder, task: str = "sequence_classification", **config_fields: Any
 ) -> PreTrainedModel:
-    """Load the host model of a task from any checkpoint of its backbone, for fine-tuning.
+    """Load the host model of a task, a key of ``TASKS``, from any checkpoint of its backbone.
 
-    A checkpoint that has lost heads is loaded as a power model that eliminates nothing.
+    Weights of the task's head, and of the pooler before it, are drawn at random if they are missing or of
+    another size. A checkpoint that has lost heads is loaded as a power model that eliminates nothing.
 
-    Args:
-        folder: A bare backbone, a pretraining checkpoint or a model for any task. Weights of the task's head,
-            and of the pooler before it, are drawn at random if they are missing or of another size.
-        task: A key of ``TASKS``.
-        **config_fields: Fields of the config to set, such as ``num_labels`` and ``id2label``.
-
-    Returns:
-        The model in float32, in evaluation mode.
-
-    Raises:
-        ModelError: If the folder holds no such checkpoint, or lacks weights of the backbone.
+    ``config_fields`` are fields of the config to set, such as ``num_labels`` and ``id2label``.
     """
-    checkpoint = _Checkpoint.read(Path(folder))
-    pruned = checkpoint.fields.get("encoder_heads") is not None
-    outdated = set(POWER_FIELDS) - ({"encoder_heads"} if pruned else set())
-    if not config_fields.keys().isdisjoint({"num_labels", "id2label"}):
+    checkpoint = _Checkpoint(folder)
+    outdated = set(POWER_FIELDS)
+    config_class = CONFIG_MAPPING[checkpoint.backbone.host_type]
+    if checkpoint.fields.get("encoder_heads") is not None:
+        outdated.remove("encoder_heads")
+        config_class = checkpoint.backbone.config
+    if config_fields.keys() & {"num_labels", "id2label"}:
         outdated |= {"id2label", "label2id", "problem_type"}
     stored = {key: value for key, value in checkpoint.fields.items() if key not in outdated}
-    backbone = checkpoint.backbone
-    config_class = backbone.config if pruned else CONFIG_MAPPING[backbone.host_type]
-    config = checkpoint.config(config_class, stored | config_fields)
-    return checkpoint.load(task, config, random_head=True)
+    return checkpoint.load(task, checkpoint.config(config_class, stored | config_fields), random_head=True)
 
 
 def load_power_model(
     folder: Folder, task: str = "sequence_classification", **power_fields: Any
 ) -> PreTrainedModel:
-    """Load a model of a task with word-vector elimination, from the host's checkpoint or a power model's.
+    """Load a model with word-vector elimination from a host's or power model's checkpoint for the same task.
 
-    A retention configuration replaces the soft-extract layers of a searched checkpoint, and the other way
-    round; a word-vector selection replaces another. Retention parameters that the checkpoint does not have
-    start at 1.
-
-    Args:
-        folder: A checkpoint of the task, head included.
-        task: A key of ``TASKS``.
-        **power_fields: Elimination fields to set; the others stay as the checkpoint has them.
-
-    Returns:
-        The model in float32, in evaluation mode.
+    Elimination fields that are not given stay as the checkpoint has them, but a retention configuration
+    replaces soft-extract layers, and the other way round, and a word-vector selection replaces another.
+    Retention parameters that the checkpoint does not have start at 1.
 
     Raises:
-        ModelError: If the folder holds no such checkpoint, or lacks weights.
         ConfigError: If the elimination fields do not fit the model.
         TypeError: If a field is not an elimination field.
     """
     unknown = power_fields.keys() - set(POWER_FIELDS)
     if unknown:
         raise TypeError(f"not elimination fields: {', '.join(sorted(unknown))}")
-    checkpoint = _Checkpoint.read(Path(folder))
+    checkpoint = _Checkpoint(folder)
     fields = checkpoint.fields
     for name, value in power_fields.items():
         if value is not None:
@@ -117,92 +98,69 @@ def load_power_model(
 
 
 def load_config(folder: Folder) -> PreTrainedConfig:
-    """Read the config of a checkpoint, without its weights.
-
-    Raises:
-        ModelError: If the folder holds no checkpoint of a supported backbone.
-    """
-    checkpoint = _Checkpoint.read(Path(folder))
-    return checkpoint.config(CONFIG_MAPPING[checkpoint.model_type], checkpoint.fields)
+    """Read the config of a checkpoint, without its weights."""
+    return _Checkpoint(folder).saved_config()
 
 
 def load_model(folder: Folder) -> PreTrainedModel:
-    """Load a finished model, host or power, for the task that it was saved for.
-
-    Returns:
-        The model in float32, in evaluation mode.
-
-    Raises:
-        ModelError: If the folder holds no such checkpoint, or lacks weights.
-    """
-    checkpoint = _Checkpoint.read(Path(folder))
+    """Load a finished model, host or power, for the task that it was saved for."""
+    checkpoint = _Checkpoint(folder)
     for task, auto_class in TASKS.items():
         if checkpoint.architecture.endswith(auto_class.__name__.removeprefix("AutoModel")):
-            config = checkpoint.config(CONFIG_MAPPING[checkpoint.model_type], checkpoint.fields)
-            return checkpoint.load(task, config)
+            return checkpoint.load(task, checkpoint.saved_config())
     raise ModelError(
-        f"model folder {folder} holds {checkpoint.architecture or 'an unknown architecture'}, "
+        f"{checkpoint} holds {checkpoint.architecture or 'an unknown architecture'}, "
         "which no task of powerbert uses; fine-tune it first"
     )
 
 
-@dataclass(frozen=True)
 class _Checkpoint:
     """A checkpoint folder and its ``config.json``; ``fields`` are the arguments of the config class."""
 
-    folder: Path
-    model_type: str
-    architecture: str
-    fields: dict[str, Any]
-    backbone: Backbone
-
-    @classmethod
-    def read(cls, folder: Path) -> "_Checkpoint":
-        if not folder.is_dir():
-            raise ModelError(f"model folder {folder} does not exist")
+    def __init__(self, folder: Folder) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise ModelError(f"{self} does not exist")
+        file = self.folder / "config.json"
+        if not file.is_file():
+            raise ModelError(f"{self} has no config.json; it must be a Hugging Face checkpoint")
         try:
-            fields = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            raise ModelError(
-                f"model folder {folder} has no config.json; it must be a Hugging Face checkpoint"
-            ) from None
+            self.fields = dict(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            raise ModelError(
-                f"model folder {folder}: config.json cannot be read ({_one_line(error)})"
-            ) from error
-        model_type = str(fields.pop("model_type", "unknown"))
-        backbone = find_backbone(model_type)
+            raise ModelError(f"{self}: config.json cannot be read ({_one_line(error)})") from error
+        self.model_type = str(self.fields.pop("model_type", "unknown"))
+        self.architecture = (self.fields.pop("architectures", None) or [""])[0]
+        self.fields.pop("auto_map", None)  # powerbert's own classes are used, not the code beside the weights
+        backbone = find_backbone(self.model_type)
         if backbone is None:
             raise ModelError(
-                f"model folder {folder}: the model type '{model_type}' is not supported; "
-                f"supported are {', '.join(BACKBONES)}; other packages add backbones as entry points "
-                f"{ENTRY_POINTS}"
+                f"{self}: the model type '{self.model_type}' is not supported; supported are "
+                f"{', '.join(BACKBONES)}; other packages add backbones as entry points {ENTRY_POINTS}"
             )
-        architectures = fields.pop("architectures", None) or [""]
-        fields.pop("auto_map", None)  # powerbert's own classes are used, not the code beside the weights
-        return cls(folder, model_type, architectures[0], fields, backbone)
+        self.backbone = backbone
+
+    def __str__(self) -> str:
+        return f"model folder {self.folder}"
 
     def config(self, config_class: type[PreTrainedConfig], fields: dict[str, Any]) -> PreTrainedConfig:
         try:
             return config_class.from_dict(fields)
         except (StrictDataclassError, ValueError, TypeError) as error:
-            raise ModelError(
-                f"model folder {self.folder}: config.json does not fit ({_one_line(error)})"
-            ) from error
+            raise ModelError(f"{self}: config.json does not fit ({_one_line(error)})") from error
+
+    def saved_config(self) -> PreTrainedConfig:
+        return self.config(CONFIG_MAPPING[self.model_type], self.fields)
 
     def load(self, task: str, config: PreTrainedConfig, random_head: bool = False) -> PreTrainedModel:
         """Load the weights into the task's model class for ``config``, and account for every one of them."""
-        where = f"model folder {self.folder}"
         if task not in self.backbone.tasks:
             able = ", ".join(name for name, backbone in BACKBONES.items() if task in backbone.tasks)
             raise ModelError(
-                f"{where}: {task.replace('_', ' ')} is not supported with {self.backbone.host_type} models; "
+                f"{self}: {task.replace('_', ' ')} is not supported with {self.backbone.host_type} models; "
                 f"it is with {able}"
             )
         if only_pickled(path.name for path in self.folder.iterdir()):
-            raise ModelError(f"{where} has pickled weights and no safetensors: {HOW_TO_CONVERT}")
-        if not any((self.folder / name).is_file() for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)):
-            raise ModelError(f"{where} has no weights: {SAFE_WEIGHTS_NAME} is missing")
+            raise ModelError(f"{self} has pickled weights and no safetensors: {HOW_TO_CONVERT}")
         try:
             with quiet_transformers():
                 model, report = TASKS[task].from_pretrained(
@@ -216,14 +174,12 @@ class _Checkpoint:
                     output_loading_info=True,
                 )
         except (SafetensorError, RuntimeError, OSError, ValueError) as error:
-            raise ModelError(f"{where}: the weights cannot be loaded ({_one_line(error)})") from error
-
+            raise ModelError(f"{self}: the weights cannot be loaded ({_one_line(error)})") from error
         base = f"{model.base_model_prefix}."
-        missing = [key for key in report["missing_keys"] if not key.startswith(f"{base}soft_extract.")]
-        resized = [
+        lacking = [key for key in report["missing_keys"] if not key.startswith(f"{base}soft_extract.")]
+        lacking += [
             f"{key} ({list(old)} instead of {list(new)})" for key, old, new in report["mismatched_keys"]
         ]
-        lacking = sorted(missing + resized)
         if random_head:
             lacking = [
                 key for key in lacking if key.startswith(base) and not key.startswith(f"{base}pooler.")
@@ -231,20 +187,16 @@ class _Checkpoint:
         if lacking:
             more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
             raise ModelError(
-                f"{where}: the weights are not those of {type(model).__name__} as config.json "
-                f"describes it; missing: {', '.join(lacking[:3])}{more}"
+                f"{self}: the weights are not those of {type(model).__name__} as config.json "
+                f"describes it; missing: {', '.join(sorted(lacking)[:3])}{more}"
             )
         return model
 
 
 def load_tokenizer(folder: Folder) -> TokenizersBackend:
-    """Load a checkpoint's tokenizer; it truncates and pads only as each call asks.
-
-    Raises:
-        ModelError: If the folder has no tokenizer, or one that cannot be read.
-    """
+    """Load a checkpoint's tokenizer; it truncates and pads only as each call asks."""
     if not any((Path(folder) / name).is_file() for name in VOCABULARY_FILES):
-        # transformers makes a tokenizer of the special tokens alone then.
+        # transformers would make a tokenizer of the special tokens alone.
         raise ModelError(
             f"model folder {folder} has no tokenizer: it needs one of {', '.join(VOCABULARY_FILES)}"
         )
@@ -265,7 +217,7 @@ def load_tokenizer(folder: Folder) -> TokenizersBackend:
 
 
 def only_pickled(names: Iterable[str]) -> bool:
-    """Tell whether a checkpoint with files of these names has pickled weights and no safetensors."""
+    """Return whether a checkpoint with files of these names has pickled weights and no safetensors."""
     names = list(names)
     pickled = any(fnmatch(name, pattern) for name in names for pattern in PICKLED_WEIGHTS)
     return pickled and not any(name.endswith(".safetensors") for name in names)

@@ -3,7 +3,6 @@
 Shapes: B inputs, N words of an input, K retained word-vectors, D hidden size.
 """
 
-from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +15,7 @@ from transformers import initialization
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple
 
-from powerbert.elimination.extract import extract_rows
-from powerbert.elimination.ranking import cls_position
+from powerbert.elimination.extract import cls_position, extract_rows
 from powerbert.elimination.selection import StaticSelection
 from powerbert.elimination.significance import blockwise_significance
 from powerbert.elimination.soft_extract import SoftExtract
@@ -45,10 +43,7 @@ class Retained(NamedTuple):
 
 @dataclass
 class PowerModelOutput(BaseModelOutputWithPooling):
-    """The host's output of a base model, with the retained word-vectors.
-
-    ``last_hidden_state`` is [B, K, D] for the K word-vectors that the last encoder retained, and the entries
-    of ``hidden_states`` grow shorter accordingly.
+    """The output of a base model whose ``last_hidden_state`` is [B, K, D] and ``hidden_states`` grow shorter.
 
     Attributes:
         retained: The word-vectors that left each encoder, with ``output_retained=True``.
@@ -86,9 +81,9 @@ class PowerModelMixin:
         order = orders.get(config.selection)
         self.static_selection = None if order is None else StaticSelection(order)
 
-    @abstractmethod
-    def layers(self) -> nn.ModuleList | list[nn.Module]:
+    def layers(self: Any) -> nn.ModuleList | list[nn.Module]:
         """Return the host's layers in the order in which they run; a shared one comes several times."""
+        return self.encoder.layer
 
     def embed(self: Any, **inputs: Tensor) -> Tensor:
         """Embed words as the host does, [B, N, D], from ``input_ids`` and what else each word has."""
@@ -118,11 +113,7 @@ class PowerModelMixin:
         inputs_embeds: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Run the model as the host's ``forward`` does, or as ``eliminate``.
-
-        Returns:
-            ``PowerModelOutput`` where the model eliminates or has lost heads, else the host's own output.
-        """
+        """Run the host's ``forward``, or ``eliminate`` if the model eliminates or has lost heads."""
         given = {
             "input_ids": input_ids,
             "token_type_ids": token_type_ids,
@@ -146,11 +137,10 @@ class PowerModelMixin:
     ) -> PowerModelOutput:
         """Run the encoders with extract layers (retention configuration), soft-extract layers, or neither.
 
-        Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real. Attention matrices are
-        refused, since encoders that eliminate nothing have none.
+        Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real.
 
         Raises:
-            ValueError: If the mask is not [B, N], or attention matrices are asked for.
+            ValueError: If the mask has another shape, or attention matrices are asked for.
         """
         if attention_mask is not None and attention_mask.shape != embeddings.shape[:2]:
             raise ValueError(
@@ -164,22 +154,25 @@ class PowerModelMixin:
 
         hidden, mask = embeddings, None if attention_mask is None else attention_mask.bool()
         words = mask if mask is not None else torch.ones_like(hidden[..., 0], dtype=torch.bool)
+        positions = torch.arange(words.shape[1], device=words.device).expand_as(words)
         schedule = None
         if self.static_selection is not None and self.config.retention_configuration is not None:
             schedule = self.static_selection.schedule(words, self.config.retention_configuration)
-        hidden_states = [hidden] if output_hidden_states else []
-        outputs = []
+        hidden_states, retained = [embeddings], []
         for encoder, host in enumerate(self.hosts()):
             hidden, mask, selected = self._run(encoder, host, hidden, mask, schedule)
-            outputs.append((selected, mask))
             if output_hidden_states:
                 hidden_states.append(hidden)
+            if output_retained:
+                positions = positions if selected is None else positions.gather(1, selected)
+                real = torch.ones_like(positions, dtype=torch.bool) if mask is None else mask
+                retained.append(Retained(positions, real))
         cls = hidden[:, :1] if mask is None else extract_rows(hidden, cls_position(mask))
         return PowerModelOutput(
             last_hidden_state=cls if self.only_cls else hidden,
             pooler_output=self.pool(cls),
             hidden_states=tuple(hidden_states) if output_hidden_states else None,
-            retained=_trace(words, outputs) if output_retained else None,
+            retained=tuple(retained) if output_retained else None,
         )
 
     def _run(
@@ -190,15 +183,16 @@ class PowerModelMixin:
         mask: Tensor | None,
         schedule: list[tuple[Tensor, Tensor] | None] | None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Run one encoder on word-vectors, [B, N, D], and their mask, [B, N].
-
-        ``schedule`` is that of ``StaticSelection``; None without static selection.
+        """Run one encoder; ``schedule`` is that of ``StaticSelection``, None without static selection.
 
         Returns:
             Word-vectors, [B, K, D]; their mask, [B, K], None if all are real; and their positions among the
             given ones, [B, K], None if all are retained.
         """
         config, length = self.config, hidden.shape[1]
+        if schedule is not None:
+            positions, mask_after = schedule[encoder] or (None, mask)
+            return encode(host, hidden, mask, positions), mask_after, positions
         score = partial(
             blockwise_significance,
             include_diagonal=config.significance_diagonal,
@@ -208,12 +202,7 @@ class PowerModelMixin:
             scale = partial(self.soft_extract.scale, encoder=encoder)
             protect_cls = config.soft_extract_protects_cls
             return encode_and_soft_extract(host, hidden, mask, scale, score, protect_cls), mask, None
-        if schedule is not None:
-            static = schedule[encoder]
-            if static is not None:
-                positions, retained_mask = static
-                return encode(host, hidden, mask, positions), retained_mask, positions
-        elif config.retention_configuration is not None:
+        if config.retention_configuration is not None:
             k = config.retention_configuration[encoder]
             # An exported graph serves every length: there it extracts, unless no input is longer than k.
             if not guard_or_false(k >= length):
@@ -234,7 +223,7 @@ class PowerTaskMixin:
 
     Attributes:
         base_class: Makes the base model, which replaces the host's, from the config.
-        reads_first_row: Whether the host's head reads row 0 of ``last_hidden_state``; else it reads
+        reads_first_row: Whether the host's head reads row 0 of ``last_hidden_state`` instead of
             ``pooler_output``.
     """
 
@@ -249,12 +238,12 @@ class PowerTaskMixin:
         self.base_model.only_cls = self.reads_first_row
         self.post_init()  # type: ignore[attr-defined]
 
-    @abstractmethod
-    def classify(self, cls: Tensor) -> Tensor:
+    def classify(self: Any, cls: Tensor) -> Tensor:
         """Compute logits, [B, outputs], from the last word-vector of [CLS], [B, 1, D].
 
         It uses nothing but the host's own modules, and is also called with a host model as self.
         """
+        return self.classifier(cls)
 
     @property
     def soft_extract(self) -> SoftExtract | None:
@@ -263,9 +252,7 @@ class PowerTaskMixin:
 
     @torch.no_grad()
     def retained_word_vectors(self, **inputs: Tensor) -> tuple[Retained, ...]:
-        """Return which word-vectors leave each encoder, for the inputs of ``forward``.
-
-        In multiple choice, [B, choices, N], each choice counts as an input.
+        """Return which word-vectors leave each encoder; in multiple choice, each choice counts as an input.
 
         Raises:
             ValueError: If the model has neither a retention configuration nor soft-extract layers.
@@ -274,15 +261,3 @@ class PowerTaskMixin:
             raise ValueError("the model eliminates nothing: its config has no retention_configuration")
         sequences = {name: value.flatten(0, -2) for name, value in inputs.items()}
         return self.base_model(**sequences, output_retained=True).retained
-
-
-def _trace(words: Tensor, outputs: list[tuple[Tensor | None, Tensor | None]]) -> tuple[Retained, ...]:
-    """Follow what each encoder retained of its inputs back to positions in the model's input."""
-    positions = torch.arange(words.shape[1], device=words.device).expand_as(words)
-    trace = []
-    for selected, mask in outputs:
-        if selected is not None:
-            positions = positions.gather(1, selected)
-        real = torch.ones_like(positions, dtype=torch.bool) if mask is None else mask
-        trace.append(Retained(positions, real))
-    return tuple(trace)

@@ -13,11 +13,7 @@ from torch import Tensor, nn
 
 
 class PackedLinear(nn.Module):
-    """A linear layer, [..., in_features] to [..., out_features], with weights in oneDNN's layout.
-
-    Args:
-        linear: On the CPU, in float32; stays unchanged.
-    """
+    """A linear layer, [..., in_features] to [..., out_features], with float32 weights in oneDNN's layout."""
 
     weight: Tensor
     bias: Tensor | None
@@ -39,7 +35,7 @@ class PackedLinear(nn.Module):
 
 
 def can_pack_linear_layers(model: nn.Module) -> bool:
-    """Tell whether a model is on the CPU and in float32, and this PyTorch has oneDNN."""
+    """Return whether a model is on the CPU and in float32, and this PyTorch has oneDNN."""
     return torch.backends.mkldnn.is_available() and all(
         parameter.device.type == "cpu" and parameter.dtype == torch.float32
         for parameter in model.parameters()
@@ -47,23 +43,14 @@ def can_pack_linear_layers(model: nn.Module) -> bool:
 
 
 def pack_linear_layers(model: nn.Module) -> Any:
-    """Copy a model with packed linear layers, for inference on a CPU; its logits differ by rounding.
+    """Copy a host or power model with packed linear layers, in evaluation mode; logits differ by rounding.
 
-    All other parameters are shared with the model. The copy can be neither trained nor saved.
-
-    Args:
-        model: Host or power, on the CPU, in float32.
-
-    Returns:
-        The copy, in evaluation mode.
-
-    Raises:
-        ValueError: If the model is elsewhere or in another format, or this PyTorch has no oneDNN.
+    All other parameters are shared with the model. The copy can be neither trained nor saved. A model that
+    cannot be packed raises ValueError.
     """
     if not can_pack_linear_layers(model):
         raise ValueError("linear layers are packed in float32 on the CPU, by a PyTorch with oneDNN")
-    shared = {id(parameter): parameter for parameter in model.parameters()}
-    packed = copy.deepcopy(model, shared)
+    packed = copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
     layers: dict[nn.Module, PackedLinear] = {}  # layers that several encoders share stay shared
     for module in list(packed.modules()):
         for name, child in module.named_children():

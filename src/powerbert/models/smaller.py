@@ -11,15 +11,9 @@ from powerbert.models.encoder import keep_heads
 
 
 def take_encoders(model: PreTrainedModel, encoders: Sequence[int]) -> PreTrainedModel:
-    """Keep some encoders of a model, in place; everything else stays.
+    """Keep some encoders of a host or pruned model for a task, increasing, from 0; in place.
 
-    Args:
-        model: A model for a task, host or pruned.
-        encoders: Which to keep, increasing, from 0. Where encoders share their weights (ALBERT) only their
-            number counts.
-
-    Returns:
-        The model.
+    Where encoders share their weights (ALBERT) only their number counts.
 
     Raises:
         ModelError: If encoders share several sets of weights.
@@ -28,7 +22,7 @@ def take_encoders(model: PreTrainedModel, encoders: Sequence[int]) -> PreTrained
     if isinstance(layers, nn.ModuleList):
         for index in sorted(set(range(len(layers))) - set(encoders), reverse=True):
             del layers[index]
-    elif (shared := len({id(layer) for layer in layers})) > 1:
+    elif (shared := len(set(layers))) > 1:
         raise ModelError(
             f"encoders cannot be taken out of this {config.model_type} model: its {len(layers)} encoders "
             f"share {shared} sets of weights; only one shared set is supported"
@@ -40,19 +34,17 @@ def take_encoders(model: PreTrainedModel, encoders: Sequence[int]) -> PreTrained
 
 
 def prune_heads(model: PreTrainedModel, heads: Sequence[Sequence[int]]) -> PreTrainedModel:
-    """Copy a model without some of its attention heads.
+    """Copy a host or pruned model for a task without some of its attention heads.
+
+    The copy is a power model that eliminates no word-vectors. Its config's ``encoder_heads`` holds how many
+    heads are left, so it is saved and loaded like any other.
 
     Args:
-        model: A model for a task, host or pruned.
-        heads: For each encoder with its own weights (``unique_encoders``) the heads to keep, increasing,
-            from 0.
-
-    Returns:
-        A power model that eliminates no word-vectors. Its config's ``encoder_heads`` holds how many heads are
-        left, so it is saved and loaded like any other.
+        model: Stays unchanged.
+        heads: For each of its ``unique_encoders`` the heads to keep, increasing, from 0.
     """
-    places = {id(encoder.query): place for place, encoder in enumerate(unique_encoders(model))}
-    kept = [heads[places[id(encoder.query)]] for encoder in host_encoders(model)]
+    of_query = {encoder.query: kept for encoder, kept in zip(unique_encoders(model), heads, strict=True)}
+    kept = [of_query[encoder.query] for encoder in host_encoders(model)]
     pruned_class = power_class(model)
     fields = model.config.to_dict() | {"encoder_heads": None}
     fields.pop("model_type")

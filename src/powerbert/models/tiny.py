@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
-from powerbert.base.errors import ConfigError
+from powerbert.base.checks import check_choice
 from powerbert.models.backbone import BACKBONES, find_backbone
 from powerbert.models.loading import quiet_transformers
 
@@ -46,20 +46,12 @@ film movie story good great best well love funny bad worst boring dull
 def tiny(folder: str | os.PathLike[str], seed: int = 0, backbone: str = "bert") -> Path:
     """Write a tiny checkpoint to ``folder``, unless it exists, and return the folder.
 
-    It is written to a temporary folder and renamed when complete, so several processes may call this at once.
-    The same seed gives the same files.
-
-    Args:
-        folder: Where the checkpoint lives.
-        seed: Of the random weights.
-        backbone: The host's ``model_type``.
-
-    Raises:
-        ConfigError: If the backbone is unknown.
+    It appears complete or not at all, so several processes may call this at once. The same seed gives the
+    same files. An unknown backbone, the host's ``model_type``, raises ConfigError.
     """
-    if find_backbone(backbone) is None:
-        raise ConfigError(f"model.backbone: '{backbone}' is unknown; choose one of {', '.join(BACKBONES)}")
     folder = Path(folder)
+    find_backbone(backbone)  # an installed package may register it
+    check_choice("model.backbone", backbone, BACKBONES)
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -81,12 +73,7 @@ def tiny(folder: str | os.PathLike[str], seed: int = 0, backbone: str = "bert") 
 
 
 def tiny_config(backbone: str = "bert", **overrides: Any) -> Any:
-    """Make the config of a tiny host: 3 encoders, 4 heads, hidden size 32, inputs of up to 512 word pieces.
-
-    Args:
-        backbone: The host's ``model_type``, of a registered backbone.
-        **overrides: Fields of the config to set otherwise.
-    """
+    """Make the config of a tiny host: 3 encoders, 4 heads, hidden size 32, up to 512 word pieces."""
     found = find_backbone(backbone)
     assert found is not None, backbone
     return CONFIG_MAPPING[backbone](**{**SIZES, **found.tiny, **overrides})

@@ -1,19 +1,19 @@
 """The model card of a trained model: README.md, as the Hugging Face hub shows it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelCard
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from powerbert.base.errors import ModelError
 from powerbert.base.files import output_file
 from powerbert.base.markdown import code, text
 from powerbert.data import Task
+from powerbert.data.glue import Layout, packaged_layouts
 from powerbert.models import POWER_FIELDS
-from powerbert.ship.card_data import card_data
+from powerbert.ship.modeling_code import read_config
 from powerbert.store.facts import facts
 from powerbert.store.naming import METRIC_NAMES, knob_label, method_label
 
@@ -22,28 +22,23 @@ MODEL_CARD = "README.md"
 OPTIONAL = ("chain", "parameters", "trials", "truncated")
 """Fields that older records lack."""
 
+HUB_METRICS = {
+    "accuracy": "accuracy",
+    "f1": "f1",
+    "matthews_correlation": "matthews_correlation",
+    "spearman": "spearmanr",
+    "pearson": "pearsonr",
+}
+"""The hub's names of the metrics."""
+
 
 def write_model_card(folder: Path | str, record: Mapping[str, Any], manifest: Mapping[str, Any]) -> Path:
-    """Write a model's card beside its weights, whole or not at all; an earlier card is replaced.
-
-    Args:
-        folder: Of the model.
-        record: Of the run that made the model.
-        manifest: Of the model's artifact.
-
-    Returns:
-        The file.
+    """Write a model's card beside its weights, given its run's record and its artifact's manifest.
 
     Raises:
         ModelError: If the folder has no readable `config.json`.
     """
-    config_file = Path(folder) / "config.json"
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{config_file}: cannot be read ({error}); the card describes a saved model"
-        ) from error
+    config = read_config(folder)
     path = Path(folder) / MODEL_CARD
     with output_file(path) as file:
         file.write(model_card(record, manifest, config))
@@ -51,15 +46,9 @@ def write_model_card(folder: Path | str, record: Mapping[str, Any], manifest: Ma
 
 
 def model_card(record: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """Describe a model: task, metric, speed, how to load it, how it was made, its limits.
+    """Describe a model of any method in Markdown with the hub's front matter; `config` is its config.json.
 
-    Args:
-        record: Of the run that made the model, of any method.
-        manifest: Of the model's artifact.
-        config: The content of the artifact's `config.json`.
-
-    Returns:
-        Markdown with the hub's front matter. Names that a user chose are text in it, never markup.
+    Names that a user chose are text in it, never markup.
     """
     environment = Environment(
         loader=PackageLoader("powerbert.ship", "."),
@@ -93,7 +82,7 @@ def percent(value: float | None) -> str:
 
 
 def times(ratio: float | None) -> str:
-    """Write how many times faster or fewer."""
+    """Write a ratio: how many times faster or fewer."""
     return "n/a" if ratio is None else f"{ratio:.2f}x"
 
 
@@ -103,3 +92,58 @@ def amount(value: float | None, unit: str) -> str:
         return "n/a"
     divisor, form = {"ms": (1, ".1f"), "M": (1e6, ".1f"), "G": (1e9, ".3g")}[unit]
     return f"{value / divisor:{form}} {unit}"
+
+
+def card_data(
+    record: Mapping[str, Any], manifest: Mapping[str, Any], config: Mapping[str, Any]
+) -> ModelCardData:
+    """State a model's task, origin and results in the hub's terms; unknown facts are left out."""
+    dataset, metric = record["config"]["dataset"], record["metric"]
+    task = Task.from_config(dataset)
+    task_type = "multiple-choice" if task.is_multiple_choice else "text-classification"
+    # First the metric that the model is judged by, then those that are reported with it.
+    metrics = {metric["name"]: metric["value"]}
+    metrics |= {name: value for name, value in metric.items() if name in HUB_METRICS}
+    evaluated_on = _evaluated_on(dataset, metric.get("split"))
+    results = [
+        EvalResult(task_type=task_type, metric_type=HUB_METRICS[name], metric_value=value, **evaluated_on)
+        for name, value in metrics.items()
+        if value is not None
+    ]
+    tags = ["powerbert", record["method"].replace("_", "-")]
+    tags += ["regression"] if task.is_regression else []
+    tags += ["custom_code"] if "auto_map" in config else []
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag=task_type,
+        tags=tags,
+        base_model=_hub_id(record["config"]["model"].get("path")),
+        datasets=[dataset["source"]["hub"]] if "hub" in dataset["source"] else None,
+        metrics=[HUB_METRICS[name] for name in metrics],
+        model_name=manifest["id"],
+        eval_results=results or None,
+    )
+
+
+def _evaluated_on(dataset: Mapping[str, Any], split: str | None) -> dict[str, Any]:
+    """Name the evaluation data as the hub does, if it is a dataset of the hub."""
+    source, name = dataset["source"], " ".join(dataset["name"].split())
+    given = source.get("layout")
+    layout = packaged_layouts().get(source.get("task")) if given is None else Layout(**given)
+    return {
+        "dataset_name": name,
+        "dataset_type": source.get("hub", name),
+        "dataset_config": None if layout is None else layout.hub,
+        "dataset_split": split if layout is None or split is None else layout.hub_splits[split],
+    }
+
+
+def _hub_id(path: str | None) -> str | None:
+    """Return a checkpoint's id on the hub; None for a folder, whose path means nothing elsewhere."""
+    if path is None or Path(path).expanduser().is_dir():
+        return None
+    try:
+        validate_repo_id(path)
+    except HFValidationError:
+        return None
+    return path

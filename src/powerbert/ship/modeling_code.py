@@ -13,7 +13,7 @@ import logging
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any
 
 from transformers import PreTrainedModel
 
@@ -32,15 +32,11 @@ HEADER = """\
 
 
 def save_modeling_code(model: PreTrainedModel, folder: Path | str) -> Path | None:
-    """Make a saved power model loadable where powerbert is not installed.
-
-    Args:
-        model: The saved model.
-        folder: Where it was saved; `config.json` there gains the entry `auto_map`.
+    """Make a power model that was saved to a folder loadable where powerbert is not installed.
 
     Returns:
-        The file with the modeling code. None for a host model, which transformers knows, and for a backbone
-        whose code cannot stand in one file, which is logged.
+        The file with the modeling code, which `config.json` names from now on. None for a host model, which
+        transformers knows, and for a backbone whose code cannot stand in one file, which is logged.
 
     Raises:
         ModelError: If the folder has no readable `config.json`.
@@ -48,11 +44,7 @@ def save_modeling_code(model: PreTrainedModel, folder: Path | str) -> Path | Non
     backbone = find_backbone(model.config.model_type)
     if backbone is None or not isinstance(model.config, backbone.config):
         return None
-    config_file = Path(folder) / "config.json"
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{config_file}: cannot be read ({error}); save the model there first") from error
+    config = read_config(folder)
     try:
         code = modeling_code(backbone)
     except ValueError as error:
@@ -61,10 +53,20 @@ def save_modeling_code(model: PreTrainedModel, folder: Path | str) -> Path | Non
     code_file = Path(folder) / f"{module_name(backbone)}.py"
     with output_file(code_file) as file:
         file.write(code)
-    with output_file(config_file) as file:
+    with output_file(Path(folder) / "config.json") as file:
         json.dump(config | {"auto_map": auto_map(backbone)}, file, indent=2, sort_keys=True)
         file.write("\n")
     return code_file
+
+
+def read_config(folder: Path | str) -> dict[str, Any]:
+    """Read the config.json of a saved model; raise ModelError if there is none that can be read."""
+    path = Path(folder) / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); save the model there first") from error
+    return config
 
 
 def modeling_code(backbone: Backbone) -> str:
@@ -94,91 +96,76 @@ def module_name(backbone: Backbone) -> str:
 
 
 class _Code:
-    """The definitions for one file; those of other packages than ``packages`` stay imports.
-
-    Attributes:
-        imports: Import statements, one for each name.
-        definitions: Texts, each after those that it uses.
-    """
+    """Collect definitions, each after those that it uses; other packages than `packages` stay imports."""
 
     def __init__(self, packages: set[str]) -> None:
-        self._packages = packages
+        self.packages = packages
         self.imports: list[str] = []
         self.definitions: list[str] = []
-        self._meanings: dict[str, str] = {}
+        self.texts: dict[str, str] = {}
 
     def add(self, module: str, name: str) -> None:
         """Add what a name means at the top level of a module, after everything that it uses."""
         statement, text = _top_level(module).get(name, (None, ""))
         if statement is None:  # a local name or a builtin
             return
-        if isinstance(statement, ast.ImportFrom) and self._is_own(statement.module):
+        if isinstance(statement, ast.ImportFrom) and self.is_own(statement.module):
             if statement.names[0].asname:
                 raise ValueError(f"{module}: {name} must be imported under its original name")
-            # A package may only import what another module defines.
-            defined_in = getattr(getattr(import_module(statement.module), name), "__module__", None)
-            self.add(defined_in if self._is_own(defined_in) else statement.module, name)
+            self.add(str(statement.module), name)
             return
-        is_import = isinstance(statement, ast.Import | ast.ImportFrom)
-        meaning = text if is_import else module
-        if name in self._meanings:
-            if self._meanings[name] != meaning:
-                raise ValueError(f"{name} means two things: {self._meanings[name]}, {meaning}; rename one")
+        if name in self.texts:
+            if self.texts[name] != text:
+                raise ValueError(f"{module}: {name} means something else in another module; rename one")
             return
-        self._meanings[name] = meaning
-        if is_import:
+        self.texts[name] = text
+        if isinstance(statement, ast.Import | ast.ImportFrom):
             self.imports.append(text)
             return
         for node in ast.walk(statement):
-            if isinstance(node, ast.ImportFrom) and self._is_own(node.module):
+            if isinstance(node, ast.ImportFrom) and self.is_own(node.module):
                 raise ValueError(f"{module}: {node.module} is imported in {name}; import it at the top")
             if isinstance(node, ast.Name):
                 self.add(module, node.id)
         self.definitions.append(f"# {module}\n{text}")
 
-    def _is_own(self, module: str | None) -> TypeGuard[str]:
-        return module is not None and module.partition(".")[0] in self._packages
+    def is_own(self, module: str | None) -> bool:
+        return module is not None and module.partition(".")[0] in self.packages
 
 
 @cache
 def _top_level(module: str) -> dict[str, tuple[ast.stmt, str]]:
-    """Map the names that a module binds at its top level to their statements and texts.
-
-    Calls, such as those that register a backbone, bind nothing and are left out.
-    """
+    """Map each name that a module binds at its top level to its statement and text; calls bind nothing."""
     try:
         source = inspect.getsource(import_module(module))
     except (OSError, TypeError) as error:
         raise ValueError(f"{module}: its source cannot be read ({error})") from error
-    lines = source.splitlines()
     names: dict[str, tuple[ast.stmt, str]] = {}
     for statement in ast.parse(source).body:
-        bound: dict[str, tuple[ast.stmt, str]] = {}
+        bound: dict[str, ast.stmt] = {}
         match statement:
-            case ast.Expr() | ast.ImportFrom(module="__future__"):
+            case ast.Expr():
                 continue
             case ast.Import(names=aliases):
-                for alias in aliases:
-                    bound[alias.asname or alias.name.partition(".")[0]] = _single(ast.Import([alias]))
-            case ast.ImportFrom(module=origin, names=aliases, level=level):
-                if level:
-                    raise ValueError(f"{module}: the import in line {statement.lineno} must not be relative")
-                for alias in aliases:
-                    bound[alias.asname or alias.name] = _single(ast.ImportFrom(origin, [alias], 0))
+                bound = {one.asname or one.name.partition(".")[0]: ast.Import([one]) for one in aliases}
+            case ast.ImportFrom(module=origin, names=aliases, level=0):
+                bound = {one.asname or one.name: ast.ImportFrom(origin, [one], 0) for one in aliases}
             case (
                 ast.ClassDef(name=name)
                 | ast.FunctionDef(name=name)
                 | ast.Assign(targets=[ast.Name(id=name)])
                 | ast.AnnAssign(target=ast.Name(id=name))
             ):
-                decorators = getattr(statement, "decorator_list", [])
-                first = min(node.lineno for node in (statement, *decorators))
-                bound[name] = statement, "\n".join(lines[first - 1 : statement.end_lineno])
+                bound = {name: statement}
         if not bound or bound.keys() & names.keys():
             raise ValueError(f"{module}: the statement in line {statement.lineno} would be lost")
-        names |= bound
+        names |= {name: (one, _text(one, source)) for name, one in bound.items()}
     return names
 
 
-def _single(statement: ast.stmt) -> tuple[ast.stmt, str]:
-    return statement, ast.unparse(statement)
+def _text(statement: ast.stmt, source: str) -> str:
+    """Return a definition's text with its decorators and comments, or an import statement."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return ast.unparse(statement)
+    first = min(node.lineno for node in (statement, *getattr(statement, "decorator_list", [])))
+    return "\n".join(source.splitlines()[first - 1 : statement.end_lineno])

@@ -18,14 +18,7 @@ from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 
 def albert_encoder(layer: Any) -> HostEncoder:
     """Describe an ``AlbertLayer``."""
-    attention = layer.attention
-
-    def attention_output(context: Tensor, hidden: Tensor) -> Tensor:
-        return attention.LayerNorm(hidden + attention.output_dropout(attention.dense(context)))
-
-    def feed_forward(attended: Tensor) -> Tensor:
-        return layer.full_layer_layer_norm(layer.ff_chunk(attended) + attended)
-
+    attention, feed_forward_norm = layer.attention, layer.full_layer_layer_norm
     return HostEncoder(
         query=attention.query,
         key=attention.key,
@@ -33,8 +26,10 @@ def albert_encoder(layer: Any) -> HostEncoder:
         output_projection=attention.dense,
         head_size=attention.attention_head_size,
         attention_dropout=attention.attention_dropout,
-        attention_output=attention_output,
-        feed_forward=feed_forward,
+        attention_output=lambda context, hidden: attention.LayerNorm(
+            hidden + attention.output_dropout(attention.dense(context))
+        ),
+        feed_forward=lambda attended: feed_forward_norm(layer.ff_chunk(attended) + attended),
     )
 
 
@@ -62,11 +57,9 @@ class PowerAlbertModel(PowerModelMixin, AlbertModel):
 
     def layers(self: Any) -> list[nn.Module]:
         """Return the layers of each group in the order in which they run."""
-        groups = self.encoder.albert_layer_groups
-        runs = self.config.num_hidden_layers
-        return [
-            layer for run in range(runs) for layer in groups[int(run / (runs / len(groups)))].albert_layers
-        ]
+        groups, runs = self.encoder.albert_layer_groups, self.config.num_hidden_layers
+        group_of_run = [groups[int(run / (runs / len(groups)))] for run in range(runs)]
+        return [layer for group in group_of_run for layer in group.albert_layers]
 
     def embed(self, **inputs: Tensor) -> Tensor:
         """Embed words as BERT does, then project to the hidden size."""

@@ -1,9 +1,13 @@
-"""PoWER-BERT: BERT with word-vector elimination. Parameters and state-dict keys are BERT's own."""
+"""PoWER-BERT: BERT with word-vector elimination. Parameters and state-dict keys are BERT's own.
+
+Where it eliminates, it pools [CLS], the first real word of an input; BERT pools position 0, which is padding
+in a left-padded batch.
+"""
 
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import BertConfig, BertForMultipleChoice, BertForSequenceClassification, BertModel
 
 from powerbert.models.backbone import Backbone, register_backbone
@@ -35,18 +39,10 @@ class PowerBertConfig(PowerFields, BertConfig):
 
 
 class PowerBertModel(PowerModelMixin, BertModel):
-    """``BertModel`` with elimination.
-
-    Where it eliminates, it pools [CLS], the first real word of an input; BERT pools position 0, which is
-    padding in a left-padded batch.
-    """
+    """``BertModel`` with elimination."""
 
     config_class = PowerBertConfig
     host_encoder = staticmethod(bert_encoder)
-
-    def layers(self: Any) -> nn.ModuleList:
-        """Return BERT's layers."""
-        return self.encoder.layer
 
 
 class PowerBertForSequenceClassification(PowerTaskMixin, BertForSequenceClassification):

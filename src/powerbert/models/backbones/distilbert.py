@@ -15,13 +15,6 @@ from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 def distilbert_encoder(block: Any) -> HostEncoder:
     """Describe a ``TransformerBlock`` of DistilBERT."""
     attention = block.attention
-
-    def attention_output(context: Tensor, hidden: Tensor) -> Tensor:
-        return block.sa_layer_norm(attention.out_lin(context) + hidden)
-
-    def feed_forward(attended: Tensor) -> Tensor:
-        return block.output_layer_norm(block.ffn(attended) + attended)
-
     return HostEncoder(
         query=attention.q_lin,
         key=attention.k_lin,
@@ -29,8 +22,8 @@ def distilbert_encoder(block: Any) -> HostEncoder:
         output_projection=attention.out_lin,
         head_size=attention.attention_head_size,
         attention_dropout=attention.dropout,
-        attention_output=attention_output,
-        feed_forward=feed_forward,
+        attention_output=lambda context, hidden: block.sa_layer_norm(attention.out_lin(context) + hidden),
+        feed_forward=lambda attended: block.output_layer_norm(block.ffn(attended) + attended),
     )
 
 

@@ -1,9 +1,7 @@
 """PoWER-ELECTRA: ELECTRA with word-vector elimination; BERT's encoders after narrower embeddings."""
 
-from typing import Any
-
 from huggingface_hub.dataclasses import strict
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import ElectraConfig, ElectraForSequenceClassification, ElectraModel
 
 from powerbert.models.backbone import Backbone, register_backbone
@@ -25,10 +23,6 @@ class PowerElectraModel(PowerModelMixin, ElectraModel):
     config_class = PowerElectraConfig
     host_encoder = staticmethod(bert_encoder)
 
-    def layers(self: Any) -> nn.ModuleList:
-        """Return ELECTRA's layers."""
-        return self.encoder.layer
-
     def embed(self, **inputs: Tensor) -> Tensor:
         """Embed words as BERT does, then project to the hidden size if that differs."""
         embeddings = self.embeddings(**inputs)
@@ -41,10 +35,6 @@ class PowerElectraForSequenceClassification(PowerTaskMixin, ElectraForSequenceCl
     config_class = PowerElectraConfig
     base_class = PowerElectraModel
     reads_first_row = True
-
-    def classify(self, cls: Tensor) -> Tensor:
-        """Apply a dense layer with gelu and a linear layer."""
-        return self.classifier(cls)
 
 
 register_backbone(

@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from torch import Tensor, nn
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaModel
 
 from powerbert.models.backbone import Backbone, register_backbone
@@ -30,10 +29,6 @@ class PowerRobertaModel(PowerModelMixin, RobertaModel):
     config_class = PowerRobertaConfig
     host_encoder = staticmethod(bert_encoder)
 
-    def layers(self: Any) -> nn.ModuleList:
-        """Return RoBERTa's layers."""
-        return self.encoder.layer
-
 
 class PowerRobertaForSequenceClassification(PowerTaskMixin, RobertaForSequenceClassification):
     """``RobertaForSequenceClassification`` with elimination."""
@@ -41,10 +36,6 @@ class PowerRobertaForSequenceClassification(PowerTaskMixin, RobertaForSequenceCl
     config_class = PowerRobertaConfig
     base_class = staticmethod(partial(PowerRobertaModel, add_pooling_layer=False))
     reads_first_row = True
-
-    def classify(self, cls: Tensor) -> Tensor:
-        """Apply a dense layer with tanh and a linear layer."""
-        return self.classifier(cls)
 
 
 register_backbone(
