@@ -97,6 +97,7 @@ class MaxLossSweeper(BasicSweeper):
         from powerbert.base.errors import ConfigError
         from powerbert.run.objectives import check_objectives
 
+        assert self.config is not None
         own = self.settings
         start = OmegaConf.select(self.config, own.parameter)
         objectives = list(OmegaConf.select(self.config, "objectives") or ())
