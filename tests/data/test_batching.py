@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertTokenizer
 
-from powerbert.data import LengthGroupedSampler, LengthSortedSampler, PaddingCollator
+from powerbert.data import LengthSortedSampler, PaddingCollator
+from powerbert.data.batching import LengthGroupedSampler
 from tests.data.conftest import make_task
 
 LENGTHS = np.random.default_rng(0).integers(3, 65, size=1003)

@@ -130,19 +130,15 @@ def zipped(*parts: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "parts", "message"),
     [
-        ("a.tsv.gz", [b"text\tlabel\n", *[bytes(1 << 20)] * 64], r"line 2: is longer than 16 MiB"),
-        ("a.jsonl.gz", [b'{"text": "', *[b"a" * (1 << 20)] * 64], r"line 1: is longer than 16 MiB"),
-        ("a.csv.gz", [b'text,label\na,"', *[b'\n","' * (1 << 18)] * 64], r"line 2: is not CSV .it is longer"),
-        (
-            "a.csv.gz",
-            [b'text,label\n"', *[b"a\n" * (1 << 19)] * 64],
-            r"line 2: is not CSV .(it|field) is? ?l",
-        ),
+        ("a.tsv.gz", [b"text\tlabel\n", *[bytes(1 << 20)] * 4], r"line 2: is longer than 1 MiB"),
+        ("a.jsonl.gz", [b'{"text": "', *[b"a" * (1 << 20)] * 4], r"line 1: is longer than 1 MiB"),
+        ("a.csv.gz", [b'text,label\na,"', *[b'\n","' * (1 << 18)] * 4], r"line 2: is not CSV .it is longer"),
+        ("a.csv.gz", [b'text,label\n"', *[b"a\n" * (1 << 19)] * 4], r"line 2: is not CSV .(it|field) is? ?l"),
     ],
 )
-def test_a_small_file_that_grows_without_end_is_given_up(name, parts, message, tmp_path):
+def test_a_small_file_that_grows_without_end_is_given_up(name, parts, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "LONGEST_ROW", 1 << 20)
     (tmp_path / name).write_bytes(zipped(*parts))
-    assert (tmp_path / name).stat().st_size < 1 << 18
     with pytest.raises(DataError, match=message):
         list(read_rows(tmp_path / name, ["text", "label"]))
 

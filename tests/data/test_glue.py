@@ -1,5 +1,5 @@
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Value
+from datasets import ClassLabel, Dataset, Value
 
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.data.glue import GlueSource
@@ -122,13 +122,10 @@ def test_nothing_to_be_had_is_one_message_with_what_runs_offline(unreachable_hub
     with pytest.raises(DataError) as caught:
         GlueSource("rte", RTE, cache).available()
     message = str(caught.value)
-    for part in ("'rte'", "GLUE_DIR is not set", "nyu-mll/glue/rte", "Name or service not known"):
+    for part in ("GLUE_DIR is not set", "nyu-mll/glue/rte", "Name or service not known"):
         assert part in message
-    for override in (
-        "GLUE_DIR=<folder with RTE/train.tsv and RTE/dev.tsv>",
-        "dataset=snippets",
-        "dataset=folder",
-    ):
+    needed = "GLUE_DIR=<folder with RTE/train.tsv and RTE/dev.tsv>"
+    for override in (needed, "dataset=snippets", "dataset=folder"):
         assert override in message
     with pytest.raises(DataError, match=r"has no RTE/train\.tsv and RTE/dev\.tsv"):
         GlueSource("rte", RTE, cache, folder=tmp_path).available()
@@ -158,12 +155,10 @@ def hub_split(labels, names=NLI):
 
 
 @pytest.fixture
-def hub_mnli(monkeypatch):
+def hub_mnli(on_hub):
     splits = {"train": [2], "validation_matched": [0], "validation_mismatched": [1]}
     splits |= {"test_matched": [-1], "test_mismatched": [-1]}
-    found = DatasetDict({name: hub_split(labels) for name, labels in splits.items()})
-    monkeypatch.setattr("powerbert.data.hub.HubDataset.load", lambda self: found)
-    monkeypatch.setattr("powerbert.data.hub.HubDataset.commit", "abc123")
+    on_hub(**{name: hub_split(labels) for name, labels in splits.items()})
 
 
 @pytest.mark.parametrize(("task", "dev"), [("mnli_m", 0), ("mnli_mm", 1)])

@@ -6,7 +6,8 @@ from datasets import Dataset, DatasetDict
 from lightning.pytorch import LightningModule, Trainer
 
 from powerbert.base.errors import DataError
-from powerbert.data import LengthGroupedSampler, TextDataModule
+from powerbert.data import TextDataModule
+from powerbert.data.batching import LengthGroupedSampler
 from powerbert.data.folder import FolderSource
 from tests.data.conftest import WORDS, make_task
 
@@ -157,7 +158,7 @@ def test_length_rule_is_applied_to_the_training_inputs_and_told(tokenizer, caplo
     assert data.max_length == 128
     assert data.truncated == {"train": 0.01, "dev": 1.0}
     assert "at most 1% of the training inputs are longer than 120 word pieces; chose 128" in caplog.text
-    assert "which truncates 1.00%" in caplog.text
+    assert "max_length 128 truncates 1.00% of train" in caplog.text
 
 
 def test_second_setup_does_nothing(tokenizer):

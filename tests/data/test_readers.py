@@ -5,16 +5,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from powerbert.base.errors import DataError
-from powerbert.data.readers import MalformedRowError, column_names, read_rows
+from powerbert.data.readers import column_names, read_rows
 
 
 def values(path, columns, **kwargs):
-    rows = []
-    for row in read_rows(path, columns, **kwargs):
-        if isinstance(row, MalformedRowError):
-            raise row
-        rows.append(tuple(row.values[column] for column in columns))
-    return rows
+    return [tuple(row.values[column] for column in columns) for row in read_rows(path, columns, **kwargs)]
 
 
 def test_quotes_in_a_tsv_are_text(write):
@@ -30,7 +25,8 @@ def test_quotes_in_a_csv_are_quoting(write):
     path = write("a.csv", 'text,label\n"one, two",0\n"says ""no""",1\n"two\nlines",0\nplain,1\n')
     rows = list(read_rows(path, ["text", "label"]))
     assert [row.values["text"] for row in rows] == ["one, two", 'says "no"', "two\nlines", "plain"]
-    assert [(row.number, row.line) for row in rows] == [(1, 2), (2, 3), (3, 4), (4, 6)]
+    places = ["row 1 (line 2)", "row 2 (line 3)", "row 3 (line 4)", "row 4 (line 6)"]
+    assert [row.place for row in rows] == [f"{path}, {place}" for place in places]
 
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.csv"])
@@ -127,9 +123,9 @@ def test_blank_line_of_a_single_column_is_an_empty_text(write):
         ("a.jsonl", '["one", 0]\n', r"row 1 \(line 1\): is not a JSON object"),
         ("a.parquet", "no parquet", r"a\.parquet: is not a Parquet file"),
         ("a.xlsx", "text", r"a\.xlsx: unknown kind of file"),
-        ("a.tsv", b"text\tlabel\none\t0\ncaf\xe9\t1\n", r"a\.tsv, row 2 \(line 3\): byte 0xe9 is not UTF-8"),
-        ("a.csv", b"text,label\none,0\ncaf\xe9,1\n", r"a\.csv, row 2 \(line 3\): byte 0xe9 is not UTF-8"),
-        ("a.jsonl", b'{"text": "\xe9", "label": 1}\n', r"a\.jsonl, row 1 \(line 1\): byte 0xe9 is not UTF-8"),
+        ("a.tsv", b"text\tlabel\none\t0\ncaf\xe9\t1\n", r"a\.tsv, line 3: byte 0xe9 is not UTF-8"),
+        ("a.csv", b"text,label\none,0\ncaf\xe9,1\n", r"a\.csv, line 3: byte 0xe9 is not UTF-8"),
+        ("a.jsonl", b'{"text": "\xe9", "label": 1}\n', r"a\.jsonl, line 1: byte 0xe9 is not UTF-8"),
         ("a.tsv", "text\tlabel\none\t0\n".encode("utf-16"), r"a\.tsv, line 1: byte 0xff is not UTF-8"),
     ],
 )
@@ -148,7 +144,7 @@ def test_parquet_text_that_is_not_utf8(tmp_path):
     offsets = pa.array([0, 3, 7], pa.int32()).buffers()[1]
     text = pa.StringArray.from_buffers(2, offsets, buffer)
     pq.write_table(pa.table({"text": text}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"a\.parquet, row 2: is not UTF-8"):
+    with pytest.raises(DataError, match=r"a\.parquet, row 2: .*utf-8"):
         values(tmp_path / "a.parquet", ["text"])
 
 
@@ -161,3 +157,12 @@ def test_parquet_without_a_column(tmp_path):
 def test_field_of_a_million_characters(write):
     path = write("a.csv", "text,label\n" + "x" * 1_000_000 + ",1\n")
     assert len(values(path, ["text"])[0][0]) == 1_000_000
+
+
+def test_malformed_rows_are_skipped_where_asked(write, caplog):
+    path = write("a.tsv", "text\tlabel\none\t0\nstray\ttab\t1\nshort\n\ntwo\t1\n\n")
+    assert values(path, ["text"], skip_malformed=True) == [("one",), ("two",)]
+    assert "skipped 3 malformed rows; the first: " in caplog.text
+    assert "row 2 (line 3)" in caplog.text
+    with pytest.raises(DataError, match=r"a\.tsv: has no rows"):
+        values(write("a.tsv", "text\tlabel\nshort\n"), ["text"], skip_malformed=True)

@@ -1,7 +1,6 @@
 """Datasets: the sources of rows, the task they state, and the batches made of them."""
 
 from powerbert.data.batching import (
-    LengthGroupedSampler,
     LengthSortedSampler,
     PaddingCollator,
     TextDataModule,
@@ -11,7 +10,6 @@ from powerbert.data.task import Source, Task
 from powerbert.data.tokenize import load_texts, read_texts, row_lengths, tokenize
 
 __all__ = [
-    "LengthGroupedSampler",
     "LengthSortedSampler",
     "PaddingCollator",
     "Source",

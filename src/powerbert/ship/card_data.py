@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from powerbert.data import Task
-from powerbert.data.glue import Layout, packaged_layouts
+from powerbert.data.glue import read_layout
 
 HUB_METRICS = {
     "accuracy": "accuracy",
@@ -60,8 +60,7 @@ def card_data(
 def _evaluated_on(dataset: Mapping[str, Any], split: str | None) -> dict[str, Any]:
     """Name the evaluation data as the hub does, if it is a dataset of the hub."""
     source, name = dataset["source"], " ".join(dataset["name"].split())
-    given = source.get("layout")
-    layout = packaged_layouts().get(source.get("task")) if given is None else Layout(**given)
+    layout = read_layout(source["task"], source.get("layout")) if "task" in source else None
     return {
         "dataset_name": name,
         "dataset_type": source.get("hub", name),
