@@ -77,8 +77,7 @@ def test_overrides_reach_the_source(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "columns"),
-    [("rte", ["sentence1", "sentence2"]), ("sst2", ["sentence"]), ("cola", ["sentence"])],
+    ("name", "columns"), [("rte", ["sentence1", "sentence2"]), ("sst2", ["sentence"]), ("cola", ["sentence"])]
 )
 def test_columns_of_the_yaml_are_those_of_the_source(tmp_path, glue_dir, monkeypatch, name, columns):
     monkeypatch.setenv("GLUE_DIR", str(glue_dir))

@@ -120,9 +120,9 @@ class HubSource:
 
     def download(self) -> DatasetDict:
         """Load the dataset's own splits and columns, memory-mapped from the hub's cache."""
-        _, online = self._found
-        if not online:
-            return DatasetDict(self._cached().as_dataset())
+        _, copy = self._found
+        if copy is not None:
+            return DatasetDict(copy.as_dataset())
         try:
             options = {} if self.revision is None else {"revision": self.revision}
             return load_dataset(str(self.local or self.path), self.name, **options)
@@ -130,33 +130,27 @@ class HubSource:
             raise DataError(f"the hub's dataset {self} cannot be loaded ({first_line(error)})") from error
 
     @cached_property
-    def _found(self) -> tuple[str, bool]:
-        """The commit (for a local folder a hash of its files), and whether `load_dataset` can load it."""
+    def _found(self) -> tuple[str, Cache | None]:
+        """The commit (for a local folder a hash of its files), and the copy to read if the hub is silent."""
         if self.local is not None:
             files = sorted(path for path in self.local.rglob("*") if path.is_file())
             listed = "".join(f"{path.relative_to(self.local)} {file_digest(path)}\n" for path in files)
-            return hashlib.sha256(listed.encode()).hexdigest()[:40], True
-        ask = partial(HfApi().dataset_info, str(self.path), revision=self.revision, timeout=PATIENCE)
+            return hashlib.sha256(listed.encode()).hexdigest()[:40], None
+        path = str(self.path)
+        ask = partial(HfApi().dataset_info, path, revision=self.revision, timeout=PATIENCE)
         try:
-            return str(within(PATIENCE, ask).sha), True
+            return str(within(PATIENCE, ask).sha), None
         except Exception as unreachable:  # as in `download`
+            name, commit = path.rpartition("/")[2], self.revision or "auto"
             try:
-                commit = str(self._cached().hash)
+                copy = Cache(
+                    repo_id=path, dataset_name=name, config_name=self.name, version="auto", hash=commit
+                )
             except (ValueError, OSError):
-                raise DataError(
-                    f"the hub's dataset {self} is not available ({first_line(unreachable)})"
-                ) from None
+                reason = first_line(unreachable)
+                raise DataError(f"the hub's dataset {self} is not available ({reason})") from None
         log.warning("%s: the hub does not answer; using the copy of an earlier run", self)
-        return commit, False
-
-    def _cached(self) -> Cache:
-        return Cache(
-            repo_id=self.path,
-            dataset_name=str(self.path).rpartition("/")[2],
-            config_name=self.name,
-            version="auto",
-            hash=self.revision or "auto",
-        )
+        return str(copy.hash), copy
 
     def _key(self) -> dict[str, Any]:
         columns, label = self.columns, self.label_column
@@ -171,9 +165,9 @@ class HubSource:
         required += [] if split == "test" else [("label_column", self.label_column)]
         for setting, column in required:
             if column not in found.column_names:
+                names = ", ".join(found.column_names)
                 raise DataError(
-                    f"{place}: has no column '{column}', only {', '.join(found.column_names)}; "
-                    f"set dataset.source.{setting}"
+                    f"{place}: has no column '{column}', only {names}; set dataset.source.{setting}"
                 )
         labelled = self.label_column in found.column_names and (
             split != "test" or any(label not in UNLABELLED for label in found[self.label_column])
@@ -191,5 +185,5 @@ class HubSource:
                 yield row if self.prepare is None else self.prepare(row)
 
         labels = (self.label_column, self.labels) if labelled else None
-        key = {"source": self._key()}
+        key = {"source": self._key(), "prepared": self.prepare is not None}
         return convert_rows(rows, self.columns, labels, key, self.cache, split, choices=self.choices)
