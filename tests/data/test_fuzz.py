@@ -85,12 +85,6 @@ def test_parquet_of_any_type_gives_rows_or_one_message(table):
     read(".parquet", buffer.getvalue())
 
 
-def test_a_column_twice_in_a_parquet_file_is_refused(tmp_path):
-    pq.write_table(PARQUET[0], tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"a\.parquet: its header names the column 'text' twice"):
-        list(read_rows(tmp_path / "a.parquet", ["text"]))
-
-
 @pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.name)
 def test_what_the_fuzzer_found_is_mended(path):
     data = path.read_bytes()

@@ -195,10 +195,7 @@ def test_multiple_choice(tokenizer):
         ({"train": split(3)}, r"dataset 'reviews' has no split 'dev'; it has train"),
         ({"train": {"text": ["a"]}, "dev": split(3)}, r"split 'train' has no labels$"),
         ({"train": split(3), "dev": split(0)}, r"split 'dev' has no rows"),
-        (
-            {"train": {"body": ["a"], "label": [0]}, "dev": split(3)},
-            r"'train' has no column 'text'; it has body",
-        ),
+        ({"train": {"body": ["a"], "label": [0]}, "dev": split(3)}, r"has no column 'text'; it has body"),
         ({"train": split(3), "dev": split(3)}, r"has no split 'test'"),
         (
             {"train": split(3), "dev": split(3), "test": {"text": ["a"]}},

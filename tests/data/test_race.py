@@ -58,15 +58,8 @@ def test_one_level(folder, cache):
 
 
 def test_hub(cache, on_hub):
-    rows = Dataset.from_dict(
-        {
-            "example_id": ["high1.txt"] * 2,
-            "article": [ARTICLE["article"]] * 2,
-            "answer": ARTICLE["answers"],
-            "question": ARTICLE["questions"],
-            "options": ARTICLE["options"],
-        }
-    )
+    columns = {"article": [ARTICLE["article"]] * 2, "answer": ARTICLE["answers"]}
+    rows = Dataset.from_dict(columns | {"question": ARTICLE["questions"], "options": ARTICLE["options"]})
     on_hub(train=rows, validation=rows.select([1]), test=rows.select([0]))
     loaded = RaceSource(LETTERS, cache).load()
     assert loaded["train"][:] == ROWS
@@ -84,30 +77,23 @@ def test_fingerprint_changes_with_any_article(folder, cache, write):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (ARTICLE | {"answers": ["A", "E"]}, r"high/2\.txt, question 2: .* label 'E' is not among"),
         (
-            ARTICLE | {"options": [["a", "b"], ["c"] * 4]},
-            r"high/2\.txt, question 1: column 'options' is 2 texts",
+            ARTICLE | {"answers": ["A", "E"]},
+            ", question 2: .* label 'E' is not among .*A, B, C, D",
         ),
-        (ARTICLE | {"questions": [None, "b"]}, r"high/2\.txt, question 1: column 'question' is null"),
-        (ARTICLE | {"options": ["a", "b"]}, r"high/2\.txt, question 1: column 'options' is of type str"),
-        (ARTICLE | {"answers": ["A"]}, r"high/2\.txt: is not an article of RACE"),
-        ({"article": "text"}, r"high/2\.txt: has no 'questions'"),
-        (["text"], r"high/2\.txt: is not an article of RACE"),
+        (ARTICLE | {"options": [["a"] * 2, ["c"] * 4]}, ", question 1: column 'options' is 2 texts"),
+        (ARTICLE | {"options": ["a", "b"]}, ", question 1: column 'options' is of type str"),
+        (ARTICLE | {"questions": [None, "b"]}, ", question 1: column 'question' is null"),
+        (ARTICLE | {"answers": ["A"]}, ": is not an article of RACE"),
+        ({"article": "text"}, ": has no 'questions'"),
+        (["text"], ": is not an article of RACE"),
+        (b"no JSON", ": is not an article of RACE"),
+        (b"\xff{}", ": is not UTF-8"),
     ],
 )
 def test_bad_article_is_one_clear_error(folder, write, cache, content, message):
-    write("dev/high/2.txt", json.dumps(content))
-    with pytest.raises(DataError, match=message):
-        RaceSource(LETTERS, cache, folder=folder).load()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"), [("no JSON", "is not an article"), (b"\xff{}", "is not UTF-8")]
-)
-def test_article_that_cannot_be_parsed(folder, write, cache, content, message):
-    write("dev/high/2.txt", content)
-    with pytest.raises(DataError, match=rf"high/2\.txt: {message}"):
+    write("dev/high/2.txt", content if isinstance(content, bytes) else json.dumps(content))
+    with pytest.raises(DataError, match=rf"high/2\.txt{message}"):
         RaceSource(LETTERS, cache, folder=folder).load()
 
 

@@ -26,7 +26,7 @@ def test_single_texts(tokenizer, task):
     ]
     assert row_lengths(tokenised).tolist() == [5, 2, 9, 8]
     assert tokenised["label"][:] == [0, 1, 1, 0]
-    assert set(tokenised.column_names) == {"input_ids", "token_type_ids", "attention_mask", "length", "label"}
+    assert set(tokenised.column_names) == {*tokenizer.model_input_names, "length", "label"}
     assert [len(mask) for mask in tokenised["attention_mask"]] == [5, 2, 8, 8]
 
 
