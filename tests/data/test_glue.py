@@ -37,7 +37,7 @@ def test_official_layout(write, tmp_path, cache, task):
     [
         ("rte", (2490, 277, 3000), 0, {"sentence2": "Christopher Reeve had an accident.", "label": 1}),
         ("cola", (8551, 1043, 1063), 4, {"sentence": "As you eat the most, you want the least.", "label": 0}),
-        ("sst2", (67349, 872, 1821), 0, {"label": 1}),
+        ("sst2", (67349, 872, 1821), 0, {"label": 0}),
     ],
 )
 def test_real_files(glue_dir, cache, task, sizes, row, expected):
