@@ -65,7 +65,7 @@ class FileSource:
         """Hash what the splits depend on."""
         return {split: file_digest(path) for split, path in files.items()}
 
-    def read(self, split: str, path: Any, **reading: Any) -> Dataset:
+    def read(self, split: str, path: Any, /, **reading: Any) -> Dataset:
         """Convert the file of a split with `load_table`; a test file may be unlabelled."""
         labelled = split != "test" or self.label_column in column_names(path)
         labels = (self.label_column, self.labels) if labelled else None

@@ -79,10 +79,10 @@ class Task:
                 f"dataset.metric: '{self.metric}' does not fit; choose one of {', '.join(metrics)}"
             )
         columns, names = self.text_columns, self.label_names
-        counts, needed = (1, 2), "one column, or two for pairs"
+        fewest, needed = 1, "one column, or two for pairs"
         if self.is_multiple_choice:
-            counts, needed = (2,), "two columns (text, choices)"
-        if len(columns) not in counts or len(set(columns)) < len(columns):
+            fewest, needed = 2, "two columns (text, choices)"
+        if not fewest <= len(columns) <= 2 or len(set(columns)) < len(columns):
             raise ConfigError(f"dataset.text_columns: {list(columns)} must be {needed}")
         if self.is_multiple_choice and names is None:
             raise ConfigError("dataset.label_names: multiple choice needs the names of the choices")
