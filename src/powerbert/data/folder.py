@@ -65,11 +65,11 @@ class FileSource:
         """Hash what the splits depend on."""
         return {split: file_digest(path) for split, path in files.items()}
 
-    def read(self, split: str, path: Any, /, **reading: Any) -> Dataset:
-        """Convert the file of a split with `load_table`; a test file may be unlabelled."""
-        labelled = split != "test" or self.label_column in column_names(path)
+    def read(self, split: str, found: Any, **reading: Any) -> Dataset:
+        """Convert what `find` found for a split with `load_table`; a test file may be unlabelled."""
+        labelled = split != "test" or self.label_column in column_names(found)
         labels = (self.label_column, self.labels) if labelled else None
-        return load_table(path, self.columns, labels, self.cache, split=split, **reading)
+        return load_table(found, self.columns, labels, self.cache, split=split, **reading)
 
     def available(self) -> None:
         """Check, within seconds, that the files exist or the hub's copy can be loaded."""

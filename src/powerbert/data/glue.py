@@ -126,15 +126,15 @@ class GlueSource(FileSource):
             read["dev_ids"] = _mrpc_dev_list(files["dev"])
         return super().digests(read)
 
-    def read(self, split: str, path: Path, **reading: Any) -> Dataset:
+    def read(self, split: str, found: Path, **reading: Any) -> Dataset:
         """Convert a file; no row of a test file is skipped, for GLUE's server needs a prediction for each."""
         if split != "test":
             reading = {"header": self.layout.headerless, "skip_malformed": self.layout.skip_malformed}
-        rows = super().read(split, path, **reading)
-        if path.name != MRPC_TRAIN:
+        rows = super().read(split, found, **reading)
+        if found.name != MRPC_TRAIN:
             return rows
-        dev = set(_mrpc_pairs(_mrpc_dev_list(path), header=MRPC_IDS))
-        chosen = [index for index, pair in enumerate(_mrpc_pairs(path)) if (pair in dev) == (split == "dev")]
+        dev = set(_mrpc_pairs(_mrpc_dev_list(found), header=MRPC_IDS))
+        chosen = [index for index, pair in enumerate(_mrpc_pairs(found)) if (pair in dev) == (split == "dev")]
         return rows.select(chosen)
 
 

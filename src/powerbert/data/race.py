@@ -71,10 +71,10 @@ class RaceSource(FileSource):
         """Hash the articles of each split, in order."""
         return {split: _digest(articles) for split, articles in files.items()}
 
-    def read(self, split: str, articles: Sequence[Path], **reading: Any) -> Dataset:
+    def read(self, split: str, found: Sequence[Path], **reading: Any) -> Dataset:
         """Convert the questions of the articles."""
-        rows, labels = partial(read_questions, articles), (self.label_column, self.labels)
-        key, choices = {"race": _digest(articles)}, len(self.labels.names or ())
+        rows, labels = partial(read_questions, found), (self.label_column, self.labels)
+        key, choices = {"race": _digest(found)}, len(self.labels.names or ())
         return convert_rows(rows, self.columns, labels, key, self.cache, split, choices=choices)
 
 
