@@ -3,24 +3,13 @@ from datasets import ClassLabel, Dataset, Value
 
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.data.glue import GlueSource
+from powerbert.data.task import packaged_source
 from tests.data.glue_files import EXPECTED, FILES, mrpc
 
 NLI = ["entailment", "neutral", "contradiction"]
 RTE = ["entailment", "not_entailment"]
 
-CLASSES = {
-    "ax": NLI,
-    "cola": ["unacceptable", "acceptable"],
-    "mnli_m": NLI,
-    "mnli_mm": NLI,
-    "mrpc": ["not_equivalent", "equivalent"],
-    "qnli": RTE,
-    "qqp": ["not_duplicate", "duplicate"],
-    "rte": RTE,
-    "sst2": ["negative", "positive"],
-    "stsb": None,
-    "wnli": ["not_entailment", "entailment"],
-}
+CLASSES = {task: packaged_source(task)["label_names"] for task in FILES}
 
 
 @pytest.mark.parametrize("task", EXPECTED)

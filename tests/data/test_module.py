@@ -1,5 +1,6 @@
 import logging
 from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,22 +14,6 @@ from powerbert.data.folder import FolderSource
 from tests.data.conftest import WORDS, make_task
 
 
-class Rows:
-    """A source of rows that are in memory."""
-
-    def __init__(self, **splits):
-        self.splits = splits
-
-    def available(self):
-        pass
-
-    def fingerprint(self):
-        return "rows"
-
-    def load(self):
-        return DatasetDict({name: Dataset.from_dict(columns) for name, columns in self.splits.items()})
-
-
 def split(size, first=0):
     """`size` rows of 3 to 11 word pieces; the label tells rows apart."""
     rows = range(first, first + size)
@@ -38,7 +23,9 @@ def split(size, first=0):
 def make_module(tokenizer, *, batch_size=4, task=None, seed=3, **splits):
     splits = splits or {"train": split(50), "dev": split(7, 101), "test": split(5, 200)}
     task = task or make_task(max_length=10, label_names=None, metric="spearman", evaluation_split="test")
-    return TextDataModule(Rows(**splits), task, tokenizer, batch_size=batch_size, seed=seed)
+    rows = DatasetDict({name: Dataset.from_dict(columns) for name, columns in splits.items()})
+    source = SimpleNamespace(load=lambda: rows)
+    return TextDataModule(source, task, tokenizer, batch_size=batch_size, seed=seed)
 
 
 class Recorder(LightningModule):
@@ -63,17 +50,9 @@ class Recorder(LightningModule):
 
 def fit(data, folder, epochs, checkpoint=None):
     recorder = Recorder()
-    trainer = Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
+    without = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    options = dict.fromkeys((*without, "use_distributed_sampler"), False) | {"num_sanity_val_steps": 0}
+    trainer = Trainer(max_epochs=epochs, accelerator="cpu", default_root_dir=folder, **options)
     trainer.fit(recorder, datamodule=data, ckpt_path=checkpoint)
     return recorder, trainer
 

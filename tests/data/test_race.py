@@ -77,10 +77,7 @@ def test_fingerprint_changes_with_any_article(folder, cache, write):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            ARTICLE | {"answers": ["A", "E"]},
-            ", question 2: .* label 'E' is not among .*A, B, C, D",
-        ),
+        (ARTICLE | {"answers": ["A", "E"]}, ", question 2: .* label 'E' is not among .*A, B, C, D"),
         (ARTICLE | {"options": [["a"] * 2, ["c"] * 4]}, ", question 1: column 'options' is 2 texts"),
         (ARTICLE | {"options": ["a", "b"]}, ", question 1: column 'options' is of type str"),
         (ARTICLE | {"questions": [None, "b"]}, ", question 1: column 'question' is null"),
