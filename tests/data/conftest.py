@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from datasets import Dataset, DatasetDict
 from transformers import BertTokenizer
 
 from powerbert.data import Task
@@ -64,3 +65,14 @@ def unreachable_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", no_answer)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "hub-cache")
+
+
+@pytest.fixture
+def on_hub(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Gives the hub's datasets other splits, at commit abc123."""
+
+    def on_hub(**splits: Dataset) -> None:
+        monkeypatch.setattr("powerbert.data.hub.HubSource.download", lambda self: DatasetDict(splits))
+        monkeypatch.setattr("powerbert.data.hub.HubSource.version", "abc123")
+
+    return on_hub

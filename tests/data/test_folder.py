@@ -45,13 +45,13 @@ def test_fingerprint_changes_with_content_and_label_column(write, tmp_path, cach
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (["dev.tsv"], r"has no file for train; it needs train with one of the suffixes \.tsv"),
-        (["train.tsv"], r"has no file for dev; it needs dev or validation or valid or val"),
-        (["train.tsv", "train.csv", "dev.tsv"], r"both train\.tsv and train\.csv could be train; remove one"),
+        ("dev.tsv", r"has no file for train; it needs train with one of the suffixes \.tsv"),
+        ("train.tsv", r"has no file for dev; it needs dev or validation or valid or val"),
+        ("train.tsv train.csv dev.tsv", r"both train\.tsv and train\.csv could be train; remove one"),
     ],
 )
 def test_missing_or_ambiguous_files(write, tmp_path, cache, files, message):
-    for name in files:
+    for name in files.split():
         write(name, "text\tlabel\none\t0\n")
     with pytest.raises(DataError, match=message):
         FolderSource(tmp_path, ["text"], NAMES, cache).available()

@@ -23,34 +23,9 @@ INPUTS = sorted((Path(__file__).parents[1] / "fuzz" / "inputs").iterdir())
 TEXT_KINDS = [kind for kind in KINDS if kind not in (".parquet", "race") and not kind.endswith(".gz")]
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-PIECES = [
-    b"text",
-    b"label",
-    b"\t",
-    b",",
-    b"\n",
-    b"\r\n",
-    b"\r",
-    b'"',
-    b'""',
-    b"\0",
-    b"\xff\xfe",
-    b"\xef\xbb\xbf",
-]
-PIECES += [b"\xe9", b"\xed\xa0\x80", b"good", b"1", b"-1e999", b"nan", b" ", b"\xe2\x80\xa8", b"x" * 5000]
-PIECES += [
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b":",
-    b'"text": ',
-    b'"label": ',
-    b'"\\ud800"',
-    b"null",
-    b"true",
-    b"[" * 3000,
-]
+WORDS = rb'text label good 1 -1e999 nan null true "text": "label": , : " "" { } [ ] "\ud800"'.split()
+PIECES = [*WORDS, b"\t", b"\n", b"\r\n", b"\r", b" ", b"\0", b"[" * 3000, b"x" * 5000]
+PIECES += [b"\xff\xfe", b"\xef\xbb\xbf", b"\xe9", b"\xed\xa0\x80", b"\xe2\x80\xa8"]
 files = st.lists(st.sampled_from(PIECES) | st.binary(max_size=4), max_size=40).map(b"".join)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("\ud800"),
@@ -110,39 +85,25 @@ def test_parquet_of_any_type_gives_rows_or_one_message(table):
     read(".parquet", buffer.getvalue())
 
 
-def test_a_column_twice_in_a_parquet_file_is_refused(tmp_path):
-    pq.write_table(PARQUET[0], tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"a\.parquet: its header names the column 'text' twice"):
-        list(read_rows(tmp_path / "a.parquet", ["text"]))
-
-
 @pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.name)
 def test_what_the_fuzzer_found_is_mended(path):
     data = path.read_bytes()
     read(KINDS[data[0] % len(KINDS)], data[1:])
 
 
-def zipped(*parts: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=31)
-    return b"".join([*map(packer.compress, parts), packer.flush()])
-
-
 @pytest.mark.parametrize(
     ("name", "parts", "message"),
     [
-        ("a.tsv.gz", [b"text\tlabel\n", *[bytes(1 << 20)] * 64], r"line 2: is longer than 16 MiB"),
-        ("a.jsonl.gz", [b'{"text": "', *[b"a" * (1 << 20)] * 64], r"line 1: is longer than 16 MiB"),
-        ("a.csv.gz", [b'text,label\na,"', *[b'\n","' * (1 << 18)] * 64], r"line 2: is not CSV .it is longer"),
-        (
-            "a.csv.gz",
-            [b'text,label\n"', *[b"a\n" * (1 << 19)] * 64],
-            r"line 2: is not CSV .(it|field) is? ?l",
-        ),
+        ("a.tsv.gz", [b"text\tlabel\n", *[bytes(1 << 20)] * 4], r"line 2: is longer than 1 MiB"),
+        ("a.jsonl.gz", [b'{"text": "', *[b"a" * (1 << 20)] * 4], r"line 1: is longer than 1 MiB"),
+        ("a.csv.gz", [b'text,label\na,"', *[b'\n","' * (1 << 18)] * 4], r"line 2: is not CSV .it is longer"),
+        ("a.csv.gz", [b'text,label\n"', *[b"a\n" * (1 << 19)] * 4], r"line 2: is not CSV .(it|field) is? ?l"),
     ],
 )
-def test_a_small_file_that_grows_without_end_is_given_up(name, parts, message, tmp_path):
-    (tmp_path / name).write_bytes(zipped(*parts))
-    assert (tmp_path / name).stat().st_size < 1 << 18
+def test_a_small_file_that_grows_without_end_is_given_up(name, parts, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "LONGEST_ROW", 1 << 20)
+    packer = zlib.compressobj(wbits=31)
+    (tmp_path / name).write_bytes(b"".join([*map(packer.compress, parts), packer.flush()]))
     with pytest.raises(DataError, match=message):
         list(read_rows(tmp_path / name, ["text", "label"]))
 
@@ -153,12 +114,9 @@ def test_a_message_is_short_however_long_the_file_makes_its_names(name, tmp_path
     if name == "a.parquet":
         pq.write_table(pa.table({column: ["a"] for column in names}), tmp_path / name)
     else:
-        text = (
-            json.dumps(dict.fromkeys(names))
-            if name == "a.jsonl"
-            else ("\t" if name == "a.tsv" else ",").join(names)
-        )
-        (tmp_path / name).write_text(text + "\na\n")
+        separator = "\t" if name == "a.tsv" else ","
+        line = json.dumps(dict.fromkeys(names)) if name == "a.jsonl" else separator.join(names)
+        (tmp_path / name).write_text(line + "\na\n")
     with pytest.raises(DataError, match=r"'text'.*\.\.\.") as raised:
         list(read_rows(tmp_path / name, ["text"]))
     assert len(str(raised.value)) < 3000

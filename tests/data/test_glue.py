@@ -1,26 +1,15 @@
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Value
+from datasets import ClassLabel, Dataset, Value
 
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.data.glue import GlueSource
+from powerbert.data.task import packaged_source
 from tests.data.glue_files import EXPECTED, FILES, mrpc
 
 NLI = ["entailment", "neutral", "contradiction"]
 RTE = ["entailment", "not_entailment"]
 
-CLASSES = {
-    "ax": NLI,
-    "cola": ["unacceptable", "acceptable"],
-    "mnli_m": NLI,
-    "mnli_mm": NLI,
-    "mrpc": ["not_equivalent", "equivalent"],
-    "qnli": RTE,
-    "qqp": ["not_duplicate", "duplicate"],
-    "rte": RTE,
-    "sst2": ["negative", "positive"],
-    "stsb": None,
-    "wnli": ["not_entailment", "entailment"],
-}
+CLASSES = {task: packaged_source(task)["label_names"] for task in FILES}
 
 
 @pytest.mark.parametrize("task", EXPECTED)
@@ -33,47 +22,30 @@ def test_official_layout(write, tmp_path, cache, task):
 
 
 @pytest.mark.parametrize(
-    ("task", "names", "sizes"),
+    ("task", "sizes", "row", "expected"),
     [
-        ("rte", RTE, {"train": 2490, "dev": 277, "test": 3000}),
-        ("cola", ["unacceptable", "acceptable"], {"train": 8551, "dev": 1043, "test": 1063}),
-        ("sst2", ["negative", "positive"], {"train": 67349, "dev": 872, "test": 1821}),
+        ("rte", (2490, 277, 3000), 0, {"sentence2": "Christopher Reeve had an accident.", "label": 1}),
+        ("cola", (8551, 1043, 1063), 4, {"sentence": "As you eat the most, you want the least.", "label": 0}),
+        ("sst2", (67349, 872, 1821), 0, {"label": 0}),
     ],
 )
-def test_real_files(glue_dir, cache, task, names, sizes):
-    loaded = GlueSource(task, names, cache, folder=glue_dir).load()
-    assert {split: len(rows) for split, rows in loaded.items()} == sizes
+def test_real_files(glue_dir, cache, task, sizes, row, expected):
+    loaded = GlueSource(task, CLASSES[task], cache, folder=glue_dir).load()
+    assert tuple(len(rows) for rows in loaded.values()) == sizes
     assert set(loaded["train"]["label"]) == {0, 1}
+    assert loaded["dev"][row].items() >= expected.items()
     assert ("label" in loaded["test"].column_names) == (task == "sst2")  # its test_labelled.tsv
 
 
-def test_real_rows(glue_dir, cache):
-    cola = GlueSource("cola", ["unacceptable", "acceptable"], cache, folder=glue_dir).load()
-    assert cola["dev"][0] == {"sentence": "The sailors rode the breeze clear of the rocks.", "label": 1}
-    assert cola["dev"][4] == {"sentence": "As you eat the most, you want the least.", "label": 0}
-    rte = GlueSource("rte", RTE, cache, folder=glue_dir).load()
-    assert rte["dev"][0]["sentence2"] == "Christopher Reeve had an accident."
-    assert rte["dev"][0]["label"] == 1
-
-
-def crlf(content):
-    return content.replace("\n", "\r\n")
-
-
 def test_mrpc_as_microsoft_ships_it(write, tmp_path, cache):
-    write(
-        "MRPC/msr_paraphrase_train.txt",
-        crlf(mrpc(["1", "11", "12", 'He said "so', "So he said"], ["0", "21", "22", "One", "Two"])),
-    )
-    write("MRPC/msr_paraphrase_test.txt", crlf(mrpc(["1", "31", "32", "Three", "Four"])))
+    train = mrpc(["1", "11", "12", 'He said "so', "So he said"], ["0", "21", "22", "One", "Two"])
+    write("MRPC/msr_paraphrase_train.txt", train.replace("\n", "\r\n"))
+    write("MRPC/msr_paraphrase_test.txt", mrpc(["1", "31", "32", "Three", "Four"]))
     ids = write("MRPC/dev_ids.tsv", "21\t22\n")
     source = GlueSource("mrpc", ["not_equivalent", "equivalent"], cache, folder=tmp_path)
     loaded = source.load()
-    assert {split: rows["sentence1"][:] for split, rows in loaded.items()} == {
-        "train": ['He said "so'],
-        "dev": ["One"],
-        "test": ["Three"],
-    }
+    texts = {split: rows["sentence1"][:] for split, rows in loaded.items()}
+    assert texts == {"train": ['He said "so'], "dev": ["One"], "test": ["Three"]}
     assert loaded["test"]["label"][:] == [1]
 
     before = source.fingerprint()
@@ -86,26 +58,20 @@ def test_mrpc_as_microsoft_ships_it(write, tmp_path, cache):
         source.load()
 
 
-def test_stray_tab_names_file_and_row(write, tmp_path, cache):
-    for name, content in FILES["qnli"].items():
-        write(name, content.replace("What?", "What\t?"))
-    with pytest.raises(DataError, match=r"QNLI/dev\.tsv, row 1 \(line 2\): has 5 fields instead of 4"):
-        GlueSource("qnli", RTE, cache, folder=tmp_path).load()
-
-
-def test_stray_tab_in_a_test_file_is_never_left_out(write, tmp_path, cache):
-    """A submission needs a prediction for every row."""
-    for name, content in FILES["qqp"].items():
-        write(name, content.replace("When?", "How?\tWhy?\n1\tWhen\t?"))
-    with pytest.raises(DataError, match=r"QQP/test\.tsv, row 2 \(line 3\): has 4 fields instead of 3"):
-        GlueSource("qqp", ["not_duplicate", "duplicate"], cache, folder=tmp_path).load()
-
-
-def test_label_outside_the_classes(write, tmp_path, cache):
-    for name, content in FILES["wnli"].items():
-        write(name, content.replace("\t1\n", "\t2\n"))
-    with pytest.raises(DataError, match=r"WNLI/train\.tsv, row 1 \(line 2\): column 'label': label '2'"):
-        GlueSource("wnli", ["not_entailment", "entailment"], cache, folder=tmp_path).load()
+@pytest.mark.parametrize(
+    ("task", "old", "new", "message"),
+    [
+        ("qnli", "What?", "What\t?", r"QNLI/dev\.tsv, row 1 \(line 2\): has 5 fields instead of 4"),
+        # a submission needs a prediction for every row of a test file
+        ("qqp", "When?", "How?\tWhy?\n1\tWhen\t?", r"QQP/test\.tsv, row 2 \(line 3\): has 4 fields"),
+        ("wnli", "\t1\n", "\t2\n", r"WNLI/train\.tsv, row 1 \(line 2\): column 'label': label '2'"),
+    ],
+)
+def test_bad_row_names_file_and_row(write, tmp_path, cache, task, old, new, message):
+    for name, content in FILES[task].items():
+        write(name, content.replace(old, new))
+    with pytest.raises(DataError, match=message):
+        GlueSource(task, CLASSES[task], cache, folder=tmp_path).load()
 
 
 def test_fingerprint_is_of_the_content_wherever_it_lies(write, tmp_path, cache):
@@ -122,29 +88,22 @@ def test_nothing_to_be_had_is_one_message_with_what_runs_offline(unreachable_hub
     with pytest.raises(DataError) as caught:
         GlueSource("rte", RTE, cache).available()
     message = str(caught.value)
-    for part in ("'rte'", "GLUE_DIR is not set", "nyu-mll/glue/rte", "Name or service not known"):
+    for part in ("GLUE_DIR is not set", "nyu-mll/glue/rte", "Name or service not known"):
         assert part in message
-    for override in (
-        "GLUE_DIR=<folder with RTE/train.tsv and RTE/dev.tsv>",
-        "dataset=snippets",
-        "dataset=folder",
-    ):
+    needed = "GLUE_DIR=<folder with RTE/train.tsv and RTE/dev.tsv>"
+    for override in (needed, "dataset=snippets", "dataset=folder"):
         assert override in message
     with pytest.raises(DataError, match=r"has no RTE/train\.tsv and RTE/dev\.tsv"):
         GlueSource("rte", RTE, cache, folder=tmp_path).available()
 
 
-def test_folder_that_is_not_there_is_not_passed_over(cache, tmp_path):
+def test_missing_folder_or_half_a_task_is_an_error(write, cache, tmp_path):
     with pytest.raises(DataError, match=r"GLUE_DIR=.*nowhere: there is no such folder"):
         GlueSource("rte", RTE, cache, folder=tmp_path / "nowhere").available()
-
-
-def test_half_a_task_is_an_error(write, tmp_path, cache):
     write("WNLI/train.tsv", FILES["wnli"]["WNLI/train.tsv"])
-    with pytest.raises(
-        DataError, match=r"WNLI/dev\.tsv: there is no such file, though there is WNLI/train\.tsv"
-    ):
-        GlueSource("wnli", ["not_entailment", "entailment"], cache, folder=tmp_path).available()
+    message = r"WNLI/dev\.tsv: there is no such file, though there is WNLI/train\.tsv"
+    with pytest.raises(DataError, match=message):
+        GlueSource("wnli", CLASSES["wnli"], cache, folder=tmp_path).available()
 
 
 def test_unknown_task(cache):
@@ -158,12 +117,10 @@ def hub_split(labels, names=NLI):
 
 
 @pytest.fixture
-def hub_mnli(monkeypatch):
+def hub_mnli(on_hub):
     splits = {"train": [2], "validation_matched": [0], "validation_mismatched": [1]}
     splits |= {"test_matched": [-1], "test_mismatched": [-1]}
-    found = DatasetDict({name: hub_split(labels) for name, labels in splits.items()})
-    monkeypatch.setattr("powerbert.data.hub.HubDataset.load", lambda self: found)
-    monkeypatch.setattr("powerbert.data.hub.HubDataset.commit", "abc123")
+    on_hub(**{name: hub_split(labels) for name, labels in splits.items()})
 
 
 @pytest.mark.parametrize(("task", "dev"), [("mnli_m", 0), ("mnli_mm", 1)])

@@ -7,7 +7,7 @@ from datasets.packaged_modules.generator.generator import Generator
 
 import powerbert.data.hub as hub
 from powerbert.base.errors import ConfigError, DataError
-from powerbert.data.hub import HubDataset, HubSource
+from powerbert.data.hub import HubSource
 
 
 @pytest.fixture
@@ -15,66 +15,62 @@ def cached_copy(tmp_path, monkeypatch):
     """What `load_dataset("nyu-mll/glue", "rte")` of an earlier run leaves in the hub's cache."""
     folder = tmp_path / "hub-cache"
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", folder)
-    Generator(
-        cache_dir=str(folder),
-        repo_id="nyu-mll/glue",
-        dataset_name="glue",
-        config_name="rte",
-        config_id="rte",
-        hash="abc123",
-        generator=lambda: iter([{"sentence1": "one", "label": 1}]),
-    ).download_and_prepare()
+    name = {"repo_id": "nyu-mll/glue", "dataset_name": "glue", "config_name": "rte", "config_id": "rte"}
+    rows = [{"sentence1": "one", "label": 1}]
+    builder = Generator(cache_dir=str(folder), hash="abc123", generator=lambda: iter(rows), **name)
+    builder.download_and_prepare()
+
+
+def glue(task):
+    return HubSource("nyu-mll/glue", ["sentence1"], ["a", "b"], "unused", name=task)
 
 
 def test_unreachable_hub_is_one_error_within_seconds(unreachable_hub):
     start = time.monotonic()
     with pytest.raises(DataError, match=r"nyu-mll/glue/rte is not available \(Name or service not known\)"):
-        HubDataset("nyu-mll/glue", "rte").load()
+        glue("rte").download()
     assert time.monotonic() - start < 5
 
 
 def test_hub_that_never_answers_is_given_up(unreachable_hub, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda *args, **kwargs: time.sleep(60))
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda *args, **kwargs: time.sleep(5))
     monkeypatch.setattr(hub, "PATIENCE", 0.05)
     with pytest.raises(DataError, match=r"no answer within 0\.05 seconds"):
-        _ = HubDataset("stanfordnlp/imdb").commit
+        glue("rte").available()
 
 
-def test_unreachable_hub_with_a_cached_copy(unreachable_hub, cached_copy, caplog):
-    dataset = HubDataset("nyu-mll/glue", "rte")
-    assert dataset.commit == "abc123"
-    assert dataset.load()["train"][:] == {"sentence1": ["one"], "label": [1]}
+def test_unreachable_hub_with_a_cached_copy_of_one_configuration(unreachable_hub, cached_copy, caplog):
+    dataset = glue("rte")
+    assert dataset.version == "nyu-mll/glue/rte@abc123"
+    assert dataset.download()["train"][:] == {"sentence1": ["one"], "label": [1]}
     assert "using the copy of an earlier run" in caplog.text
-
-
-def test_cached_copy_of_another_configuration_is_not_taken(unreachable_hub, cached_copy):
     with pytest.raises(DataError, match="nyu-mll/glue/cola is not available"):
-        _ = HubDataset("nyu-mll/glue", "cola").commit
+        glue("cola").available()
 
 
-def test_reachable_hub(monkeypatch):
+@pytest.fixture
+def reachable_hub(monkeypatch):
+    answer = SimpleNamespace(sha="def456")
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", lambda *args, **kwargs: answer)
+
+
+def test_reachable_hub(reachable_hub, monkeypatch):
     asked = []
     found = DatasetDict({"train": Dataset.from_dict({"sentence1": ["one"]})})
-    monkeypatch.setattr(
-        "huggingface_hub.HfApi.dataset_info", lambda *args, **kwargs: SimpleNamespace(sha="def456")
-    )
     monkeypatch.setattr(hub, "load_dataset", lambda *names: asked.append(names) or found)
-    dataset = HubDataset("nyu-mll/glue", "rte")
-    assert dataset.commit == "def456"
-    assert dataset.load() is found
+    dataset = glue("rte")
+    assert dataset.version == "nyu-mll/glue/rte@def456"
+    assert dataset.download() is found
     assert asked == [("nyu-mll/glue", "rte")]
 
 
-def test_reachable_hub_that_breaks_off(monkeypatch):
+def test_reachable_hub_that_breaks_off(reachable_hub, monkeypatch):
     def break_off(*names):
         raise OSError("connection reset\nand a long story")
 
-    monkeypatch.setattr(
-        "huggingface_hub.HfApi.dataset_info", lambda *args, **kwargs: SimpleNamespace(sha="def456")
-    )
     monkeypatch.setattr(hub, "load_dataset", break_off)
     with pytest.raises(DataError, match=r"nyu-mll/glue/rte cannot be loaded \(connection reset\)$"):
-        HubDataset("nyu-mll/glue", "rte").load()
+        glue("rte").download()
 
 
 @pytest.fixture
@@ -129,14 +125,12 @@ def test_unknown_split_and_missing_path_are_named(local_dataset, cache):
     ("labels", "expected"),
     [([-1, -1], None), ([-1, 1], r"test, row 1: column 'label': label '-1'"), ([0, 1], [0, 1])],
 )
-def test_whether_a_test_split_is_labelled_depends_on_all_its_rows(monkeypatch, cache, labels, expected):
+def test_whether_a_test_split_is_labelled_depends_on_all_its_rows(on_hub, cache, labels, expected):
     def split(labels):
         features = Features({"text": Value("string"), "label": Value("int64")})
         return Dataset.from_dict({"text": ["a"] * len(labels), "label": labels}, features=features)
 
-    found = DatasetDict({"train": split([0, 1]), "validation": split([1]), "test": split(labels)})
-    monkeypatch.setattr(hub.HubDataset, "load", lambda self: found)
-    monkeypatch.setattr(hub.HubDataset, "commit", "abc123")
+    on_hub(train=split([0, 1]), validation=split([1]), test=split(labels))
     source = HubSource("news", ["text"], ["world", "sports"], cache)
     if isinstance(expected, str):
         with pytest.raises(DataError, match=expected):
@@ -146,11 +140,11 @@ def test_whether_a_test_split_is_labelled_depends_on_all_its_rows(monkeypatch, c
     assert (test["label"][:] if "label" in test.column_names else None) == expected
 
 
-def test_an_empty_test_split_counts_as_absent(local_dataset, cache):
-    loaded = source_of(local_dataset, cache).dataset.load()
+def test_an_empty_test_split_counts_as_absent(local_dataset, cache, on_hub):
     source = source_of(local_dataset, cache)
-    source.dataset.load = lambda: DatasetDict(loaded | {"test": loaded["test"].select([])})
+    loaded = source.download()
+    on_hub(**loaded | {"test": loaded["test"].select([])})
     assert set(source.load()) == {"train", "dev"}
-    source.dataset.load = lambda: DatasetDict(loaded | {"train": loaded["train"].select([])})
+    on_hub(**loaded | {"train": loaded["train"].select([])})
     with pytest.raises(DataError, match="train: has no rows"):
         source.load()

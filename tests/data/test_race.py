@@ -1,10 +1,11 @@
 import json
 
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset
 
 from powerbert.base.errors import ConfigError, DataError
-from powerbert.data.race import RaceSource, complete
+from powerbert.data.race import RaceSource, fill_in
+from powerbert.data.readers import Row
 
 LETTERS = ["A", "B", "C", "D"]
 ARTICLE = {
@@ -34,8 +35,9 @@ def folder(write, tmp_path):
 
 
 def test_question_with_option():
-    assert complete("Why?", "So.") == "Why? So."
-    assert complete("Tom _ and _ .", "sat") == "Tom sat and sat ."
+    for question, filled in (("Why?", "Why? a_b"), ("Tom _ and _ .", "Tom a_b and a_b .")):
+        row = fill_in(Row("1.txt", {"question": question, "options": ["a_b"]}))
+        assert row.values["options"] == [filled]
 
 
 def test_official_layout(folder, cache):
@@ -55,19 +57,10 @@ def test_one_level(folder, cache):
         RaceSource(LETTERS, cache, folder=folder, level="low")
 
 
-def test_hub(cache, monkeypatch):
-    rows = Dataset.from_dict(
-        {
-            "example_id": ["high1.txt"] * 2,
-            "article": [ARTICLE["article"]] * 2,
-            "answer": ARTICLE["answers"],
-            "question": ARTICLE["questions"],
-            "options": ARTICLE["options"],
-        }
-    )
-    found = DatasetDict({"train": rows, "validation": rows.select([1]), "test": rows.select([0])})
-    monkeypatch.setattr("powerbert.data.hub.HubDataset.load", lambda self: found)
-    monkeypatch.setattr("powerbert.data.hub.HubDataset.commit", "abc123")
+def test_hub(cache, on_hub):
+    columns = {"article": [ARTICLE["article"]] * 2, "answer": ARTICLE["answers"]}
+    rows = Dataset.from_dict(columns | {"question": ARTICLE["questions"], "options": ARTICLE["options"]})
+    on_hub(train=rows, validation=rows.select([1]), test=rows.select([0]))
     loaded = RaceSource(LETTERS, cache).load()
     assert loaded["train"][:] == ROWS
     assert (loaded["dev"]["label"][:], loaded["test"]["label"][:]) == ([3], [0])
@@ -84,28 +77,20 @@ def test_fingerprint_changes_with_any_article(folder, cache, write):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (ARTICLE | {"answers": ["A", "E"]}, r"high/2\.txt, question 2: answer 'E' is not one of A, B, C, D"),
-        (
-            ARTICLE | {"options": [["a", "b"], ["c"] * 4]},
-            r"high/2\.txt, question 1: needs a question and 4 options",
-        ),
-        (ARTICLE | {"answers": ["A"]}, r"high/2\.txt: is not an article of RACE"),
-        ({"article": "text"}, r"high/2\.txt: has no 'questions'"),
-        (["text"], r"high/2\.txt: is not an article of RACE"),
+        (ARTICLE | {"answers": ["A", "E"]}, ", question 2: .* label 'E' is not among .*A, B, C, D"),
+        (ARTICLE | {"options": [["a"] * 2, ["c"] * 4]}, ", question 1: column 'options' is 2 texts"),
+        (ARTICLE | {"options": ["a", "b"]}, ", question 1: column 'options' is of type str"),
+        (ARTICLE | {"questions": [None, "b"]}, ", question 1: column 'question' is null"),
+        (ARTICLE | {"answers": ["A"]}, ": is not an article of RACE"),
+        ({"article": "text"}, ": has no 'questions'"),
+        (["text"], ": is not an article of RACE"),
+        (b"no JSON", ": is not an article of RACE"),
+        (b"\xff{}", ": is not UTF-8"),
     ],
 )
 def test_bad_article_is_one_clear_error(folder, write, cache, content, message):
-    write("dev/high/2.txt", json.dumps(content))
-    with pytest.raises(DataError, match=message):
-        RaceSource(LETTERS, cache, folder=folder).load()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"), [("no JSON", "is not an article"), (b"\xff{}", "is not UTF-8")]
-)
-def test_article_that_cannot_be_parsed(folder, write, cache, content, message):
-    write("dev/high/2.txt", content)
-    with pytest.raises(DataError, match=rf"high/2\.txt: {message}"):
+    write("dev/high/2.txt", content if isinstance(content, bytes) else json.dumps(content))
+    with pytest.raises(DataError, match=rf"high/2\.txt{message}"):
         RaceSource(LETTERS, cache, folder=folder).load()
 
 
@@ -113,5 +98,5 @@ def test_missing_files(folder, cache, unreachable_hub):
     (folder / "test/high/1.txt").unlink()
     with pytest.raises(DataError, match=r"RACE_DIR=.*: has no \.txt files in test/high$"):
         RaceSource(LETTERS, cache, folder=folder, level="high").available()
-    with pytest.raises(DataError, match=r"RACE_DIR is not set, and .*set RACE_DIR=.*dataset=snippets"):
+    with pytest.raises(DataError, match=r"RACE_DIR is not set, and .*dataset=snippets.*set RACE_DIR="):
         RaceSource(LETTERS, cache).available()

@@ -1,56 +1,42 @@
 import gzip
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from powerbert.base.errors import DataError
-from powerbert.data.readers import MalformedRowError, column_names, read_rows
+from powerbert.data.readers import column_names, read_rows
 
 
 def values(path, columns, **kwargs):
-    rows = []
-    for row in read_rows(path, columns, **kwargs):
-        if isinstance(row, MalformedRowError):
-            raise row
-        rows.append(tuple(row.values[column] for column in columns))
-    return rows
+    return [tuple(row.values[column] for column in columns) for row in read_rows(path, columns, **kwargs)]
 
 
 def test_quotes_in_a_tsv_are_text(write):
     path = write("a.tsv", 'text\tlabel\n"half a quote\t0\n"all" of it\t1\nit\'s ""\t0\n')
-    assert values(path, ["text", "label"]) == [
-        ('"half a quote', "0"),
-        ('"all" of it', "1"),
-        ('it\'s ""', "0"),
-    ]
+    assert values(path, ["text"]) == [('"half a quote',), ('"all" of it',), ('it\'s ""',)]
 
 
 def test_quotes_in_a_csv_are_quoting(write):
     path = write("a.csv", 'text,label\n"one, two",0\n"says ""no""",1\n"two\nlines",0\nplain,1\n')
     rows = list(read_rows(path, ["text", "label"]))
     assert [row.values["text"] for row in rows] == ["one, two", 'says "no"', "two\nlines", "plain"]
-    assert [(row.number, row.line) for row in rows] == [(1, 2), (2, 3), (3, 4), (4, 6)]
+    places = ["row 1 (line 2)", "row 2 (line 3)", "row 3 (line 4)", "row 4 (line 6)"]
+    assert [row.place for row in rows] == [f"{path}, {place}" for place in places]
 
 
-@pytest.mark.parametrize("name", ["a.tsv", "a.csv"])
-def test_byte_order_mark_and_crlf(write, name):
-    separator = "\t" if name.endswith("tsv") else ","
-    content = f"text{separator}label\r\none{separator}0\r\ntwo{separator}1\r\n"
-    assert values(write(name, b"\xef\xbb\xbf" + content.encode()), ["text", "label"]) == [
-        ("one", "0"),
-        ("two", "1"),
-    ]
+@pytest.mark.parametrize(("name", "separator"), [("a.tsv", b"\t"), ("a.csv", b",")])
+def test_byte_order_mark_and_line_ends(write, name, separator):
+    content = b"\xef\xbb\xbftext\tlabel\r\none\t0\r\ntwo\t1".replace(b"\t", separator)
+    for end in (b"", b"\n", b"\r\n"):
+        assert values(write(name, content + end), ["text", "label"]) == [("one", "0"), ("two", "1")]
 
 
 @pytest.mark.parametrize("character", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r"])
 def test_only_a_line_feed_ends_a_row(write, character):
     path = write("a.tsv", f"text\tlabel\none{character}two\t0\n")
     assert values(path, ["text", "label"]) == [(f"one{character}two", "0")]
-
-
-def test_last_row_without_line_end(write):
-    assert values(write("a.tsv", "text\tlabel\none\t0\ntwo\t1"), ["text"]) == [("one",), ("two",)]
 
 
 def test_compressed(write):
@@ -93,48 +79,35 @@ def test_blank_line_of_a_single_column_is_an_empty_text(write):
     assert values(write("a.csv", "text\none\n\ntwo\n"), ["text"]) == [("one",), ("",), ("two",)]
 
 
+HEADER = "text\tlabel\n"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        (
-            "a.tsv",
-            "text\tlabel\none\t0\ntwo\n",
-            r"a\.tsv, row 2 \(line 3\): has 1 fields instead of 2 \(text, label\)",
-        ),
-        ("a.tsv", "text\tlabel\none\ttwo\t0\n", r"a\.tsv, row 1 \(line 2\): has 3 fields instead of 2"),
-        ("a.csv", "text,label\none,two,0\n", r"a\.csv, row 1 \(line 2\): has 3 fields instead of 2"),
-        ("a.csv", 'text,label\none,0\n"two,1\n', r"a\.csv, the row that begins at line 3: is not CSV"),
-        (
-            "a.tsv",
-            "sentence\tlabel\none\t0\n",
-            r"a\.tsv: has no column 'text'; its columns are sentence, label",
-        ),
-        ("a.tsv", "text\ttext\tlabel\none\ttwo\t0\n", r"a\.tsv: its header names the column 'text' twice"),
-        ("a.tsv", "", r"a\.tsv: is empty"),
-        ("a.tsv", "text\tlabel\n", r"a\.tsv: has no rows"),
-        ("a.jsonl", "\n\n", r"a\.jsonl: has no rows"),
-        ("a.jsonl", '{"text": "one"}\n', r"a\.jsonl, row 1 \(line 1\): has no column 'label'; it has text"),
-        (
-            "a.jsonl",
-            '{"text": "one", "label": 0}\n{"text"\n',
-            r"row 2 \(line 2\): is not one JSON object on one line",
-        ),
-        (
-            "a.jsonl",
-            '{"label": ' + "1" * 5000 + "}\n",
-            r"row 1 \(line 1\): is not one JSON object on one line",
-        ),
+        ("a.tsv", HEADER + "one\t0\ntwo\n", r"row 2 \(line 3\): has 1 fields instead of 2 \(text, label\)"),
+        ("a.tsv", HEADER + "one\ttwo\t0\n", r"row 1 \(line 2\): has 3 fields instead of 2"),
+        ("a.csv", "text,label\none,two,0\n", r"row 1 \(line 2\): has 3 fields instead of 2"),
+        ("a.csv", 'text,label\none,0\n"two,1\n', r"the row that begins at line 3: is not CSV"),
+        ("a.tsv", "sentence\tlabel\none\t0\n", r"has no column 'text'; its columns are sentence, label"),
+        ("a.tsv", "text\ttext\tlabel\none\ttwo\t0\n", r"its header names the column 'text' twice"),
+        ("a.tsv", "", r"is empty"),
+        ("a.tsv", HEADER, r"has no rows"),
+        ("a.jsonl", "\n\n", r"has no rows"),
+        ("a.jsonl", '{"text": "one"}\n', r"row 1 \(line 1\): has no column 'label'; it has text"),
+        ("a.jsonl", '{"text": "", "label": 0}\n{"text"\n', r"row 2 \(line 2\): is not one JSON object"),
+        ("a.jsonl", f'{{"label": {"1" * 5000}}}\n', r"row 1 \(line 1\): is not one JSON object on one line"),
         ("a.jsonl", '["one", 0]\n', r"row 1 \(line 1\): is not a JSON object"),
-        ("a.parquet", "no parquet", r"a\.parquet: is not a Parquet file"),
-        ("a.xlsx", "text", r"a\.xlsx: unknown kind of file"),
-        ("a.tsv", b"text\tlabel\none\t0\ncaf\xe9\t1\n", r"a\.tsv, row 2 \(line 3\): byte 0xe9 is not UTF-8"),
-        ("a.csv", b"text,label\none,0\ncaf\xe9,1\n", r"a\.csv, row 2 \(line 3\): byte 0xe9 is not UTF-8"),
-        ("a.jsonl", b'{"text": "\xe9", "label": 1}\n', r"a\.jsonl, row 1 \(line 1\): byte 0xe9 is not UTF-8"),
-        ("a.tsv", "text\tlabel\none\t0\n".encode("utf-16"), r"a\.tsv, line 1: byte 0xff is not UTF-8"),
+        ("a.parquet", "no parquet", r"is not a Parquet file"),
+        ("a.xlsx", "text", r"unknown kind of file"),
+        ("a.tsv", b"text\tlabel\none\t0\ncaf\xe9\t1\n", r"line 3: byte 0xe9 is not UTF-8"),
+        ("a.csv", b"text,label\none,0\ncaf\xe9,1\n", r"line 3: byte 0xe9 is not UTF-8"),
+        ("a.jsonl", b'{"text": "\xe9", "label": 1}\n', r"line 1: byte 0xe9 is not UTF-8"),
+        ("a.tsv", HEADER.encode("utf-16"), r"line 1: byte 0xff is not UTF-8"),
     ],
 )
 def test_bad_file_names_file_and_row(write, name, content, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=rf"{re.escape(name)}(: |, ){message}"):
         values(write(name, content), ["text", "label"])
 
 
@@ -148,16 +121,26 @@ def test_parquet_text_that_is_not_utf8(tmp_path):
     offsets = pa.array([0, 3, 7], pa.int32()).buffers()[1]
     text = pa.StringArray.from_buffers(2, offsets, buffer)
     pq.write_table(pa.table({"text": text}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"a\.parquet, row 2: is not UTF-8"):
+    with pytest.raises(DataError, match=r"a\.parquet, row 2: .*utf-8"):
         values(tmp_path / "a.parquet", ["text"])
 
 
-def test_parquet_without_a_column(tmp_path):
-    pq.write_table(pa.table({"body": ["one"]}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"has no column 'text'; its columns are body"):
-        values(tmp_path / "a.parquet", ["text"])
+def test_columns_of_a_parquet_file_that_are_missing_or_double(tmp_path):
+    for names, message in ((["body", "a"], "has no column 'text'; .* body, a"), (["text"] * 2, "twice")):
+        pq.write_table(pa.table([["one"], ["two"]], names=names), tmp_path / "a.parquet")
+        with pytest.raises(DataError, match=message):
+            values(tmp_path / "a.parquet", ["text"])
 
 
 def test_field_of_a_million_characters(write):
     path = write("a.csv", "text,label\n" + "x" * 1_000_000 + ",1\n")
     assert len(values(path, ["text"])[0][0]) == 1_000_000
+
+
+def test_malformed_rows_are_skipped_where_asked(write, caplog):
+    path = write("a.tsv", "text\tlabel\none\t0\nstray\ttab\t1\nshort\n\ntwo\t1\n\n")
+    assert values(path, ["text"], skip_malformed=True) == [("one",), ("two",)]
+    assert "skipped 3 malformed rows; the first: " in caplog.text
+    assert "row 2 (line 3)" in caplog.text
+    with pytest.raises(DataError, match=r"a\.tsv: has no rows"):
+        values(write("a.tsv", "text\tlabel\nshort\n"), ["text"], skip_malformed=True)

@@ -11,9 +11,7 @@ import powerbert.data.snippets as snippets
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.data.snippets import SnippetsSource
 
-MOVIES = "".join(
-    f"{number}\t{(number % 5 - 2) / 2}\tsnippet {number} in a café\r\n" for number in range(1, 501)
-)
+ROWS = [f"{number}\t{(number % 5 - 2) / 2}\tsnippet {number} in a café" for number in range(1, 501)]
 
 
 def add(archive, name, content):
@@ -27,9 +25,9 @@ def sdist(tmp_path, monkeypatch):
     """A source distribution built like the real one, with fewer snippets."""
     inner = io.BytesIO()
     with tarfile.open(fileobj=inner, mode="w:gz") as texts:
-        for name, prefix in snippets.SETS.items():
-            content = MOVIES if name == "movie" else MOVIES.replace("snippet", name)
-            add(texts, f"hutto_ICWSM_2014/{prefix}_GroundTruth.txt", content.removesuffix("\r\n").encode())
+        for name, file in snippets.SETS.items():
+            content = "\r\n".join(ROWS).replace("snippet", "snippet" if name == "movie" else name)
+            add(texts, f"hutto_ICWSM_2014/{file}", content.encode())
     path = tmp_path / "vaderSentiment-3.3.2.tar.gz"
     with tarfile.open(path, "w:gz") as package:
         add(package, snippets.INNER_ARCHIVE, inner.getvalue())
@@ -37,23 +35,15 @@ def sdist(tmp_path, monkeypatch):
     return path
 
 
-def test_labels_are_the_sign_of_the_rating_and_zero_is_left_out(sdist, cache):
+def test_labels_are_the_sign_of_the_rating_and_splits_a_fixed_hash_of_the_id(sdist, cache):
     loaded = SnippetsSource(cache, archive=sdist).load()
-    labels = {text: label for rows in loaded.values() for text, label in zip(*rows[:].values(), strict=True)}
-    assert len(labels) == 400
-    for number in range(1, 501):
-        expected = {0: 0, 1: 0, 3: 1, 4: 1}.get(number % 5)
-        assert labels.get(f"snippet {number} in a café") == expected
-
-
-def test_split_is_a_fixed_hash_of_the_id(sdist, cache):
-    loaded = SnippetsSource(cache, archive=sdist).load()
-    splits = {text: split for split, rows in loaded.items() for text in rows["text"]}
+    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 313, "dev": 44, "test": 43}
+    found = {row["text"]: (split, row["label"]) for split, rows in loaded.items() for row in rows}
     for number in range(1, 501):
         bucket = int(hashlib.sha256(str(number).encode()).hexdigest(), 16) % 100
-        expected = "train" if bucket < 80 else "dev" if bucket < 90 else "test"
-        assert splits.get(f"snippet {number} in a café", expected) == expected
-    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 313, "dev": 44, "test": 43}
+        split = "train" if bucket < 80 else "dev" if bucket < 90 else "test"
+        expected = None if number % 5 == 2 else (split, int(number % 5 > 2))  # a rating of 0 is left out
+        assert found.get(f"snippet {number} in a café") == expected
 
 
 @pytest.mark.parametrize("name", ["tweets", "product", "editorial"])
@@ -70,9 +60,7 @@ def test_fetched_once_and_then_cached(sdist, cache):
     again = SnippetsSource(cache, archive=sdist)
     again.available()
     assert len(again.load()["train"]) == 313
-    assert sorted(
-        path.name for path in (cache / "snippets").iterdir() if not path.name.startswith(".")
-    ) == sorted(f"{prefix}_GroundTruth.txt" for prefix in snippets.SETS.values())
+    assert {path.name for path in (cache / "snippets").glob("[!.]*")} == set(snippets.SETS.values())
 
 
 def test_many_at_once_fetch_once(sdist, cache, monkeypatch):
@@ -92,9 +80,7 @@ def test_many_at_once_fetch_once(sdist, cache, monkeypatch):
 
 def test_wrong_content_is_refused_and_nothing_kept(sdist, cache, monkeypatch):
     monkeypatch.setattr(snippets, "SDIST_SHA256", "0" * 64)
-    with pytest.raises(
-        DataError, match=r"vaderSentiment-3\.3\.2\.tar\.gz: has sha256 [0-9a-f]{64}, not 0000"
-    ):
+    with pytest.raises(DataError, match=r"3\.3\.2\.tar\.gz: has sha256 [0-9a-f]{64}, not 0000"):
         SnippetsSource(cache, archive=sdist).available()
     assert not list((cache / "snippets").glob("*.txt"))
 

@@ -1,17 +1,10 @@
 """Datasets: the sources of rows, the task they state, and the batches made of them."""
 
-from powerbert.data.batching import (
-    LengthGroupedSampler,
-    LengthSortedSampler,
-    PaddingCollator,
-    TextDataModule,
-    make_loader,
-)
+from powerbert.data.batching import LengthSortedSampler, PaddingCollator, TextDataModule, make_loader
 from powerbert.data.task import Source, Task
 from powerbert.data.tokenize import load_texts, read_texts, row_lengths, tokenize
 
 __all__ = [
-    "LengthGroupedSampler",
     "LengthSortedSampler",
     "PaddingCollator",
     "Source",

@@ -15,7 +15,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from powerbert.base.errors import DataError
 from powerbert.data.task import Source, Task
-from powerbert.data.tokenize import choose_max_length, count_word_pieces, row_lengths, tokenize
+from powerbert.data.tokenize import LENGTHS, choose_max_length, row_lengths, tokenize
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +24,15 @@ POOL = 50
 
 
 class LengthGroupedSampler(Sampler[int]):
-    """Shuffle rows into an order in which consecutive batches have similar lengths.
+    """Shuffle rows into an order in which the rows of a batch have similar lengths.
 
-    The rows are shuffled, cut into pools of 50 batches, sorted by length within each pool and cut into
-    batches, which are shuffled; the one batch that may be smaller comes last. The order depends only on the
-    lengths, `batch_size`, `seed` and the epoch, so a resumed run sees the same batches, and all processes of
-    a training agree on them.
+    Shuffled rows are cut into pools, sorted by length within each pool and cut into batches, which are
+    shuffled; the one batch that may be smaller comes last. The order depends only on the lengths, the batch
+    size over all processes, the seed and the epoch: a resumed run sees the same batches, and processes agree.
     """
 
     def __init__(self, lengths: Sequence[int] | np.ndarray, batch_size: int, seed: int):
-        """Set the lengths of the rows and the rows per batch, over all processes."""
+        """Take the length of each row."""
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
         self.seed = seed
@@ -49,7 +48,7 @@ class LengthGroupedSampler(Sampler[int]):
         self._first = rows
 
     def __iter__(self) -> Iterator[int]:
-        """Iterate over all rows, or those left after `skip`."""
+        """Iterate over the rows of the epoch."""
         first, self._first = self._first, 0
         return islice(self._order(), first, None)
 
@@ -73,7 +72,7 @@ class LengthSortedSampler(Sampler[int]):
     """Order rows from the longest to the shortest, for evaluation."""
 
     def __init__(self, lengths: Sequence[int] | np.ndarray):
-        """Set the lengths of the rows."""
+        """Take the length of each row."""
         self.rows = np.argsort(-np.asarray(lengths), kind="stable").astype(np.int32)
 
     def __iter__(self) -> Iterator[int]:
@@ -89,16 +88,12 @@ class PaddingCollator:
     """Make a batch of tokenised rows."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, task: Task):
-        """Set the tokenizer, for its padding piece and side, and the task, for choices and label types."""
+        """Take the tokenizer, which pads, and the task, for choices and label types."""
         self.tokenizer = tokenizer
         self.task = task
 
     def __call__(self, rows: Sequence[Mapping[str, Any]], pad_to: int | None = None) -> dict[str, Tensor]:
-        """Pad the rows and drop the columns that no model takes.
-
-        Args:
-            rows: B rows of `tokenize`.
-            pad_to: Length in word pieces; None for that of the longest row.
+        """Pad B rows of `tokenize` to `pad_to` word pieces, by default the length of the longest.
 
         Returns:
             `input_ids`, `attention_mask` and so on of shape [B, N], or [B, choices, N] for multiple choice,
@@ -122,38 +117,24 @@ class PaddingCollator:
 
 
 class ResumableLoader(DataLoader):
-    """A DataLoader over a `LengthGroupedSampler` whose passes may begin within the epoch.
-
-    No row is drawn before the first batch is requested: Lightning creates the iterator before it sets the
-    sampler's epoch.
-    """
-
-    _skipped = 0
+    """A DataLoader whose passes may begin within the epoch."""
 
     def skip(self, batches: int) -> None:
-        """Omit the first batches of the next pass only."""
-        self._skipped = batches
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
-        """Iterate over the batches of an epoch, or those left after `skip`."""
+        """Omit the first batches of the next pass only; the sampler must be a `LengthGroupedSampler`."""
         assert isinstance(self.sampler, LengthGroupedSampler)
         assert self.batch_size is not None
-        first, self._skipped = self._skipped, 0
-        self.sampler.skip(first * self.batch_size)
+        self.sampler.skip(batches * self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:  # type: ignore[override]
+        """Draw rows once the first batch is requested: Lightning sets the epoch after it asks for this."""
         yield from super().__iter__()
 
 
 def make_loader(
     rows: Dataset, collate: PaddingCollator, sampler: Sampler[int], batch_size: int, num_workers: int = 0
-) -> DataLoader:
-    """Make a DataLoader over tokenised rows, resumable if the sampler is a `LengthGroupedSampler`.
-
-    Args:
-        sampler: `list(loader.sampler)` tells which row each output belongs to.
-        num_workers: Processes that pad; they live as long as the loader.
-    """
-    kind = ResumableLoader if isinstance(sampler, LengthGroupedSampler) else DataLoader
-    return kind(
+) -> ResumableLoader:
+    """Make a DataLoader over tokenised rows; `list(loader.sampler)` maps its outputs to rows."""
+    return ResumableLoader(
         rows,  # type: ignore[arg-type]
         batch_size=batch_size,
         sampler=sampler,
@@ -165,20 +146,13 @@ def make_loader(
 
 
 class TextDataModule(LightningDataModule):
-    """Train, dev and evaluation batches of one task; `setup` fills all attributes but `collate`.
+    """Train, dev and evaluation batches of one task; `setup` fills the attributes.
 
     Attributes:
-        collate: Makes a batch of rows of `dataset`.
         max_length: l, in word pieces, given by the task or chosen by the length rule.
-        texts: The source's splits, unchanged.
-        dataset: Train, dev and the evaluation split, tokenised, in the order of `texts`.
+        dataset: Train, dev and the evaluation split, tokenised, in the order of the source.
         truncated: The share of each split's inputs that were longer than `max_length`.
     """
-
-    texts: DatasetDict
-    dataset: dict[str, Dataset]
-    truncated: dict[str, float]
-    max_length: int
 
     def __init__(
         self,
@@ -190,12 +164,11 @@ class TextDataModule(LightningDataModule):
         num_workers: int = 0,
         eval_batch_size: int | None = None,
     ):
-        """Set what the batches are made of; nothing is read yet.
+        """Take the parts of the batches; nothing is read yet.
 
         Args:
             batch_size: Inputs per training batch, over all processes.
             seed: Seed of the order of the training batches.
-            num_workers: Worker processes of each DataLoader.
             eval_batch_size: Inputs per evaluation batch, over all processes; `batch_size` by default.
         """
         super().__init__()
@@ -207,8 +180,9 @@ class TextDataModule(LightningDataModule):
         self.seed = seed
         self.num_workers = num_workers
         self.collate = PaddingCollator(tokenizer, task)
-        self.dataset = {}
-        self.truncated = {}
+        self.max_length = 0
+        self.dataset: dict[str, Dataset] = {}
+        self.truncated: dict[str, float] = {}
 
     def setup(self, stage: str | None = None) -> None:
         """Read and tokenise all splits; a second call does nothing.
@@ -218,20 +192,22 @@ class TextDataModule(LightningDataModule):
         """
         if self.dataset:
             return
-        self.texts = self.source.load()
-        splits = dict.fromkeys(("train", "dev", self.task.evaluation_split))
+        task, texts = self.task, self.source.load()
+        splits = dict.fromkeys(("train", "dev", task.evaluation_split))
         for split in splits:
-            self._check(split)
-        self.max_length = self._resolve_max_length()
-        dataset = {
-            split: tokenize(self.texts[split], self.task, self.tokenizer, self.max_length) for split in splits
-        }
+            self._check(split, texts)
+        if task.max_length == "auto":
+            counted = row_lengths(tokenize(texts["train"], task, self.tokenizer, max(LENGTHS)))
+            self.max_length = choose_max_length(counted, longest=self.tokenizer.model_max_length)
+        else:
+            self.max_length = task.max_length
+        dataset = {split: tokenize(texts[split], task, self.tokenizer, self.max_length) for split in splits}
         self.truncated = {
             split: float(np.mean(row_lengths(rows) > self.max_length)) for split, rows in dataset.items()
         }
         self.dataset = dataset
         shares = ", ".join(f"{share:.2%} of {split}" for split, share in self.truncated.items())
-        log.info("%s: max_length %d truncates %s", self.task.name, self.max_length, shares)
+        log.info("%s: max_length %d truncates %s", task.name, self.max_length, shares)
 
     @property
     def num_choices(self) -> int:
@@ -258,34 +234,18 @@ class TextDataModule(LightningDataModule):
         sampler = LengthSortedSampler(row_lengths(rows))
         return make_loader(rows, self.collate, sampler, self.eval_batch_size, self.num_workers)
 
-    def _resolve_max_length(self) -> int:
-        if self.task.max_length != "auto":
-            return self.task.max_length
-        counted = count_word_pieces(self.texts["train"], self.task, self.tokenizer)
-        choice = choose_max_length(counted, longest=self.tokenizer.model_max_length)
-        log.info(
-            "%s: max_length=auto: at most 1%% of the training inputs are longer than %d word pieces; "
-            "chose %d, which truncates %.2f%%",
-            self.task.name,
-            choice.covering,
-            choice.max_length,
-            100 * choice.truncated,
-        )
-        return choice.max_length
-
-    def _check(self, split: str) -> None:
+    def _check(self, split: str, texts: DatasetDict) -> None:
         name = self.task.name
-        if split not in self.texts:
-            raise DataError(f"dataset '{name}' has no split '{split}'; it has {', '.join(self.texts)}")
-        rows = self.texts[split]
+        if split not in texts:
+            raise DataError(f"dataset '{name}' has no split '{split}'; it has {', '.join(texts)}")
+        rows = texts[split]
+        place, found = f"dataset '{name}': split '{split}'", rows.column_names
         for column in self.task.text_columns:
-            if column not in rows.column_names:
-                found = ", ".join(rows.column_names)
-                raise DataError(f"dataset '{name}': split '{split}' has no column '{column}'; it has {found}")
-        if "label" not in rows.column_names:
-            hint = (
-                "; set dataset.evaluation_split=dev" if split == self.task.evaluation_split == "test" else ""
-            )
-            raise DataError(f"dataset '{name}': split '{split}' has no labels{hint}")
+            if column not in found:
+                raise DataError(f"{place} has no column '{column}'; it has {', '.join(found)}")
+        if "label" not in found:
+            unlabelled_test = split == self.task.evaluation_split == "test"
+            hint = "; set dataset.evaluation_split=dev" if unlabelled_test else ""
+            raise DataError(f"{place} has no labels{hint}")
         if len(rows) == 0:
-            raise DataError(f"dataset '{name}': split '{split}' has no rows")
+            raise DataError(f"{place} has no rows")

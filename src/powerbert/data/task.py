@@ -26,39 +26,28 @@ SOURCE_PLACES = frozenset({"archive", "cache", "folder"})
 class Source(Protocol):
     """Where the rows of a dataset come from; instantiated by Hydra from `dataset.source`.
 
-    A source whose test split has labels only sometimes also has `has_labelled_test() -> bool`.
+    Every method raises DataError, naming what is missing or the file and row that are invalid. A source whose
+    test split has labels only sometimes also has `has_labelled_test() -> bool`.
     """
 
     def available(self) -> None:
-        """Check quickly that the dataset can be loaded.
-
-        Raises:
-            DataError: Naming what is missing and what to do.
-        """
+        """Check within seconds that the dataset can be loaded."""
 
     def fingerprint(self) -> str:
-        """Name the content; other rows give another name.
-
-        Raises:
-            DataError: If the content is missing.
-        """
+        """Name the content; other rows give another name."""
         ...
 
     def load(self) -> DatasetDict:
         """Load the splits that exist of train, dev and test.
 
-        Returns:
-            Each with the task's text columns and, where labelled, `label`: the class index, or a number.
-
-        Raises:
-            DataError: Naming file and row, if anything is invalid.
+        Each has the task's text columns and, where labelled, `label`: the class index, or a number.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Task:
-    """A dataset's task, as `conf/dataset/<name>.yaml` states it.
+    """A dataset's task, as `conf/dataset/<name>.yaml` states it; ConfigError names an invalid key.
 
     Attributes:
         name: The dataset's name, as in the record.
@@ -70,7 +59,6 @@ class Task:
         max_length: l, the number of word pieces beyond which an input is truncated, or `auto` for the
             length rule of section 3.1.
         evaluation_split: The labelled split whose metric is reported; dev always selects the epoch.
-        kind: `sequence_classification` (regression included) or `multiple_choice`.
     """
 
     name: str
@@ -82,11 +70,7 @@ class Task:
     kind: Kind = "sequence_classification"
 
     def __post_init__(self) -> None:
-        """Validate the fields.
-
-        Raises:
-            ConfigError: Naming the key.
-        """
+        """Validate the fields."""
         check_choice("dataset.kind", self.kind, get_args(Kind))
         check_choice("dataset.evaluation_split", self.evaluation_split, get_args(EvaluationSplit))
         metrics = REGRESSION_METRICS if self.is_regression else CLASS_METRICS
@@ -94,13 +78,12 @@ class Task:
             raise ConfigError(
                 f"dataset.metric: '{self.metric}' does not fit; choose one of {', '.join(metrics)}"
             )
-        columns = self.text_columns
+        columns, names = self.text_columns, self.label_names
         fewest, needed = 1, "one column, or two for pairs"
         if self.is_multiple_choice:
             fewest, needed = 2, "two columns (text, choices)"
         if not fewest <= len(columns) <= 2 or len(set(columns)) < len(columns):
             raise ConfigError(f"dataset.text_columns: {list(columns)} must be {needed}")
-        names = self.label_names
         if self.is_multiple_choice and names is None:
             raise ConfigError("dataset.label_names: multiple choice needs the names of the choices")
         if names is not None and (len(names) < 2 or len(set(names)) < len(names)):
@@ -113,10 +96,9 @@ class Task:
 
     @classmethod
     def from_config(cls, cfg: Mapping[str, Any], source: Source | None = None) -> "Task":
-        """Read the task from a dataset's configuration.
+        """Read the task from the node `dataset`, except its `source`.
 
         Args:
-            cfg: The node `dataset`; its `source` is not read.
             source: Resolves `evaluation_split: auto`: test where its test split has labels, else dev.
                 Without a source, `auto` is dev.
 
@@ -126,8 +108,8 @@ class Task:
         """
         split = cfg["evaluation_split"]
         if split == "auto":
-            has_labelled_test = getattr(source, "has_labelled_test", None)
-            split = "test" if has_labelled_test is not None and has_labelled_test() else "dev"
+            has_labelled_test = getattr(source, "has_labelled_test", lambda: False)
+            split = "test" if has_labelled_test() else "dev"
         names = cfg["label_names"]
         return cls(
             name=str(cfg["name"]),
@@ -185,17 +167,16 @@ class LabelParser:
     """
 
     def __init__(self, names: Sequence[str] | None):
-        """Set the classes.
+        """Set the classes in the order of their index; None for regression.
 
-        Args:
-            names: In the order of their index; None for regression. A label may also be the index, unless
-                a name is itself a whole number: then labels are names only.
+        A label may also be the index, unless a name is itself a whole number: then labels are names only.
         """
         self.names = None if names is None else tuple(str(name) for name in names)
         self.feature = Value("float64" if names is None else "int64")
-        numeric = any(name.lstrip("-").isdecimal() for name in self.names or ())
-        self._indices = {} if numeric else {str(index): index for index in range(len(self.names or ()))}
-        self._indices |= {name: index for index, name in enumerate(self.names or ())}
+        indices = {name: index for index, name in enumerate(self.names or ())}
+        if not any(name.lstrip("-").isdecimal() for name in indices):
+            indices = {str(index): index for index in indices.values()} | indices
+        self._indices = indices
 
     def __call__(self, value: Any) -> int | float:
         """Return the index of the class, or the finite number of a regression.
@@ -206,18 +187,17 @@ class LabelParser:
         Raises:
             ValueError: With a message for the user, if the label is invalid.
         """
-        return self._number(value) if self.names is None else self._index(value, self.names)
+        return self._number(value) if self.names is None else self._index(value, ", ".join(self.names))
 
-    def _index(self, value: Any, names: Sequence[str]) -> int:
+    def _index(self, value: Any, names: str) -> int:
         text = str(value).strip()
-        if isinstance(value, float) and value.is_integer():
-            text = str(int(value))
-        if isinstance(value, bool) and text not in self._indices:
+        whole = isinstance(value, float) and value.is_integer()
+        if whole or (isinstance(value, bool) and text not in self._indices):
             text = str(int(value))
         if value is None or not text:
-            raise ValueError(f"is missing ({', '.join(names)})")
+            raise ValueError(f"is missing ({names})")
         if text not in self._indices:
-            raise ValueError(f"'{shorten(text)}' is not among the classes ({', '.join(names)})")
+            raise ValueError(f"'{shorten(text)}' is not among the classes ({names})")
         return self._indices[text]
 
     @staticmethod
@@ -227,20 +207,19 @@ class LabelParser:
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
-            empty = value is None or value == ""
-            problem = "is missing" if empty else f"'{shorten(value)}' is not a finite number"
+            problem = "is missing" if value in (None, "") else f"'{shorten(value)}' is not a finite number"
             raise ValueError(f"{problem}; a regression needs one in every row")
         return number
 
 
-def packaged_source(name: str, cache: Path) -> dict[str, Any]:
-    """Read where a dataset of `conf/dataset` comes from, outside a composed configuration.
+def packaged_source(name: str, cache: str | Path = "") -> dict[str, Any]:
+    """Read the node `source` of a yaml in `conf/dataset`, outside a composed configuration.
 
     Args:
-        cache: folder for what has to be fetched.
+        cache: Folder for files that have to be fetched.
 
     Returns:
-        The node `source`, resolved; empty if there is no such yaml.
+        The node, resolved; empty if there is no such yaml.
     """
     yamls = {path.stem: path for path in (CONFIG_FOLDER / "dataset").glob("*.yaml")}
     if name not in yamls:

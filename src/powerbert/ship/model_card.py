@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from powerbert.base.files import output_file
 from powerbert.base.markdown import code, text
 from powerbert.data import Task
-from powerbert.data.glue import Layout, packaged_layouts
+from powerbert.data.glue import read_layout
 from powerbert.models import POWER_FIELDS
 from powerbert.ship.modeling_code import read_config
 from powerbert.store.facts import facts
@@ -128,8 +128,7 @@ def card_data(
 def _evaluated_on(dataset: Mapping[str, Any], split: str | None) -> dict[str, Any]:
     """Name the evaluation data as the hub does, if it is a dataset of the hub."""
     source, name = dataset["source"], " ".join(dataset["name"].split())
-    given = source.get("layout")
-    layout = packaged_layouts().get(source.get("task")) if given is None else Layout(**given)
+    layout = read_layout(source["task"], source.get("layout")) if "task" in source else None
     return {
         "dataset_name": name,
         "dataset_type": source.get("hub", name),
