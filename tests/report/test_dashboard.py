@@ -5,7 +5,7 @@ import json
 import pytest
 from rich.console import Console
 
-from powerbert.report.curves import compare
+from powerbert.report.compare import compare
 from powerbert.report.dashboard import dashboard
 from tests.report.records import study
 from tests.wandb_file import read_back
@@ -36,18 +36,14 @@ def test_says_where_the_run_is_and_how_to_send_it(written):
 
 def test_every_point_is_in_the_table(written):
     folder, _ = written
-    expected = {
-        (c.conditions.dataset, p.method, p.knob, round(p.metric.mean, 9), round(p.cost["dynamic"], 6))
-        for c in compare(study())
-        for p in c.points
-    }
     rows = table(folder, "points")
-    found = {
-        (row["dataset"], row["method"], row["knob"], round(row["metric"], 9), round(row["dynamic"], 6))
-        for row in rows
-    }
-    assert found == expected
-    assert len(rows) == len(expected) >= 10
+    expected = [row for one in compare(study()) for row in one.points.to_dict("records")]
+    assert len(rows) == len(expected) == 10
+    for row, point in zip(rows, expected, strict=True):
+        for name in ("dataset", "method", "knob"):
+            assert row[name] == point[name]
+        for name in ("metric", "dynamic"):
+            assert row[name] == pytest.approx(point[name])
 
 
 def test_every_method_is_in_the_summary(written):
@@ -55,7 +51,7 @@ def test_every_method_is_in_the_summary(written):
     (file,) = folder.glob("run-*.wandb")
     summary, _ = read_back(file)
     for comparison in compare(study()):
-        assert summary[f"{comparison.title}/fine-tuned"] == pytest.approx(comparison.baseline.metric.mean)
+        assert summary[f"{comparison.title}/fine-tuned"] == pytest.approx(comparison.baseline["metric"])
         for method in comparison.curves():
             assert summary[f"{comparison.title}/{method}/hypervolume_padded"] >= 0
 
@@ -71,7 +67,6 @@ def test_curves_charts_figures_and_page_are_there(written):
         for cost in ("padded", "dynamic", "flops"):
             assert f"{comparison.title}/{cost}_table" in logged
         for method, points in comparison.curves().items():
-            last = max(points, key=lambda point: point.cost["flops"])  # the series ascends in FLOPs
-            series = f"{comparison.title}/{method}/{comparison.conditions.metric}"
-            assert history[series] == pytest.approx(last.metric.mean)
-            assert history[f"{comparison.title}/{method}/flops"] == pytest.approx(last.cost["flops"])
+            last = points.loc[points["flops"].idxmax()]  # the series ascends in FLOPs
+            for name, series in (("metric", "accuracy"), ("flops", "flops")):
+                assert history[f"{comparison.title}/{method}/{series}"] == pytest.approx(last[name])

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import DataError
 from powerbert.report.__main__ import report
-from powerbert.report.paper import comparison_table, selection_table, setup
+from powerbert.report.paper import printed
 from tests.report.records import point
 
 REPORTS = sorted(path.stem for path in (CONFIG_FOLDER / "report").glob("*.yaml"))
@@ -75,15 +75,15 @@ def sweep(experiment: str, *overrides: str) -> list[list[str]]:
 @pytest.mark.parametrize(("experiment", "model"), [("table1", "bert_base"), ("table2", "albert_base")])
 def test_every_point_of_a_table_has_its_searchs_hyper_parameters(experiment, model):
     points = [composed("train", *overrides) for overrides in sweep(experiment)]
-    assert [cfg.dataset.name for cfg in points] == list(comparison_table(experiment).comparisons)
+    assert [cfg.dataset.name for cfg in points] == printed()[experiment]["datasets"]
     for cfg in points:
         name = cfg.dataset.name
         search = composed("train", f"+experiment={name}_search")  # tests/test_config.py has their values
         for key in ("learning_rate", "retention_learning_rate", "lambda", "batch_size", "stages"):
             assert cfg[key] == search[key]
-        paper = setup().datasets[name]
-        assert (cfg.dataset.metric, cfg.dataset.max_length) == (paper.metric, paper.max_length)
-        assert cfg.measure.padded_batch_size == paper.batch_size
+        paper = printed()["setup"]["datasets"][name]
+        assert (cfg.dataset.metric, cfg.dataset.max_length) == (paper["metric"], paper["max_length"])
+        assert cfg.measure.padded_batch_size == paper["batch_size"]
         assert (cfg.measure.runs, cfg.measure.statistic) == (100, "mean")
         assert instantiate(cfg.measure).runs == 100
         assert (cfg.model.name, cfg.method.name) == (model, "power_bert")
@@ -92,12 +92,12 @@ def test_every_point_of_a_table_has_its_searchs_hyper_parameters(experiment, mod
 def test_the_selections_are_compared_under_the_papers_conditions():
     points = [composed("train", *overrides) for overrides in sweep("selection_table")]
     assert [cfg.elimination.selection for cfg in points] == ["attn", "head", "rand"]
-    paper = selection_table()
+    paper = printed()["table3"]
     for cfg in points:
-        assert (cfg.dataset.name, cfg.model.name, cfg.batch_size) == (paper.dataset, paper.model, 64)
-        assert cfg.longer_than == paper.length_threshold
+        assert (cfg.dataset.name, cfg.model.name, cfg.batch_size) == (paper["dataset"], paper["model"], 64)
+        assert cfg.longer_than == paper["length_threshold"]
         assert len(cfg.elimination.retention_configuration) == 12
-        assert tuple(cfg.elimination.retention_configuration[:9]) == paper.retention_configuration
+        assert cfg.elimination.retention_configuration[:9] == paper["retention_configuration"]
 
 
 def test_the_selections_are_compared_on_other_models_and_data_too():

@@ -4,10 +4,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from powerbert.report.curves import COSTS, compare
-from powerbert.report.front import summarise
+from powerbert.report.compare import compare, summarise
+from powerbert.report.frame import COSTS
+from powerbert.report.pareto_figure import styles
 from powerbert.report.pareto_page import write_page
-from powerbert.report.pareto_style import styles
 from tests.report.records import point, study
 
 NASTY = "<script>alert(1)</script>"
@@ -46,7 +46,7 @@ class Page(HTMLParser):
 def page(path, records):
     comparisons = compare(records)
     summaries = [summarise(one, tolerance=1.0, margin=10.0) for one in comparisons]
-    looks = styles(point.method for one in comparisons for point in one.points)
+    looks = styles(method for one in comparisons for method in one.curves())
     write_page(path / "page.html", comparisons, summaries, looks, tolerance=1.0, margin=10.0)
     return Page((path / "page.html").read_text(encoding="utf-8")), comparisons
 
@@ -79,9 +79,9 @@ def test_every_point_is_in_three_plots_and_in_the_table(tmp_path):
                 for trace in curves
                 for place, x, y in zip(trace["customdata"], trace["x"], trace["y"], strict=True)
             }
-            expected = [(point.cost[cost], 100 * point.metric.mean) for point in comparison.points]
+            expected = [*zip(comparison.points[cost], 100 * comparison.points["metric"], strict=True)]
             assert [drawn[place] for place in range(len(expected))] == expected
-            assert baseline["x"] == [comparison.baseline.cost[cost]]
+            assert baseline["x"] == [comparison.baseline[cost]]
             assert selected["x"] == []
     places = [int(place) for place in found.attributes("data-point")]
     assert places == [*range(5), *range(5)]

@@ -3,7 +3,7 @@ import io
 
 from rich.console import Console
 
-from powerbert.report.selection_table import selection_table
+from powerbert.report.paper import selection_table
 from tests.report.records import point
 
 
