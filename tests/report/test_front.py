@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from powerbert.report.compare import compare, summarise
+from powerbert.report.compare import compare
 from powerbert.report.frame import COSTS
 from powerbert.report.points import hypervolume, non_dominated
 from tests.report.records import point
@@ -56,7 +56,7 @@ def test_hypervolume_of_constructed_points(pairs, area):
     assert hypervolume(pairs, reference=(0.8, 1.0)) == pytest.approx(area)
 
 
-def comparison(*points):
+def comparison(*points, **settings):
     """Of pairs (metric, speed-up) of PoWER-BERT, against a baseline of 0.80."""
     records = [
         point(
@@ -64,12 +64,12 @@ def comparison(*points):
         )
         for number, (value, speedup) in enumerate(points)
     ]
-    return compare(records)[0]
+    return compare(records, **settings)[0]
 
 
-def summary(one, *, tolerance=1.0, margin=10.0):
+def summary(one):
     """The first method's row."""
-    return summarise(one, tolerance=tolerance, margin=margin).to_dict("records")[0]
+    return one.summary.to_dict("records")[0]
 
 
 def front(one, cost):
@@ -81,7 +81,7 @@ def test_hypervolume_is_relative_to_the_fine_tuned_model():
     assert found["hypervolume_padded"] == pytest.approx((0.05 * 0.75 + 0.05 * 0.5) / 0.10)
     assert found["hypervolume_flops"] == pytest.approx(found["hypervolume_padded"])
     assert found["hypervolume_dynamic"] == 0  # no faster than the reference
-    assert summary(comparison((0.80, 4.0)), margin=5.0)["hypervolume_padded"] == pytest.approx(0.75)
+    assert summary(comparison((0.80, 4.0), margin=5.0))["hypervolume_padded"] == pytest.approx(0.75)
 
 
 def test_hypervolume_does_not_depend_on_other_methods():
@@ -102,7 +102,7 @@ def test_hypervolume_does_not_depend_on_other_methods():
     ],
 )
 def test_best_speedup_within_the_tolerance(points, tolerance, knob):
-    assert summary(comparison(*points), tolerance=tolerance)["knob_padded"] == knob
+    assert summary(comparison(*points, tolerance=tolerance))["knob_padded"] == knob
 
 
 def test_there_may_be_no_point_within_the_tolerance():

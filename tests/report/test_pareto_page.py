@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from powerbert.report.compare import compare, summarise
+from powerbert.report.compare import compare
 from powerbert.report.frame import COSTS
 from powerbert.report.pareto_figure import styles
 from powerbert.report.pareto_page import write_page
@@ -45,9 +45,8 @@ class Page(HTMLParser):
 
 def page(path, records):
     comparisons = compare(records)
-    summaries = [summarise(one, tolerance=1.0, margin=10.0) for one in comparisons]
     looks = styles(method for one in comparisons for method in one.curves())
-    write_page(path / "page.html", comparisons, summaries, looks, tolerance=1.0, margin=10.0)
+    write_page(path / "page.html", comparisons, looks, tolerance=1.0, margin=10.0)
     return Page((path / "page.html").read_text(encoding="utf-8")), comparisons
 
 

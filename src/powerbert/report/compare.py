@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from powerbert.base.errors import DataError
+from powerbert.base.errors import ConfigError, DataError
 from powerbert.report.frame import CONDITIONS, COSTS, FIELDS, PROTOCOLS, metric_label, tabulate
 from powerbert.report.points import average, choose_trial, fastest, hypervolume, non_dominated, over_seeds
 from powerbert.store.naming import METHODS, Record, packaged_display
@@ -33,15 +33,19 @@ class Comparison:
             - `<cost>`, where the point is drawn: the fine-tuned model's cost divided by the mean speed-up.
               Each run times its model and the fine-tuned one in turn, so their ratio is not disturbed by
               what else the machine does at that hour, as milliseconds of different hours are;
-            - `<cost>_baseline`: the fine-tuned model's cost;
+            - `baseline`, `<cost>_baseline`: the fine-tuned model's metric and cost;
             - `<cost>_front`: whether neither another point nor the fine-tuned model beats the point on dev;
             - `<cost>_disturbed`: whether other processes are known to have disturbed the timing.
+        summary: A row per method, in the order of the curves: `method`, `points` (their number),
+            `hypervolume_<cost>`, and of the best point within the tolerance `speedup_<cost>`, `knob_<cost>`,
+            `change_<cost>` and `disturbed_<cost>`, NaN or None if there is none.
         notes: What a reader should know about these records, a sentence each.
     """
 
     conditions: Mapping[str, Any]
     baseline: Mapping[str, Any]
     points: pd.DataFrame
+    summary: pd.DataFrame
     notes: tuple[str, ...]
 
     @property
@@ -73,18 +77,28 @@ class Comparison:
         return dict(list(self.points.groupby("method", sort=False)))
 
 
-def compare(records: Iterable[Record]) -> list[Comparison]:
+def compare(records: Iterable[Record], *, tolerance: float = 1.0, margin: float = 10.0) -> list[Comparison]:
     """Join records to points, and points to curves.
 
     Records of one method and knob that differ in hyper-parameters are trials, of which one setting counts,
     see `points.choose_trial`. Records whose metric or cost is not defined are left out, with a note.
+
+    Args:
+        records: Valid ones, in any order.
+        tolerance: Points of the metric that may be lost for speed.
+        margin: Points of the metric between the fine-tuned model and the reference of the hypervolume.
 
     Returns:
         A comparison for each set of `frame.CONDITIONS`, ordered by them.
 
     Raises:
         DataError: if no record can be compared.
+        ConfigError: naming the setting of the report that is invalid.
     """
+    if tolerance < 0:
+        raise ConfigError(f"report.tolerance: {tolerance!r} must be points of the metric, at least 0")
+    if margin <= 0:
+        raise ConfigError(f"report.margin: {margin!r} must be points of the metric, above 0")
     runs = tabulate(records)
     if runs.empty:
         raise DataError("records: there are none to compare; give a folder that holds records")
@@ -95,53 +109,20 @@ def compare(records: Iterable[Record]) -> list[Comparison]:
         defined, notes = _defined(group)
         if defined.empty:
             empty.append(f"{conditions['dataset']}, {conditions['model']}: {notes[0]}")
-        else:
-            comparisons.append(_comparison(conditions, defined, notes))
+            continue
+        trials = [_trial(one) for _, one in defined.groupby(["method", "knob"], sort=False)]
+        baseline = _baseline(defined, pd.concat([shown for shown, _ in trials]))
+        points = _points(trials, baseline)
+        summary = _summary(points, baseline, tolerance / 100, margin / 100)
+        notes += _remarks(defined, baseline, points)
+        comparisons.append(
+            Comparison(conditions, baseline, points, summary.assign(**conditions), tuple(notes))
+        )
     if not comparisons:
         raise DataError(f"records: none can be compared. {'; '.join(empty)}")
     for message in empty:
         log.warning("%s", message)
     return comparisons
-
-
-def summarise(comparison: Comparison, *, tolerance: float, margin: float) -> pd.DataFrame:
-    """Sum up the curve of each method.
-
-    The hypervolume is taken over the metric and the cost as a share of the fine-tuned model's. The reference
-    is the fine-tuned model's metric less `margin`, at its cost, and the area is divided by `margin`: 0 is a
-    method that gains nothing, 1 would be the fine-tuned model's metric at no cost. Only points that no other
-    point of the method beats on dev count, at their evaluation values. The best point is the fastest within
-    the tolerance on dev. Neither depends on which other methods there are.
-
-    Args:
-        tolerance: Points of the metric that may be lost for speed.
-        margin: Points of the metric between the fine-tuned model and the reference.
-
-    Returns:
-        A row per method, in the order of the curves: `method`, `points` (their number),
-        `hypervolume_<cost>`, and of the best point `speedup_<cost>`, `knob_<cost>`, `change_<cost>` and
-        `disturbed_<cost>`, missing if no point is within the tolerance.
-    """
-    reference = (comparison.baseline["metric"] - margin / 100, 1.0)
-    rows = []
-    for method, points in comparison.curves().items():
-        row = {"method": method, "points": len(points)}
-        for cost in COSTS:
-            front = points[non_dominated(_pairs(points, "dev", cost))]
-            row[f"hypervolume_{cost}"] = hypervolume(_pairs(front, "metric", cost), reference) / (
-                margin / 100
-            )
-        for cost in COSTS:
-            best = fastest(points, cost, tolerance / 100)
-            for name, column in (
-                ("speedup", f"{cost}_speedup"),
-                ("knob", "knob"),
-                ("change", "change"),
-                ("disturbed", f"{cost}_disturbed"),
-            ):
-                row[f"{name}_{cost}"] = None if best is None else best[column]
-        rows.append(row)
-    return pd.DataFrame(rows)
 
 
 def _pairs(points: pd.DataFrame, metric: str, cost: str) -> np.ndarray:
@@ -174,23 +155,9 @@ def _defined(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return runs[whole], notes
 
 
-def _comparison(conditions: Mapping[str, Any], runs: pd.DataFrame, notes: list[str]) -> Comparison:
-    order = {packaged_display(name).label: number for number, name in enumerate(METHODS)}
-    rows, trials = [], []
-    for _, group in runs.groupby(["method", "knob"], sort=False):
-        trial = choose_trial(group)
-        trials.append(trial)
-        tried = max(group["setting"].nunique(), group["trials"].max())
-        rows.append({**average(trial), "trials": tried})
-    rows.sort(key=lambda p: (order.get(p["method"], len(order)), p["method"], p["flops_speedup"], p["knob"]))
-    baseline = _baseline(runs, pd.concat(trials))
-    points = pd.DataFrame(rows).assign(flops_disturbed=False)
-    for cost in COSTS:
-        points[cost] = baseline[cost] / points[f"{cost}_speedup"]
-        points[f"{cost}_baseline"] = baseline[cost]
-        rivals = [*_pairs(points, "dev", cost), (baseline["dev"], 1.0)]
-        points[f"{cost}_front"] = non_dominated(rivals)[:-1]
-    return Comparison(conditions, baseline, points, (*notes, *_remarks(runs, baseline, points)))
+def _trial(runs: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the runs that stand for a method and knob, and the number of settings tried."""
+    return choose_trial(runs), max(runs["setting"].nunique(), runs["trials"].max())
 
 
 def _baseline(runs: pd.DataFrame, shown: pd.DataFrame) -> dict[str, Any]:
@@ -204,6 +171,51 @@ def _baseline(runs: pd.DataFrame, shown: pd.DataFrame) -> dict[str, Any]:
         "seeds": models["seeds"],
         **{cost: fmean(runs[f"{cost}_baseline"]) for cost in COSTS},
     }
+
+
+def _points(trials: Iterable[tuple[pd.DataFrame, int]], baseline: Mapping[str, Any]) -> pd.DataFrame:
+    order = {packaged_display(name).label: place for place, name in enumerate(METHODS)}
+    rows = [{**average(runs), "trials": tried} for runs, tried in trials]
+    rows.sort(key=lambda p: (order.get(p["method"], len(order)), p["method"], p["flops_speedup"], p["knob"]))
+    points = pd.DataFrame(rows).assign(
+        baseline=baseline["metric"],
+        baseline_standard_error=baseline["metric_standard_error"],
+        flops_disturbed=False,
+    )
+    for cost in COSTS:
+        points[cost] = baseline[cost] / points[f"{cost}_speedup"]
+        points[f"{cost}_baseline"] = baseline[cost]
+        rivals = [*_pairs(points, "dev", cost), (baseline["dev"], 1.0)]
+        points[f"{cost}_front"] = non_dominated(rivals)[:-1]
+    return points
+
+
+def _summary(
+    points: pd.DataFrame, baseline: Mapping[str, Any], tolerance: float, margin: float
+) -> pd.DataFrame:
+    """Sum up the curve of each method; `tolerance` and `margin` are fractions.
+
+    The hypervolume is taken over the metric and the cost as a share of the fine-tuned model's. The reference
+    is the fine-tuned model's metric less `margin`, at its cost, and the area is divided by `margin`: 0 is a
+    method that gains nothing, 1 would be the fine-tuned model's metric at no cost. Only points that no other
+    point of the method beats on dev count, at their evaluation values. The best point is the fastest within
+    the tolerance on dev. Neither depends on which other methods there are.
+    """
+    reference = (baseline["metric"] - margin, 1.0)
+    rows = []
+    for method, own in points.groupby("method", sort=False):
+        row = {"method": method, "points": len(own)}
+        for cost in COSTS:
+            front = own[non_dominated(_pairs(own, "dev", cost))]
+            row[f"hypervolume_{cost}"] = hypervolume(_pairs(front, "metric", cost), reference) / margin
+        for cost in COSTS:
+            best = fastest(own, cost, tolerance)
+            row[f"speedup_{cost}"] = math.nan if best is None else best[f"{cost}_speedup"]
+            row[f"knob_{cost}"] = None if best is None else best["knob"]
+            row[f"change_{cost}"] = math.nan if best is None else best["change"]
+            row[f"disturbed_{cost}"] = None if best is None else best[f"{cost}_disturbed"]
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _remarks(runs: pd.DataFrame, baseline: Mapping[str, Any], points: pd.DataFrame) -> list[str]:

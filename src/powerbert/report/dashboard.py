@@ -11,7 +11,7 @@ from rich.text import Text
 
 from powerbert.base.environment import wandb_mode
 from powerbert.report import pareto_figure
-from powerbert.report.compare import Comparison, compare, summarise
+from powerbert.report.compare import Comparison, compare
 from powerbert.report.frame import COSTS, PROTOCOLS
 from powerbert.report.pareto import all_points, all_summaries
 from powerbert.report.pareto_page import write_page
@@ -58,8 +58,7 @@ def dashboard(
     import wandb
 
     console = console or Console()
-    comparisons = compare(records)
-    summaries = [summarise(one, tolerance=tolerance, margin=margin) for one in comparisons]
+    comparisons = compare(records, tolerance=tolerance, margin=margin)
     points = all_points(comparisons)
     datasets, methods = sorted(set(points["dataset"])), sorted(set(points["method"]))
     if output is not None:
@@ -80,7 +79,7 @@ def dashboard(
     with run, tempfile.TemporaryDirectory() as scratch:
         page = Path(scratch) / "pareto.html"
         looks = pareto_figure.styles(methods, records)
-        write_page(page, comparisons, summaries, looks, tolerance=tolerance, margin=margin)
+        write_page(page, comparisons, looks, tolerance=tolerance, margin=margin)
         figures = {}
         for number, comparison in enumerate(comparisons):
             figure = pareto_figure.draw(comparison, looks)
@@ -89,15 +88,15 @@ def dashboard(
         run.log(
             {
                 "points": wandb.Table(dataframe=points),
-                "methods": wandb.Table(dataframe=all_summaries(comparisons, summaries)),
+                "methods": wandb.Table(dataframe=all_summaries(comparisons)),
                 "page": wandb.Html(page.read_text(encoding="utf-8"), inject=False),
                 **{name: chart for one in comparisons for name, chart in _charts(one)},
                 **figures,
             }
         )
-        for comparison, summary in zip(comparisons, summaries, strict=True):
+        for comparison in comparisons:
             _log_curves(run, comparison)
-            run.summary.update(_totals(comparison, summary))
+            run.summary.update(_totals(comparison))
         offline = run.offline
         folder, address = Path(run.dir).parent, run.url
     if offline:
@@ -139,10 +138,10 @@ def _log_curves(run: Any, comparison: Comparison) -> None:
         run.log({f"{comparison.title}/{point['method']}/{name}": value for name, value in values.items()})
 
 
-def _totals(comparison: Comparison, summary: pd.DataFrame) -> dict[str, Any]:
+def _totals(comparison: Comparison) -> dict[str, Any]:
     """Name the fine-tuned model's metric, and each method's hypervolumes and best speed-ups."""
     values = {f"{comparison.title}/fine-tuned": comparison.baseline["metric"]}
-    for row in summary.to_dict("records"):
+    for row in comparison.summary.to_dict("records"):
         prefix = f"{comparison.title}/{row['method']}"
         for cost in COSTS:
             speedup = row[f"speedup_{cost}"]

@@ -7,11 +7,10 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
-from powerbert.base.errors import ConfigError
 from powerbert.base.files import file_name
 from powerbert.report import pareto_figure
-from powerbert.report.compare import Comparison, compare, summarise
-from powerbert.report.frame import COST_NAMES, COSTS, LABELS, PROTOCOLS
+from powerbert.report.compare import Comparison, compare
+from powerbert.report.frame import CONDITIONS, COST_NAMES, COSTS, LABELS, PROTOCOLS
 from powerbert.report.pareto_page import write_page
 from powerbert.report.table import DISTURBED, change, make_folder, number, percent, show, times, write_csv
 from powerbert.store.naming import Record
@@ -44,14 +43,9 @@ def pareto(
         DataError: if no record can be compared.
         ConfigError: naming the setting that is invalid.
     """
-    if tolerance < 0:
-        raise ConfigError(f"report.tolerance: {tolerance!r} must be points of the metric, at least 0")
-    if margin <= 0:
-        raise ConfigError(f"report.margin: {margin!r} must be points of the metric, above 0")
     console = console or Console()
-    comparisons = compare(records)
-    summaries = [summarise(one, tolerance=tolerance, margin=margin) for one in comparisons]
-    for comparison, summary in zip(comparisons, summaries, strict=True):
+    comparisons = compare(records, tolerance=tolerance, margin=margin)
+    for comparison in comparisons:
         conditions = comparison.conditions
         setting = (
             f"{conditions['device']}; batches of {conditions['padded_batch_size']} padded to "
@@ -60,7 +54,7 @@ def pareto(
         show(console, f"{comparison.title} ({setting})", point_cells(comparison))
         loss = f"{tolerance:g} point{'' if tolerance == 1 else 's'}"
         title = f"{comparison.title}: hypervolume; greatest speed-up losing at most {loss}"
-        show(console, title, _method_cells(summary))
+        show(console, title, _method_cells(comparison.summary))
         for note in comparison.notes:
             console.print(Text(f"note: {note}\n"))
     console.print(Text("\n".join(_explanations(comparisons, margin))))
@@ -69,11 +63,11 @@ def pareto(
     make_folder(output)
     written = [output / "pareto.csv", output / "summary.csv", output / "pareto.html"]
     write_csv(all_points(comparisons), written[0])
-    write_csv(all_summaries(comparisons, summaries), written[1])
+    write_csv(all_summaries(comparisons), written[1])
     looks = pareto_figure.styles((method for one in comparisons for method in one.curves()), records)
     for name, comparison in zip(_names(comparisons), comparisons, strict=True):
         written += pareto_figure.save(pareto_figure.draw(comparison, looks), output / name)
-    write_page(written[2], comparisons, summaries, looks, tolerance=tolerance, margin=margin)
+    write_page(written[2], comparisons, looks, tolerance=tolerance, margin=margin)
     console.print(Text("written:"), *(Text(f"  {path}") for path in written), sep="\n")
 
 
@@ -87,33 +81,21 @@ def all_points(comparisons: Iterable[Comparison]) -> pd.DataFrame:
         processes disturbed the timing (`<cost>_disturbed`, empty if unknown). Columns that end in
         `_standard_error` are empty for a single seed. Latencies are in ms per batch, FLOPs per input.
     """
-    rows = [
-        row
-        | {
-            "baseline": comparison.baseline["metric"],
-            "baseline_standard_error": comparison.baseline["metric_standard_error"],
-            "seeds": len(row["seeds"]),
-            "records": len(row["records"]),
-        }
-        for comparison in comparisons
-        for row in comparison.points.to_dict("records")
-    ]
+    points = pd.concat([comparison.points for comparison in comparisons])
+    points = points.assign(seeds=points["seeds"].map(len), records=points["records"].map(len))
     columns = [*LABELS, "metric", "metric_standard_error", "change", "baseline", "baseline_standard_error"]
     for cost in COSTS:
         columns += [cost, f"{cost}_speedup", f"{cost}_speedup_standard_error", f"{cost}_model"]
         columns += [f"{cost}_model_standard_error", f"{cost}_baseline", f"{cost}_front"]
         columns += [f"{cost}_disturbed"] if cost in PROTOCOLS else []
-    return pd.DataFrame(rows)[[*columns, "seeds", "epochs", "trials", "records"]]
+    return points[[*columns, "seeds", "epochs", "trials", "records"]]
 
 
-def all_summaries(comparisons: Iterable[Comparison], summaries: Iterable[pd.DataFrame]) -> pd.DataFrame:
+def all_summaries(comparisons: Iterable[Comparison]) -> pd.DataFrame:
     """Join the summaries of all comparisons, each row after its conditions."""
-    rows = [
-        dict(comparison.conditions) | row
-        for comparison, summary in zip(comparisons, summaries, strict=True)
-        for row in summary.to_dict("records")
-    ]
-    return pd.DataFrame(rows).drop(columns=[f"disturbed_{cost}" for cost in COSTS])
+    summaries = pd.concat([comparison.summary for comparison in comparisons])
+    columns = [name for name in summaries if name not in CONDITIONS and not name.startswith("disturbed")]
+    return summaries[[*CONDITIONS, *columns]]
 
 
 def point_cells(comparison: Comparison) -> pd.DataFrame:

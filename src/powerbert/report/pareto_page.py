@@ -3,14 +3,12 @@
 Names in the interactive plots are text: plotly would take `<b>` in a name for markup.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
@@ -26,7 +24,6 @@ from powerbert.store.facts import facts
 def write_page(
     path: Path,
     comparisons: Sequence[Comparison],
-    summaries: Sequence[pd.DataFrame],
     looks: Mapping[str, Style],
     *,
     tolerance: float,
@@ -37,10 +34,9 @@ def write_page(
     Args:
         path: The file.
         comparisons: To show, one below the other.
-        summaries: From `compare.summarise`, for each comparison.
         looks: From `pareto_figure.styles`.
-        tolerance: That the summaries were made with.
-        margin: That the summaries were made with.
+        tolerance: That the comparisons were made with.
+        margin: That the comparisons were made with.
     """
     environment = Environment(
         loader=PackageLoader("powerbert.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -52,13 +48,13 @@ def write_page(
         sections=[
             {
                 "comparison": comparison,
-                "summaries": summary.to_dict("records"),
+                "summaries": comparison.summary.to_dict("records"),
                 "curves": {
                     method: points.reset_index(names="place").to_dict("records")
                     for method, points in comparison.curves().items()
                 },
             }
-            for comparison, summary in zip(comparisons, summaries, strict=True)
+            for comparison in comparisons
         ],
         looks=looks,
         tolerance=tolerance,
@@ -95,102 +91,87 @@ def plot(comparison: Comparison, cost: str, looks: Mapping[str, Style]) -> dict[
         then an empty one for the point that a reader selects. `customdata` holds the points' places in
         `comparison.points`, `meta` which of them are on the front. The page sets neutral colours.
     """
-    figure = go.Figure(layout=_layout(comparison, cost))
-    for method, points in comparison.curves().items():
-        figure.add_trace(_curve(comparison, cost, points.sort_values(cost, kind="stable"), looks[method]))
     baseline = comparison.baseline
     error = baseline["metric_standard_error"]
     metric = percent(baseline["metric"], error)
-    figure.add_trace(
-        go.Scatter(
-            x=[baseline[cost]],
-            y=[100 * baseline["metric"]],
-            error_y=_bars([0 if pd.isna(error) else 100 * error]),
-            mode="markers",
-            marker={"symbol": "x-thin", "size": 11, "line": {"width": 2.5}},
-            hoverinfo="text",
-            hovertext=[f"<b>fine-tuned model</b><br>{escape(comparison.metric_name)} {metric} %"],
-            cliponaxis=False,
-        )
-    )
-    figure.add_trace(
-        go.Scatter(
-            x=[],
-            y=[],
-            mode="markers",
-            marker={"symbol": "circle-open", "size": 19, "line": {"width": 2}},
-            hoverinfo="skip",
-            cliponaxis=False,
-        )
-    )
-    result: dict[str, Any] = json.loads(figure.to_json())
-    return result
+    curves = [
+        _curve(comparison, cost, points.sort_values(cost, kind="stable"), looks[method])
+        for method, points in comparison.curves().items()
+    ]
+    fine_tuned = {
+        "x": [baseline[cost]],
+        "y": [100 * baseline["metric"]],
+        "error_y": _bars([0 if pd.isna(error) else 100 * error]),
+        "mode": "markers",
+        "marker": {"symbol": "x-thin", "size": 11, "line": {"width": 2.5}},
+        "hoverinfo": "text",
+        "hovertext": [f"<b>fine-tuned model</b><br>{escape(comparison.metric_name)} {metric} %"],
+    }
+    selected = {
+        "x": [],
+        "y": [],
+        "mode": "markers",
+        "marker": {"symbol": "circle-open", "size": 19, "line": {"width": 2}},
+        "hoverinfo": "skip",
+    }
+    common = {"type": "scatter", "cliponaxis": False}
+    return {
+        "data": [trace | common for trace in (*curves, fine_tuned, selected)],
+        "layout": _layout(comparison, cost),
+    }
 
 
-def _layout(comparison: Comparison, cost: str) -> go.Layout:
+def _layout(comparison: Comparison, cost: str) -> dict[str, Any]:
     metric = 100 * comparison.baseline["metric"]
     axis = {"automargin": True, "ticks": "outside", "zeroline": False, "showline": True}
-    return go.Layout(
-        template=go.layout.Template(),
-        showlegend=False,
-        hovermode="closest",
-        hoverlabel={"align": "left"},
-        margin={"l": 8, "r": 12, "t": 8, "b": 8},
-        xaxis=axis
+    across = {"xref": "paper", "x0": 0, "x1": 1, "y0": metric, "y1": metric}
+    return {
+        "showlegend": False,
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left"},
+        "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        "xaxis": axis
         | {
             "title": _title(comparison.axis(cost)),
             "rangemode": "tozero",
             "showgrid": False,
             "exponentformat": "SI",
         },
-        yaxis=axis | {"title": _title(f"{comparison.metric_name}, %"), "showline": False, "ticks": ""},
-        shapes=[
-            {
-                "type": "line",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": metric,
-                "y1": metric,
-                "layer": "below",
-                "line": {"dash": "dot", "width": 1.5},
-            }
-        ],
-    )
+        "yaxis": axis | {"title": _title(f"{comparison.metric_name}, %"), "showline": False, "ticks": ""},
+        "shapes": [{"type": "line", "layer": "below", "line": {"dash": "dot", "width": 1.5}, **across}],
+    }
 
 
 def _title(text: str) -> dict[str, Any]:
     return {"text": escape(text), "standoff": 8, "font": {"size": 12}}
 
 
-def _curve(comparison: Comparison, cost: str, points: pd.DataFrame, look: Style) -> go.Scatter:
+def _curve(comparison: Comparison, cost: str, points: pd.DataFrame, look: Style) -> dict[str, Any]:
     rows = points.to_dict("records")
-    return go.Scatter(
-        x=points[cost].tolist(),
-        y=(100 * points["metric"]).tolist(),
-        error_x=_bars(cost_errors(points, cost).tolist(), look.colour),
-        error_y=_bars(metric_errors(points).tolist(), look.colour),
-        mode="lines+markers+text",
-        text=[DISTURBED if row[f"{cost}_disturbed"] else "" for row in rows],
-        textposition="top right",
-        line={"color": look.colour, "width": 2, "dash": "dash" if look.dashed else "solid"},
-        marker={
+    return {
+        "x": points[cost].tolist(),
+        "y": (100 * points["metric"]).tolist(),
+        "error_x": _bars(cost_errors(points, cost).tolist(), color=look.colour),
+        "error_y": _bars(metric_errors(points).tolist(), color=look.colour),
+        "mode": "lines+markers+text",
+        "text": [DISTURBED if row[f"{cost}_disturbed"] else "" for row in rows],
+        "textposition": "top right",
+        "line": {"color": look.colour, "width": 2, "dash": "dash" if look.dashed else "solid"},
+        "marker": {
             "symbol": look.symbol,
             "size": 13 if look.symbol == "star" else 10,
             "opacity": 1,
             "line": {"color": look.colour, "width": 2},
         },
-        customdata=points.index.tolist(),
-        meta=points[f"{cost}_front"].tolist(),
-        hoverinfo="text",
-        hovertext=[_hover(comparison, cost, row) for row in rows],
-        cliponaxis=False,
-    )
+        "customdata": points.index.tolist(),
+        "meta": points[f"{cost}_front"].tolist(),
+        "hoverinfo": "text",
+        "hovertext": [_hover(comparison, cost, row) for row in rows],
+    }
 
 
-def _bars(errors: Sequence[float], colour: str | None = None) -> dict[str, Any]:
-    bars: dict[str, Any] = {"type": "data", "array": list(errors), "thickness": 1, "width": 0}
-    return bars if colour is None else bars | {"color": colour}
+def _bars(errors: list[float], **look: str) -> dict[str, Any]:
+    return {"type": "data", "array": errors, "thickness": 1, "width": 0, **look}
 
 
 def _hover(comparison: Comparison, cost: str, point: Mapping[str, Any]) -> str:
