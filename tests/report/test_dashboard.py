@@ -11,15 +11,17 @@ from tests.report.records import study
 from tests.wandb_file import read_back
 
 
-@pytest.fixture
-def written(monkeypatch, tmp_path):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
     """The folder of an offline run with all points of two data sets, and what was printed."""
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
+    place = tmp_path_factory.mktemp("dashboard")
     console = Console(record=True, width=200, quiet=False)
-    dashboard(study(), tmp_path / "out", project="powerbert", console=console)
-    (folder,) = tmp_path.glob("out/wandb/offline-run-*")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NETRC", str(place / "netrc"))
+        for name in ("WANDB_API_KEY", "WANDB_MODE"):
+            patch.delenv(name, raising=False)
+        dashboard(study(), place / "out", project="powerbert", console=console)
+    (folder,) = place.glob("out/wandb/offline-run-*")
     return folder, console.export_text()
 
 

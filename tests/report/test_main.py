@@ -1,6 +1,5 @@
 import json
-import subprocess
-import sys
+from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -14,6 +13,7 @@ from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import DataError
 from powerbert.report.__main__ import report
 from powerbert.report.paper import printed
+from tests.forked import door
 from tests.report.records import point
 
 REPORTS = sorted(path.stem for path in (CONFIG_FOLDER / "report").glob("*.yaml"))
@@ -22,10 +22,6 @@ REPORTS = sorted(path.stem for path in (CONFIG_FOLDER / "report").glob("*.yaml")
 def composed(config_name: str, *overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
         return compose(config_name, overrides=list(overrides), return_hydra_config=True)
-
-
-def test_there_are_reports():
-    assert {"selection_table", "table1", "table2"} <= set(REPORTS)
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -48,18 +44,23 @@ def test_prints_the_table_and_leaves_nothing_but_the_files_asked_for(tmp_path):
     records = tmp_path / "my records"
     records.mkdir()
     (records / "one.json").write_text(json.dumps(point("rte", value=0.654, baseline=0.66)))
-    command = [sys.executable, "-m", "powerbert.report", "report=table1", "records=my records", "output=out"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = door(tmp_path, "powerbert.report", "report=table1", "records=my records", "output=out")
+    assert done.wait() == 0, done.stderr
     assert "65.4" in done.stdout
     assert "\x1b" not in done.stdout
-    assert {path.name for path in tmp_path.iterdir()} == {"my records", "out"}
+    assert {path.name for path in tmp_path.iterdir()} == {"my records", "out", "stdout", "stderr"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"table1.csv", "table1.md"}
 
 
 def test_a_folder_that_is_missing_is_named():
     with pytest.raises(DataError, match=r"^nowhere: there is no such folder of records"):
         report(composed("report", "records=nowhere"))
+
+
+@cache
+def search(dataset: str) -> DictConfig:
+    """The configuration of a dataset's search; tests/test_config.py has its values."""
+    return composed("train", f"+experiment={dataset}_search")
 
 
 def sweep(experiment: str, *overrides: str) -> list[list[str]]:
@@ -78,9 +79,8 @@ def test_every_point_of_a_table_has_its_searchs_hyper_parameters(experiment, mod
     assert [cfg.dataset.name for cfg in points] == printed()[experiment]["datasets"]
     for cfg in points:
         name = cfg.dataset.name
-        search = composed("train", f"+experiment={name}_search")  # tests/test_config.py has their values
         for key in ("learning_rate", "retention_learning_rate", "lambda", "batch_size", "stages"):
-            assert cfg[key] == search[key]
+            assert cfg[key] == search(name)[key]
         paper = printed()["setup"]["datasets"][name]
         assert (cfg.dataset.metric, cfg.dataset.max_length) == (paper["metric"], paper["max_length"])
         assert cfg.measure.padded_batch_size == paper["batch_size"]

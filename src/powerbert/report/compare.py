@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -27,16 +27,15 @@ class Comparison:
         baseline: The fine-tuned model: `metric` and `metric_standard_error` on the evaluation split, `dev`
             (NaN if unknown), `seeds`, and by cost its mean over all runs.
         points: Method by method, each from its most to its least expensive in FLOPs: the columns of
-            `points.average`, `trials` (hyper-parameter settings among which the point's was chosen), and by
-            cost
+            `points.average`, and by cost
 
             - `<cost>`, where the point is drawn: the fine-tuned model's cost divided by the mean speed-up.
-              Each run times its model and the fine-tuned one in turn, so their ratio is not disturbed by
-              what else the machine does at that hour, as milliseconds of different hours are;
+              Each run times both models in turn, so other work of the machine disturbs their ratio less than
+              it disturbs milliseconds of different hours;
             - `baseline`, `<cost>_baseline`: the fine-tuned model's metric and cost;
             - `<cost>_front`: whether neither another point nor the fine-tuned model beats the point on dev;
             - `<cost>_disturbed`: whether other processes are known to have disturbed the timing.
-        summary: A row per method, in the order of the curves: `method`, `points` (their number),
+        summary: A row per method, in the order of the curves: conditions, `method`, `points` (their number),
             `hypervolume_<cost>`, and of the best point within the tolerance `speedup_<cost>`, `knob_<cost>`,
             `change_<cost>` and `disturbed_<cost>`, NaN or None if there is none.
         notes: What a reader should know about these records, a sentence each.
@@ -46,7 +45,7 @@ class Comparison:
     baseline: Mapping[str, Any]
     points: pd.DataFrame
     summary: pd.DataFrame
-    notes: tuple[str, ...]
+    notes: Sequence[str]
 
     @property
     def metric_name(self) -> str:
@@ -110,14 +109,12 @@ def compare(records: Iterable[Record], *, tolerance: float = 1.0, margin: float 
         if defined.empty:
             empty.append(f"{conditions['dataset']}, {conditions['model']}: {notes[0]}")
             continue
-        trials = [_trial(one) for _, one in defined.groupby(["method", "knob"], sort=False)]
-        baseline = _baseline(defined, pd.concat([shown for shown, _ in trials]))
+        trials = [choose_trial(same) for _, same in defined.groupby(["method", "knob"], sort=False)]
+        baseline = _baseline(defined, pd.concat(trials))
         points = _points(trials, baseline)
-        summary = _summary(points, baseline, tolerance / 100, margin / 100)
+        summary = _summarise(points, baseline, tolerance / 100, margin / 100)
         notes += _remarks(defined, baseline, points)
-        comparisons.append(
-            Comparison(conditions, baseline, points, summary.assign(**conditions), tuple(notes))
-        )
+        comparisons.append(Comparison(conditions, baseline, points, summary, notes))
     if not comparisons:
         raise DataError(f"records: none can be compared. {'; '.join(empty)}")
     for message in empty:
@@ -155,11 +152,6 @@ def _defined(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return runs[whole], notes
 
 
-def _trial(runs: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return the runs that stand for a method and knob, and the number of settings tried."""
-    return choose_trial(runs), max(runs["setting"].nunique(), runs["trials"].max())
-
-
 def _baseline(runs: pd.DataFrame, shown: pd.DataFrame) -> dict[str, Any]:
     """Average the fine-tuned models of the runs shown, each counted once; the cost is that of all runs."""
     artifacts = shown["artifact"].fillna(shown["baseline"].astype(str))
@@ -173,9 +165,9 @@ def _baseline(runs: pd.DataFrame, shown: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _points(trials: Iterable[tuple[pd.DataFrame, int]], baseline: Mapping[str, Any]) -> pd.DataFrame:
+def _points(trials: Iterable[pd.DataFrame], baseline: Mapping[str, Any]) -> pd.DataFrame:
     order = {packaged_display(name).label: place for place, name in enumerate(METHODS)}
-    rows = [{**average(runs), "trials": tried} for runs, tried in trials]
+    rows = [average(runs) for runs in trials]
     rows.sort(key=lambda p: (order.get(p["method"], len(order)), p["method"], p["flops_speedup"], p["knob"]))
     points = pd.DataFrame(rows).assign(
         baseline=baseline["metric"],
@@ -190,7 +182,7 @@ def _points(trials: Iterable[tuple[pd.DataFrame, int]], baseline: Mapping[str, A
     return points
 
 
-def _summary(
+def _summarise(
     points: pd.DataFrame, baseline: Mapping[str, Any], tolerance: float, margin: float
 ) -> pd.DataFrame:
     """Sum up the curve of each method; `tolerance` and `margin` are fractions.
@@ -204,7 +196,7 @@ def _summary(
     reference = (baseline["metric"] - margin, 1.0)
     rows = []
     for method, own in points.groupby("method", sort=False):
-        row = {"method": method, "points": len(own)}
+        row = {**own[list(CONDITIONS)].iloc[0], "method": method, "points": len(own)}
         for cost in COSTS:
             front = own[non_dominated(_pairs(own, "dev", cost))]
             row[f"hypervolume_{cost}"] = hypervolume(_pairs(front, "metric", cost), reference) / margin

@@ -43,17 +43,13 @@ def dashboard(
 
     Args:
         records: Valid ones, of any methods, datasets and models.
-        output: Folder for the run's files, made if missing; None for the working directory.
+        output: Folder for the run's files; None for the working directory.
         project: Of W&B.
         entity: User or team; None for the user's default.
         group: Of the run; None for one named after the datasets.
         name: Of the run; None for one that W&B draws.
-        tolerance: Points of the metric that may be lost for speed.
-        margin: Points of the metric between the fine-tuned model and the reference of the hypervolume.
-        console: By default standard output.
-
-    Raises:
-        DataError: if no record can be compared.
+        tolerance: As for `compare.compare`, which also says what is raised.
+        margin: As for `compare.compare`.
     """
     import wandb
 
@@ -156,51 +152,41 @@ def _report(run: Any, comparisons: Sequence[Comparison]) -> str:
         import wandb_workspaces.reports.v2 as reports
     except ImportError:
         return "none; for one, pip install 'powerbert[wandb]'"
+    where = {"project": run.project, "entity": run.entity}
     blocks: list[Any] = [
         reports.H1("Metric against cost"),
         reports.P("Every comparison run of the project overlays its curves here."),
     ]
     for comparison in comparisons:
-        blocks += [reports.H2(comparison.title), reports.PanelGrid(**_grid(run, comparison, reports))]
-    report = reports.Report(
-        project=run.project,
-        entity=run.entity,
-        title=f"powerbert: {', '.join(comparison.title for comparison in comparisons)}",
-        blocks=blocks,
-    )
+        dataset = comparison.conditions["dataset"]
+        runsets = [
+            reports.Runset(name="comparisons", filters=f"JobType == '{JOB_TYPE}'", **where),
+            reports.Runset(name="runs", filters=f"Config('dataset.name') == '{dataset}'", **where),
+        ]
+        grid = reports.PanelGrid(runsets=runsets, panels=_panels(comparison, reports))
+        blocks += [reports.H2(comparison.title), grid]
+    title = f"powerbert: {', '.join(comparison.title for comparison in comparisons)}"
+    report = reports.Report(title=title, blocks=blocks, **where)
     report.save()
     return str(report.url)
 
 
-def _grid(run: Any, comparison: Comparison, reports: Any) -> dict[str, Any]:
-    """Return the runs and the panels of one dataset."""
-    runs = {"project": run.project, "entity": run.entity}
-    title, metric, metric_name = (
-        comparison.title,
-        comparison.conditions["metric_name"],
-        comparison.metric_name,
-    )
-    dataset = comparison.conditions["dataset"]
+def _panels(comparison: Comparison, reports: Any) -> list[Any]:
+    title, name, metric = comparison.title, comparison.metric_name, comparison.conditions["metric_name"]
     curves = [
         reports.LinePlot(
-            title=f"{method}: {metric_name} over FLOPs",
+            title=f"{method}: {name} over FLOPs",
             x=f"{title}/{method}/flops",
             y=[f"{title}/{method}/{metric}"],
         )
         for method in comparison.curves()
     ]
-    runs_of_protocol = [
+    runs = [
         reports.ScatterPlot(
-            title=f"every run: {metric_name} over speed-up, {protocol}",
+            title=f"every run: {name} over speed-up, {protocol}",
             x=reports.SummaryMetric(f"latency.{protocol}.speedup"),
             y=reports.SummaryMetric("metric.value"),
         )
         for protocol in PROTOCOLS
     ]
-    return {
-        "runsets": [
-            reports.Runset(name="comparisons", filters=f"JobType == '{JOB_TYPE}'", **runs),
-            reports.Runset(name="runs", filters=f"Config('dataset.name') == '{dataset}'", **runs),
-        ],
-        "panels": [*curves, *runs_of_protocol, reports.MediaBrowser(media_keys=[f"{title}/figure"])],
-    }
+    return [*curves, *runs, reports.MediaBrowser(media_keys=[f"{title}/figure"])]

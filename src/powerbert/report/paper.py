@@ -25,6 +25,8 @@ OUTSIDE = "†"
 Points = Mapping[str, Mapping[str, Any]]
 """Points of `points.average` by column of the table."""
 
+_percent, _times = "{:.1f}".format, "{:.1f}x".format
+
 
 @cache
 def printed() -> dict[str, Any]:
@@ -49,11 +51,10 @@ def paper_table(
 
     Args:
         records: Valid ones; those of PoWER-BERT on `model` with the paper's word-vector selection count.
-        output: Folder for `<table>.csv` and `<table>.md`, made if missing; None writes none.
+        output: Folder for `<table>.csv` and `<table>.md`; None writes none.
         table: `table1` or `table2`.
         model: Whose records to take; None for the model of the paper's table.
         tolerance: Points of the metric that may be lost for speed.
-        console: By default standard output.
 
     Raises:
         ConfigError: if there is no such table.
@@ -96,10 +97,9 @@ def selection_table(
 
     Args:
         records: Valid ones; those of PoWER-BERT that were evaluated on long inputs too (`longer_than`) count.
-        output: Folder for the files, made if missing; None writes none.
+        output: Folder for the files; None writes none.
         dataset: Whose records to take; None for the paper's.
         model: Whose records to take; None for the paper's.
-        console: By default standard output.
     """
     theirs = printed()["table3"]
     dataset, model = dataset or theirs["dataset"], model or theirs["model"]
@@ -172,16 +172,8 @@ def _column(points: Points, column: str, scale: float = 1) -> dict[str, float]:
     return {key: scale * point[column] for key, point in points.items()}
 
 
-def _percent(value: float) -> str:
-    return f"{value:.1f}"
-
-
 def _milliseconds(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def _times(value: float) -> str:
-    return f"{value:.1f}x"
 
 
 def _notes(points: Points, names: Mapping[str, str], model: str) -> list[str]:

@@ -10,7 +10,7 @@ from rich.text import Text
 from powerbert.base.files import file_name
 from powerbert.report import pareto_figure
 from powerbert.report.compare import Comparison, compare
-from powerbert.report.frame import CONDITIONS, COST_NAMES, COSTS, LABELS, PROTOCOLS
+from powerbert.report.frame import COST_NAMES, COSTS, LABELS, PROTOCOLS
 from powerbert.report.pareto_page import write_page
 from powerbert.report.table import DISTURBED, change, make_folder, number, percent, show, times, write_csv
 from powerbert.store.naming import Record
@@ -34,14 +34,9 @@ def pareto(
 
     Args:
         records: Valid ones, of any methods, datasets and models.
-        output: Folder for the files, made if missing; None writes none.
-        tolerance: Points of the metric that may be lost for speed.
-        margin: Points of the metric between the fine-tuned model and the reference of the hypervolume.
-        console: By default standard output.
-
-    Raises:
-        DataError: if no record can be compared.
-        ConfigError: naming the setting that is invalid.
+        output: Folder for the files; None writes none.
+        tolerance: As for `compare.compare`, which also says what is raised.
+        margin: As for `compare.compare`.
     """
     console = console or Console()
     comparisons = compare(records, tolerance=tolerance, margin=margin)
@@ -72,14 +67,9 @@ def pareto(
 
 
 def all_points(comparisons: Iterable[Comparison]) -> pd.DataFrame:
-    """Join the points of all comparisons.
+    """Join the points of all comparisons, with the columns of `pareto.csv`, see `Comparison.points`.
 
-    Returns:
-        The conditions, method and knob; `metric`, `change` and `baseline` as fractions. By cost: where the
-        point is drawn (`<cost>`), the speed-up, what the runs measured (`<cost>_model`), what the fine-tuned
-        model costs (`<cost>_baseline`), whether the point is on the front (`<cost>_front`), and whether other
-        processes disturbed the timing (`<cost>_disturbed`, empty if unknown). Columns that end in
-        `_standard_error` are empty for a single seed. Latencies are in ms per batch, FLOPs per input.
+    Metrics are fractions, latencies in ms per batch, FLOPs per input.
     """
     points = pd.concat([comparison.points for comparison in comparisons])
     points = points.assign(seeds=points["seeds"].map(len), records=points["records"].map(len))
@@ -92,10 +82,9 @@ def all_points(comparisons: Iterable[Comparison]) -> pd.DataFrame:
 
 
 def all_summaries(comparisons: Iterable[Comparison]) -> pd.DataFrame:
-    """Join the summaries of all comparisons, each row after its conditions."""
+    """Join the summaries of all comparisons, with the columns of `summary.csv`."""
     summaries = pd.concat([comparison.summary for comparison in comparisons])
-    columns = [name for name in summaries if name not in CONDITIONS and not name.startswith("disturbed")]
-    return summaries[[*CONDITIONS, *columns]]
+    return summaries.drop(columns=[f"disturbed_{cost}" for cost in COSTS])
 
 
 def point_cells(comparison: Comparison) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def average(runs: pd.DataFrame) -> dict[str, Any]:
           error `<column>_standard_error`, NaN for a single seed;
         - `change`, `dev_change`: the metric's mean minus that of the fine-tuned models of the same seeds;
         - `<protocol>_disturbed`: True if any timing was disturbed, None if that is unknown;
-        - `on_evaluation`, `epochs`, `seeds` (ascending) and `records`.
+        - `on_evaluation`, `epochs`, `trials`, `seeds` (ascending) and `records`.
     """
     means = over_seeds(runs)
     values: dict[str, Any] = {name: runs[name].iloc[0] for name in LABELS}
@@ -41,6 +41,7 @@ def average(runs: pd.DataFrame) -> dict[str, Any]:
         "dev_change": values["dev"] - values["dev_baseline"],
         "epochs": fmean(runs["epochs"]),
         "on_evaluation": runs["on_evaluation"].any(),
+        "trials": runs["trials"].max(),
         "seeds": tuple(means.index),
         "records": list(runs["record"]),
     }
@@ -63,6 +64,9 @@ def choose_trial(runs: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         runs: Of one method and knob.
+
+    Returns:
+        Rows of `runs`; `trials` is the number of settings tried, that of `runs` or a greater one stated.
     """
     settings = dict(list(runs.groupby("setting")))
     shared = set.intersection(*(set(group["seed"]) for group in settings.values()))
@@ -72,7 +76,8 @@ def choose_trial(runs: pd.DataFrame) -> pd.DataFrame:
         value = fmean(over_seeds(group[group["seed"].isin(shared)] if shared else group)["dev"])
         return -math.inf if math.isnan(value) else value
 
-    return settings[max(settings, key=dev)].sort_values("seed", kind="stable")
+    best = settings[max(settings, key=dev)].sort_values("seed", kind="stable")
+    return best.assign(trials=max(len(settings), runs["trials"].max()))
 
 
 def fastest(points: pd.DataFrame, cost: str, tolerance: float) -> pd.Series | None:

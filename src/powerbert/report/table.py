@@ -48,7 +48,7 @@ def publish(
     output: Path | None,
     console: Console,
 ) -> None:
-    """Print figures as `show` does, and write them.
+    """Print figures as `show` does, and write them to `<name>.csv` and `<name>.md`.
 
     Args:
         name: Of the files.
@@ -56,7 +56,7 @@ def publish(
         rows: Those of one section follow one another.
         header: The columns' names by their key in `Row.values`, in order.
         notes: Stand beneath, one a line.
-        output: Folder for `<name>.csv` and `<name>.md`, made if missing; None writes none.
+        output: Folder of the files; None writes none.
         console: Where to print.
     """
     index = pd.MultiIndex.from_tuples([row[:2] for row in rows], names=["quantity", "row"])
@@ -78,7 +78,7 @@ def show(console: Console, title: str, cells: pd.DataFrame, notes: Sequence[str]
     Args:
         console: Where to print.
         title: Stands above.
-        cells: Texts; indexed by section (rows of one section follow one another) and label.
+        cells: Texts, indexed by section (its rows follow one another) and label.
         notes: Stand beneath, one a line.
     """
     console.print(Text(title, style="bold"))
