@@ -59,7 +59,7 @@ def test_a_folder_that_is_missing_is_named():
 
 @cache
 def search(dataset: str) -> DictConfig:
-    """The configuration of a dataset's search; tests/test_config.py has its values."""
+    """The configuration of a dataset's search."""
     return composed("train", f"+experiment={dataset}_search")
 
 

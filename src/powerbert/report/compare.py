@@ -32,6 +32,7 @@ class Comparison:
             - `<cost>`, where the point is drawn: the fine-tuned model's cost divided by the mean speed-up.
               Each run times both models in turn, so other work of the machine disturbs their ratio less than
               it disturbs milliseconds of different hours;
+            - `<cost>_standard_error`, to first order that of the speed-up; NaN for a single seed;
             - `baseline`, `<cost>_baseline`: the fine-tuned model's metric and cost;
             - `<cost>_front`: whether neither another point nor the fine-tuned model beats the point on dev;
             - `<cost>_disturbed`: whether other processes are known to have disturbed the timing.
@@ -175,7 +176,9 @@ def _points(trials: Iterable[pd.DataFrame], baseline: Mapping[str, Any]) -> pd.D
         flops_disturbed=False,
     )
     for cost in COSTS:
-        points[cost] = baseline[cost] / points[f"{cost}_speedup"]
+        speedup, error = points[f"{cost}_speedup"], points[f"{cost}_speedup_standard_error"]
+        points[cost] = baseline[cost] / speedup
+        points[f"{cost}_standard_error"] = points[cost] * error / speedup
         points[f"{cost}_baseline"] = baseline[cost]
         rivals = [*_pairs(points, "dev", cost), (baseline["dev"], 1.0)]
         points[f"{cost}_front"] = non_dominated(rivals)[:-1]

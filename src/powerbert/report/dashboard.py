@@ -1,7 +1,7 @@
 """The comparison of all methods as one W&B run: tables, native charts and the figures."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,18 +76,18 @@ def dashboard(
         page = Path(scratch) / "pareto.html"
         looks = pareto_figure.styles(methods, records)
         write_page(page, comparisons, looks, tolerance=tolerance, margin=margin)
-        figures = {}
+        charts: dict[str, Any] = {}
         for number, comparison in enumerate(comparisons):
             figure = pareto_figure.draw(comparison, looks)
             image = pareto_figure.save(figure, Path(scratch) / str(number))[0]
-            figures[f"{comparison.title}/figure"] = wandb.Image(str(image), caption=comparison.title)
+            charts |= _charts(comparison)
+            charts[f"{comparison.title}/figure"] = wandb.Image(str(image), caption=comparison.title)
         run.log(
             {
                 "points": wandb.Table(dataframe=points),
                 "methods": wandb.Table(dataframe=all_summaries(comparisons)),
                 "page": wandb.Html(page.read_text(encoding="utf-8"), inject=False),
-                **{name: chart for one in comparisons for name, chart in _charts(one)},
-                **figures,
+                **charts,
             }
         )
         for comparison in comparisons:
@@ -102,22 +102,21 @@ def dashboard(
     console.print(Text(f"report: {_report(run, comparisons)}"))
 
 
-def _charts(comparison: Comparison) -> Iterator[tuple[str, Any]]:
-    """Yield a native chart for each cost, with its name."""
+def _charts(comparison: Comparison) -> dict[str, Any]:
+    """Draw a native chart for each cost."""
     import wandb
 
+    charts = {}
     for cost in COSTS:
         curves = {method: points.sort_values(cost) for method, points in comparison.curves().items()}
-        yield (
-            f"{comparison.title}/{cost}",
-            wandb.plot.line_series(
-                xs=[points[cost].tolist() for points in curves.values()],
-                ys=[(100 * points["metric"]).tolist() for points in curves.values()],
-                keys=list(curves),
-                title=f"{comparison.title}: {comparison.metric_name}, %",
-                xname=comparison.axis(cost),
-            ),
+        charts[f"{comparison.title}/{cost}"] = wandb.plot.line_series(
+            xs=[points[cost].tolist() for points in curves.values()],
+            ys=[(100 * points["metric"]).tolist() for points in curves.values()],
+            keys=list(curves),
+            title=f"{comparison.title}: {comparison.metric_name}, %",
+            xname=comparison.axis(cost),
         )
+    return charts
 
 
 def _log_curves(run: Any, comparison: Comparison) -> None:

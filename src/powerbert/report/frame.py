@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterable
-from functools import reduce
 from typing import Any
 
 import pandas as pd
@@ -90,7 +89,7 @@ def _row(record: Record) -> dict[str, Any]:
         "max_length": record["max_length"],
         "device": device or "unknown device",
         **{f"{protocol}_batch_size": latency[protocol]["batch_size"] for protocol in PROTOCOLS},
-        **{name: _number(reduce(dict.__getitem__, path, record)) for name, path in FIELDS.items()},
+        **{name: _number(_value(record, path)) for name, path in FIELDS.items()},
         "dev": _number(metric[dev]),
         "dev_baseline": _number(baseline.get(dev)),
         "longer": _number(longer.get("value")),
@@ -108,6 +107,13 @@ def _row(record: Record) -> dict[str, Any]:
         "stages": len(record.get("chain") or ()),
         "record": record,
     }
+
+
+def _value(record: Record, path: Iterable[str]) -> float | None:
+    value: Any = record
+    for key in path:
+        value = value[key]
+    return value
 
 
 def _number(value: float | None) -> float:

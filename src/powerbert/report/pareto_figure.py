@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import pandas as pd
@@ -50,44 +49,30 @@ _RING: Mapping[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(NamedTuple):
     """How the points of a method look.
 
     Attributes:
         colour: Hexadecimal; colour-blind readers can tell the colours apart (after Okabe and Ito), on a light
             and on a dark ground.
-        marker: For matplotlib, a key of `SHAPES`.
+        marker: For matplotlib; `symbol` is the same for plotly, `glyph` as a character.
         dashed: Whether the line is; it is for what is not a method by itself.
     """
 
     colour: str
     marker: str
+    symbol: str
+    glyph: str
     dashed: bool = False
-
-    @property
-    def line(self) -> str:
-        """The line's style for matplotlib."""
-        return "--" if self.dashed else "-"
 
     @property
     def size(self) -> int:
         """The marker's size for matplotlib."""
         return 11 if self.marker == "*" else 7
 
-    @property
-    def symbol(self) -> str:
-        """The marker for plotly."""
-        return SHAPES[self.marker][0]
-
-    @property
-    def glyph(self) -> str:
-        """The marker as a character."""
-        return SHAPES[self.marker][1]
-
 
 _OTHERS = [
-    Style(colour, marker, dashed=True)
+    Style(colour, marker, *SHAPES[marker], dashed=True)
     for marker in "Pvh"
     for colour in ("#E69F00", "#56B4E9", "#8C6D46", "#882255", "#44AA99")
 ]
@@ -105,11 +90,11 @@ def styles(methods: Iterable[str], records: Iterable[Record] = ()) -> dict[str, 
         combinations, take the remaining looks in alphabetical order.
     """
     shown = [*map(packaged_display, METHODS), *map(display, records)]
-    known = {
-        look.label: Style(look.colour, look.marker if look.marker in SHAPES else Display.marker)
-        for look in shown
-        if look.colour != Display.colour
-    }
+    known = {}
+    for look in shown:
+        if look.colour != Display.colour:
+            marker = look.marker if look.marker in SHAPES else Display.marker
+            known[look.label] = Style(look.colour, marker, *SHAPES[marker])
     others = sorted(set(methods) - set(known))
     return known | {method: _OTHERS[number % len(_OTHERS)] for number, method in enumerate(others)}
 
@@ -164,17 +149,6 @@ def caption(comparison: Comparison) -> str:
     )
 
 
-def cost_errors(points: pd.DataFrame, cost: str) -> pd.Series:
-    """Return the standard errors of the costs, to first order those of the speed-ups; 0 for a single seed."""
-    errors = points[f"{cost}_speedup_standard_error"].fillna(0)
-    return points[cost] * errors / points[f"{cost}_speedup"]
-
-
-def metric_errors(points: pd.DataFrame) -> pd.Series:
-    """Return the standard errors of the metrics in percent; 0 for a single seed."""
-    return 100 * points["metric_standard_error"].fillna(0)
-
-
 def _panel(axes: Axes, comparison: Comparison, cost: str, looks: Mapping[str, Style]) -> None:
     baseline = comparison.baseline
     metric, error = 100 * baseline["metric"], 100 * baseline["metric_standard_error"]
@@ -204,12 +178,20 @@ def _panel(axes: Axes, comparison: Comparison, cost: str, looks: Mapping[str, St
 
 def _curve(axes: Axes, points: pd.DataFrame, cost: str, look: Style) -> None:
     costs, metrics = points[cost], 100 * points["metric"]
-    axes.plot(costs, metrics, color=look.colour, linestyle=look.line, linewidth=1.6, alpha=0.9, zorder=2)
+    axes.plot(
+        costs,
+        metrics,
+        color=look.colour,
+        linestyle="--" if look.dashed else "-",
+        linewidth=1.6,
+        alpha=0.9,
+        zorder=2,
+    )
     axes.errorbar(
         costs,
         metrics,
-        yerr=metric_errors(points),
-        xerr=cost_errors(points, cost),
+        yerr=100 * points["metric_standard_error"].fillna(0),
+        xerr=points[f"{cost}_standard_error"].fillna(0),
         color=look.colour,
         linestyle="none",
         elinewidth=1,
@@ -243,13 +225,13 @@ def _columns(labels: Sequence[str]) -> int:
 
 
 def _legend(comparison: Comparison, looks: Mapping[str, Style]) -> list[Line2D]:
-    cross = {"color": _INK, "linestyle": ":", "marker": "x", "markersize": 8, "markeredgewidth": 2}
+    cross: Any = {"color": _INK, "linestyle": ":", "marker": "x", "markersize": 8, "markeredgewidth": 2}
     handles = [Line2D([], [], label="fine-tuned model", **cross)]
     for method, points in comparison.curves().items():
         look = looks[method]
-        line = "none" if len(points) == 1 else look.line
-        marker = {"marker": look.marker, "markersize": look.size}
-        handles.append(Line2D([], [], color=look.colour, linestyle=line, label=method, **marker))
+        marker: Any = {"color": look.colour, "marker": look.marker, "markersize": look.size}
+        marker["linestyle"] = "none" if len(points) == 1 else "--" if look.dashed else "-"
+        handles.append(Line2D([], [], label=method, **marker))
     if comparison.is_disturbed:
         handles.append(Line2D([], [], label="timing disturbed by other processes", **_RING))
     return handles

@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 from powerbert.base.output import whole_file
 from powerbert.report.compare import Comparison
 from powerbert.report.frame import COST_NAMES, COSTS
-from powerbert.report.pareto_figure import PANELS, Style, caption, cost_errors, metric_errors
+from powerbert.report.pareto_figure import PANELS, Style, caption
 from powerbert.report.table import DISTURBED, change, number, percent, times
 from powerbert.store.facts import facts
 
@@ -92,8 +92,7 @@ def plot(comparison: Comparison, cost: str, looks: Mapping[str, Style]) -> dict[
         `comparison.points`, `meta` which of them are on the front. The page sets neutral colours.
     """
     baseline = comparison.baseline
-    error = baseline["metric_standard_error"]
-    metric = percent(baseline["metric"], error)
+    metric = percent(baseline["metric"], baseline["metric_standard_error"])
     curves = [
         _curve(comparison, cost, points.sort_values(cost, kind="stable"), looks[method])
         for method, points in comparison.curves().items()
@@ -101,7 +100,7 @@ def plot(comparison: Comparison, cost: str, looks: Mapping[str, Style]) -> dict[
     fine_tuned = {
         "x": [baseline[cost]],
         "y": [100 * baseline["metric"]],
-        "error_y": _bars([0 if pd.isna(error) else 100 * error]),
+        "error_y": _bars(pd.Series(100 * baseline["metric_standard_error"])),
         "mode": "markers",
         "marker": {"symbol": "x-thin", "size": 11, "line": {"width": 2.5}},
         "hoverinfo": "text",
@@ -151,8 +150,8 @@ def _curve(comparison: Comparison, cost: str, points: pd.DataFrame, look: Style)
     return {
         "x": points[cost].tolist(),
         "y": (100 * points["metric"]).tolist(),
-        "error_x": _bars(cost_errors(points, cost).tolist(), color=look.colour),
-        "error_y": _bars(metric_errors(points).tolist(), color=look.colour),
+        "error_x": _bars(points[f"{cost}_standard_error"], color=look.colour),
+        "error_y": _bars(100 * points["metric_standard_error"], color=look.colour),
         "mode": "lines+markers+text",
         "text": [DISTURBED if row[f"{cost}_disturbed"] else "" for row in rows],
         "textposition": "top right",
@@ -170,8 +169,8 @@ def _curve(comparison: Comparison, cost: str, points: pd.DataFrame, look: Style)
     }
 
 
-def _bars(errors: list[float], **look: str) -> dict[str, Any]:
-    return {"type": "data", "array": errors, "thickness": 1, "width": 0, **look}
+def _bars(errors: pd.Series, **look: str) -> dict[str, Any]:
+    return {"type": "data", "array": errors.fillna(0).tolist(), "thickness": 1, "width": 0, **look}
 
 
 def _hover(comparison: Comparison, cost: str, point: Mapping[str, Any]) -> str:

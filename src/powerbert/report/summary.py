@@ -35,9 +35,8 @@ def print_summary(record: Record, console: Console | None = None) -> None:
             times(run["flops_speedup"]),
         ),
     }
-    for protocol, padding in zip(
-        PROTOCOLS, (f"padded to {run['max_length']}", "dynamic padding"), strict=True
-    ):
+    paddings = {"padded": f"padded to {run['max_length']}", "dynamic": "dynamic padding"}
+    for protocol, padding in paddings.items():
         latency = record["latency"][protocol]
         rows[f"ms per batch of {latency['batch_size']}, {padding}"] = (
             _milliseconds(latency, "baseline"),

@@ -73,7 +73,7 @@ def publish(
 
 
 def show(console: Console, title: str, cells: pd.DataFrame, notes: Sequence[str] = ()) -> None:
-    """Print a table, cut into as few blocks of columns as fit the console's width.
+    """Print a table, cut into blocks of columns where it is wider than the console.
 
     Args:
         console: Where to print.
@@ -123,8 +123,8 @@ def change(value: float) -> str:
 
 def times(ratio: float, disturbed: bool | None = False) -> str:
     """Format a speed-up, marked if its timing was disturbed."""
-    text = "n/a" if math.isnan(ratio) else f"{ratio:.2f}x"
-    return text + DISTURBED if disturbed else text
+    figure = "n/a" if math.isnan(ratio) else f"{ratio:.2f}x"
+    return figure + DISTURBED if disturbed else figure
 
 
 def _markdown(title: str, cells: pd.DataFrame, notes: Sequence[str]) -> str:
@@ -142,6 +142,7 @@ def _markdown(title: str, cells: pd.DataFrame, notes: Sequence[str]) -> str:
 
 
 def _blocks(cells: pd.DataFrame, width: int) -> list[pd.DataFrame]:
+    """Cut a table into as few blocks of equally many columns as fit the width."""
     labels = max(cell_len(f" {label}") for _, label in cells.index)
     room = width - min(labels, _LABEL_WIDTH)
     widths = [
