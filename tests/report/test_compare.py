@@ -100,19 +100,18 @@ def test_curves_are_in_the_papers_order_and_go_from_expensive_to_cheap():
 
 
 @pytest.mark.parametrize(
-    "other",
-    [
-        {"model": "minilm_l6"},
-        {"metric": "f1"},
-        {"split": "test"},
-        {"max_length": 128},
-        {"device": "cpu"},
-        {"batch_size": 32},
-    ],
-    ids=lambda other: next(iter(other)),
+    ("condition", "value"),
+    {
+        "model": "minilm_l6",
+        "metric": "f1",
+        "split": "test",
+        "max_length": 128,
+        "device": "cpu",
+        "batch_size": 32,
+    }.items(),
 )
-def test_what_was_measured_under_other_conditions_is_another_comparison(other):
-    comparisons = compare([point(), point(**other)])
+def test_what_was_measured_under_other_conditions_is_another_comparison(condition, value):
+    comparisons = compare([point(), point(**{condition: value})])
     assert len(comparisons) == 2
     assert all(len(comparison.points) == 1 for comparison in comparisons)
 
@@ -156,10 +155,9 @@ def test_the_greater_number_of_trials_is_stated(stated, trials):
 
 def test_hyper_parameters_of_the_method_are_trials_but_its_knob_is_not():
     def run(temperature, encoders):
-        settings = {"name": "distilbert", "temperature": temperature, "encoders": encoders}
-        return point(
-            method="distilbert", knob={"encoders": encoders}, further={"config": {"method": settings}}
-        )
+        method = {"name": "distilbert", "temperature": temperature, "encoders": encoders}
+        config = {"config": {"method": method}}
+        return point(method="distilbert", knob={"encoders": encoders}, further=config)
 
     found = points([run(2, 3), run(4, 3), run(2, 4)])
     assert [(one["knob"], one["trials"]) for one in found] == [("encoders=3", 2), ("encoders=4", 1)]
@@ -181,9 +179,8 @@ def test_a_chain_names_the_methods_that_came_before():
 
 def test_a_run_on_a_distilled_model_is_compared_with_the_models_own_baseline():
     plain = point()
-    distilled = point(
-        knob=0.002, model="my_student", further={"chain": [link("distilbert", "retrain", 1)] * 4}
-    )
+    chain = [link("distilbert", "retrain", 1)] * 4
+    distilled = point(knob=0.002, model="my_student", further={"chain": chain})
     for record in (plain, distilled):
         record["baseline"]["artifact"] = "the same"
     comparison = only([distilled, plain])
@@ -193,9 +190,8 @@ def test_a_run_on_a_distilled_model_is_compared_with_the_models_own_baseline():
 
 def test_selections_of_word_vectors_are_methods_and_a_given_configuration_is_a_knob():
     def run(**elimination):
-        return point(
-            knob={}, further={"config": {"method": {"name": "power_bert", "elimination": elimination}}}
-        )
+        method = {"name": "power_bert", "elimination": elimination}
+        return point(knob={}, further={"config": {"method": method}})
 
     given = [8, 4, 2]
     found = points(

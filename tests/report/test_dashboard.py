@@ -48,27 +48,19 @@ def test_every_point_is_in_the_table(written):
             assert row[name] == pytest.approx(point[name])
 
 
-def test_every_method_is_in_the_summary(written):
+def test_summary_curves_charts_figures_and_page_are_there(written):
     folder, _ = written
     (file,) = folder.glob("run-*.wandb")
-    summary, _ = read_back(file)
-    for comparison in compare(study()):
-        assert summary[f"{comparison.title}/fine-tuned"] == pytest.approx(comparison.baseline["metric"])
-        for method in comparison.curves():
-            assert summary[f"{comparison.title}/{method}/hypervolume_padded"] >= 0
-
-
-def test_curves_charts_figures_and_page_are_there(written):
-    folder, _ = written
-    (file,) = folder.glob("run-*.wandb")
-    _, history = read_back(file)
+    summary, history = read_back(file)
     logged = {name.rpartition("/")[0] for name in history}  # of a file: its path, its hash and so on
     assert "page" in logged
     for comparison in compare(study()):
+        assert summary[f"{comparison.title}/fine-tuned"] == pytest.approx(comparison.baseline["metric"])
         assert f"{comparison.title}/figure" in logged
         for cost in ("padded", "dynamic", "flops"):
             assert f"{comparison.title}/{cost}_table" in logged
         for method, points in comparison.curves().items():
+            assert summary[f"{comparison.title}/{method}/hypervolume_padded"] >= 0
             last = points.loc[points["flops"].idxmax()]  # the series ascends in FLOPs
             for name, series in (("metric", "accuracy"), ("flops", "flops")):
                 assert history[f"{comparison.title}/{method}/{series}"] == pytest.approx(last[name])
