@@ -87,10 +87,8 @@ FRAME = """<!doctype html>
 
 def dump(folder, page) -> str:
     """The page's DOM, once its scripts have run."""
-    options = (
-        "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --allow-file-access-from-files"
-    )
-    options += " --window-size=1400,1000 --virtual-time-budget=10000 --dump-dom"
+    options = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --window-size=1400,1000"
+    options += " --allow-file-access-from-files --virtual-time-budget=10000 --dump-dom"
     profile = f"--user-data-dir={folder / 'profile'}"
     command = [BROWSER, *options.split(), profile, (folder / page).as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
