@@ -10,7 +10,7 @@ import hydra_plugins.powerbert_sweepers.points
 import powerbert.methods
 import powerbert.predict.predictor
 import powerbert.predict.subject
-import powerbert.report.table
+import powerbert.report.summary
 import tests.tiny_runs
 
 Plugins.instance()  # looks through all of Hydra's plugins once

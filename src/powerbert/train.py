@@ -11,8 +11,8 @@ from powerbert.base.cli import entry_point
 
 def train(cfg: DictConfig) -> tuple[float, ...] | None:
     """Run one point of the trade-off, print the result, and return what a sweeper asks for."""
-    from powerbert.report.progress import progress_line  # heavy imports wait until Hydra accepts the command
-    from powerbert.report.table import print_summary
+    # heavy imports wait until Hydra accepts the command
+    from powerbert.report.summary import print_summary, progress_line
     from powerbert.run.objectives import objective_values
     from powerbert.run.pipeline import run
     from powerbert.run.settings import resolve

@@ -1,6 +1,8 @@
 """Records as the reports' tests need them."""
 
+import csv
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -99,3 +101,10 @@ def study(datasets: Sequence[str] = ("rte", "sst2"), seeds: Sequence[int] = (1, 
         for knob, value, speedup in points
         for seed in seeds
     ]
+
+
+def read_table(path: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """The rows of a table of the paper by quantity and row."""
+    with path.open(encoding="utf-8") as file:
+        rows = [dict(row) for row in csv.DictReader(file)]
+    return {(row.pop("quantity"), row.pop("row")): row for row in rows}

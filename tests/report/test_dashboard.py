@@ -5,21 +5,23 @@ import json
 import pytest
 from rich.console import Console
 
-from powerbert.report.curves import compare
+from powerbert.report.compare import compare
 from powerbert.report.dashboard import dashboard
 from tests.report.records import study
 from tests.wandb_file import read_back
 
 
-@pytest.fixture
-def written(monkeypatch, tmp_path):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
     """The folder of an offline run with all points of two data sets, and what was printed."""
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
+    place = tmp_path_factory.mktemp("dashboard")
     console = Console(record=True, width=200, quiet=False)
-    dashboard(study(), tmp_path / "out", project="powerbert", console=console)
-    (folder,) = tmp_path.glob("out/wandb/offline-run-*")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NETRC", str(place / "netrc"))
+        for name in ("WANDB_API_KEY", "WANDB_MODE"):
+            patch.delenv(name, raising=False)
+        dashboard(study(), place / "out", project="powerbert", console=console)
+    (folder,) = place.glob("out/wandb/offline-run-*")
     return folder, console.export_text()
 
 
@@ -36,42 +38,29 @@ def test_says_where_the_run_is_and_how_to_send_it(written):
 
 def test_every_point_is_in_the_table(written):
     folder, _ = written
-    expected = {
-        (c.conditions.dataset, p.method, p.knob, round(p.metric.mean, 9), round(p.cost["dynamic"], 6))
-        for c in compare(study())
-        for p in c.points
-    }
     rows = table(folder, "points")
-    found = {
-        (row["dataset"], row["method"], row["knob"], round(row["metric"], 9), round(row["dynamic"], 6))
-        for row in rows
-    }
-    assert found == expected
-    assert len(rows) == len(expected) >= 10
+    expected = [row for one in compare(study()) for row in one.points.to_dict("records")]
+    assert len(rows) == len(expected) == 10
+    for row, point in zip(rows, expected, strict=True):
+        for name in ("dataset", "method", "knob"):
+            assert row[name] == point[name]
+        for name in ("metric", "dynamic"):
+            assert row[name] == pytest.approx(point[name])
 
 
-def test_every_method_is_in_the_summary(written):
+def test_summary_curves_charts_figures_and_page_are_there(written):
     folder, _ = written
     (file,) = folder.glob("run-*.wandb")
-    summary, _ = read_back(file)
-    for comparison in compare(study()):
-        assert summary[f"{comparison.title}/fine-tuned"] == pytest.approx(comparison.baseline.metric.mean)
-        for method in comparison.curves():
-            assert summary[f"{comparison.title}/{method}/hypervolume_padded"] >= 0
-
-
-def test_curves_charts_figures_and_page_are_there(written):
-    folder, _ = written
-    (file,) = folder.glob("run-*.wandb")
-    _, history = read_back(file)
+    summary, history = read_back(file)
     logged = {name.rpartition("/")[0] for name in history}  # of a file: its path, its hash and so on
     assert "page" in logged
     for comparison in compare(study()):
+        assert summary[f"{comparison.title}/fine-tuned"] == pytest.approx(comparison.baseline["metric"])
         assert f"{comparison.title}/figure" in logged
         for cost in ("padded", "dynamic", "flops"):
             assert f"{comparison.title}/{cost}_table" in logged
         for method, points in comparison.curves().items():
-            last = max(points, key=lambda point: point.cost["flops"])  # the series ascends in FLOPs
-            series = f"{comparison.title}/{method}/{comparison.conditions.metric}"
-            assert history[series] == pytest.approx(last.metric.mean)
-            assert history[f"{comparison.title}/{method}/flops"] == pytest.approx(last.cost["flops"])
+            assert summary[f"{comparison.title}/{method}/hypervolume_padded"] >= 0
+            last = points.loc[points["flops"].idxmax()]  # the series ascends in FLOPs
+            for name, series in (("metric", "accuracy"), ("flops", "flops")):
+                assert history[f"{comparison.title}/{method}/{series}"] == pytest.approx(last[name])

@@ -1,6 +1,5 @@
 import json
-import subprocess
-import sys
+from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -13,7 +12,8 @@ from omegaconf import DictConfig
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import DataError
 from powerbert.report.__main__ import report
-from powerbert.report.paper import comparison_table, selection_table, setup
+from powerbert.report.paper import printed
+from tests.forked import door
 from tests.report.records import point
 
 REPORTS = sorted(path.stem for path in (CONFIG_FOLDER / "report").glob("*.yaml"))
@@ -22,10 +22,6 @@ REPORTS = sorted(path.stem for path in (CONFIG_FOLDER / "report").glob("*.yaml")
 def composed(config_name: str, *overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
         return compose(config_name, overrides=list(overrides), return_hydra_config=True)
-
-
-def test_there_are_reports():
-    assert {"selection_table", "table1", "table2"} <= set(REPORTS)
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -48,18 +44,23 @@ def test_prints_the_table_and_leaves_nothing_but_the_files_asked_for(tmp_path):
     records = tmp_path / "my records"
     records.mkdir()
     (records / "one.json").write_text(json.dumps(point("rte", value=0.654, baseline=0.66)))
-    command = [sys.executable, "-m", "powerbert.report", "report=table1", "records=my records", "output=out"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = door(tmp_path, "powerbert.report", "report=table1", "records=my records", "output=out")
+    assert done.wait() == 0, done.stderr
     assert "65.4" in done.stdout
     assert "\x1b" not in done.stdout
-    assert {path.name for path in tmp_path.iterdir()} == {"my records", "out"}
+    assert {path.name for path in tmp_path.iterdir()} == {"my records", "out", "stdout", "stderr"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"table1.csv", "table1.md"}
 
 
 def test_a_folder_that_is_missing_is_named():
     with pytest.raises(DataError, match=r"^nowhere: there is no such folder of records"):
         report(composed("report", "records=nowhere"))
+
+
+@cache
+def search(dataset: str) -> DictConfig:
+    """The configuration of a dataset's search."""
+    return composed("train", f"+experiment={dataset}_search")
 
 
 def sweep(experiment: str, *overrides: str) -> list[list[str]]:
@@ -75,15 +76,14 @@ def sweep(experiment: str, *overrides: str) -> list[list[str]]:
 @pytest.mark.parametrize(("experiment", "model"), [("table1", "bert_base"), ("table2", "albert_base")])
 def test_every_point_of_a_table_has_its_searchs_hyper_parameters(experiment, model):
     points = [composed("train", *overrides) for overrides in sweep(experiment)]
-    assert [cfg.dataset.name for cfg in points] == list(comparison_table(experiment).comparisons)
+    assert [cfg.dataset.name for cfg in points] == printed()[experiment]["datasets"]
     for cfg in points:
         name = cfg.dataset.name
-        search = composed("train", f"+experiment={name}_search")  # tests/test_config.py has their values
         for key in ("learning_rate", "retention_learning_rate", "lambda", "batch_size", "stages"):
-            assert cfg[key] == search[key]
-        paper = setup().datasets[name]
-        assert (cfg.dataset.metric, cfg.dataset.max_length) == (paper.metric, paper.max_length)
-        assert cfg.measure.padded_batch_size == paper.batch_size
+            assert cfg[key] == search(name)[key]
+        paper = printed()["setup"]["datasets"][name]
+        assert (cfg.dataset.metric, cfg.dataset.max_length) == (paper["metric"], paper["max_length"])
+        assert cfg.measure.padded_batch_size == paper["batch_size"]
         assert (cfg.measure.runs, cfg.measure.statistic) == (100, "mean")
         assert instantiate(cfg.measure).runs == 100
         assert (cfg.model.name, cfg.method.name) == (model, "power_bert")
@@ -92,12 +92,12 @@ def test_every_point_of_a_table_has_its_searchs_hyper_parameters(experiment, mod
 def test_the_selections_are_compared_under_the_papers_conditions():
     points = [composed("train", *overrides) for overrides in sweep("selection_table")]
     assert [cfg.elimination.selection for cfg in points] == ["attn", "head", "rand"]
-    paper = selection_table()
+    paper = printed()["table3"]
     for cfg in points:
-        assert (cfg.dataset.name, cfg.model.name, cfg.batch_size) == (paper.dataset, paper.model, 64)
-        assert cfg.longer_than == paper.length_threshold
+        assert (cfg.dataset.name, cfg.model.name, cfg.batch_size) == (paper["dataset"], paper["model"], 64)
+        assert cfg.longer_than == paper["length_threshold"]
         assert len(cfg.elimination.retention_configuration) == 12
-        assert tuple(cfg.elimination.retention_configuration[:9]) == paper.retention_configuration
+        assert cfg.elimination.retention_configuration[:9] == paper["retention_configuration"]
 
 
 def test_the_selections_are_compared_on_other_models_and_data_too():

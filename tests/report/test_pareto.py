@@ -45,14 +45,6 @@ def test_says_where_no_point_is_within_the_tolerance():
     assert lines(printed([point(value=0.60, baseline=0.68)], tolerance=8.5), "PoWER-BERT")[-1][-3] == "4.00x"
 
 
-def test_the_margin_moves_the_reference():
-    records = [point(value=0.68, baseline=0.68, model_ms=100)]
-    assert lines(printed(records), "PoWER-BERT")[-1][0] == "0.500"
-    records = [point(value=0.60, baseline=0.68, model_ms=100)]
-    assert lines(printed(records), "PoWER-BERT")[-1][0] == "0.100"
-    assert lines(printed(records, margin=5.0), "PoWER-BERT")[-1][0] == "0.000"
-
-
 @pytest.mark.parametrize("width", [80, 100])
 def test_nothing_is_cut(width):
     link = {"artifact": "x", "stage": "retrain", "method": "distilbert", "knob": {"encoders": 3}, "epochs": 3}
@@ -86,16 +78,9 @@ def test_writes_every_point_with_its_dispersion(tmp_path):
     assert (best["points"], best["knob_padded"], best["speedup_padded"]) == (2, "encoders=4", 1.5)
 
 
-def test_a_single_seed_leaves_the_standard_errors_empty(tmp_path):
-    printed([point()], tmp_path)
-    row = pd.read_csv(tmp_path / "pareto.csv").iloc[0]
-    assert row.filter(like="standard_error").isna().all()
-
-
 def test_comparisons_of_one_data_set_do_not_overwrite_each_other(tmp_path):
-    printed([point(), point(model="minilm_l6"), point("cola")], tmp_path)
-    names = {path.stem for path in tmp_path.glob("*.png")}
-    assert names == {"pareto-cola-bert_base", "pareto-rte-bert_base", "pareto-rte-minilm_l6"}
+    printed([point(), point(model="minilm_l6")], tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"pareto-rte-bert_base", "pareto-rte-minilm_l6"}
     printed([point(), point(device="cpu")], tmp_path)
     assert {path.stem for path in tmp_path.glob("*-[0-9].png")} == {
         "pareto-rte-bert_base-1",

@@ -4,10 +4,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from powerbert.report.curves import COSTS, compare
-from powerbert.report.front import summarise
+from powerbert.report.compare import compare
+from powerbert.report.frame import COSTS
+from powerbert.report.pareto_figure import styles
 from powerbert.report.pareto_page import write_page
-from powerbert.report.pareto_style import styles
 from tests.report.records import point, study
 
 NASTY = "<script>alert(1)</script>"
@@ -45,9 +45,8 @@ class Page(HTMLParser):
 
 def page(path, records):
     comparisons = compare(records)
-    summaries = [summarise(one, tolerance=1.0, margin=10.0) for one in comparisons]
-    looks = styles(point.method for one in comparisons for point in one.points)
-    write_page(path / "page.html", comparisons, summaries, looks, tolerance=1.0, margin=10.0)
+    looks = styles(method for one in comparisons for method in one.curves())
+    write_page(path / "page.html", comparisons, looks, tolerance=1.0, margin=10.0)
     return Page((path / "page.html").read_text(encoding="utf-8")), comparisons
 
 
@@ -79,9 +78,9 @@ def test_every_point_is_in_three_plots_and_in_the_table(tmp_path):
                 for trace in curves
                 for place, x, y in zip(trace["customdata"], trace["x"], trace["y"], strict=True)
             }
-            expected = [(point.cost[cost], 100 * point.metric.mean) for point in comparison.points]
+            expected = [*zip(comparison.points[cost], 100 * comparison.points["metric"], strict=True)]
             assert [drawn[place] for place in range(len(expected))] == expected
-            assert baseline["x"] == [comparison.baseline.cost[cost]]
+            assert baseline["x"] == [comparison.baseline[cost]]
             assert selected["x"] == []
     places = [int(place) for place in found.attributes("data-point")]
     assert places == [*range(5), *range(5)]
@@ -90,47 +89,34 @@ def test_every_point_is_in_three_plots_and_in_the_table(tmp_path):
 def test_a_point_shows_its_records(tmp_path):
     stages = {"finetune": 2, "search": 1, "retrain": 2}
     further = {"epochs": stages, "trials": 4, "artifacts": {"retrain": "the-artifact"}, "identity": "abc"}
-    records = [
-        point(
-            seed=seed,
-            value=0.67 + seed / 100,
-            dev=(0.61, 0.68),
-            split="test",
-            learning_rate=3e-5,
-            further=further,
-        )
-        for seed in (1, 2)
-    ]
+    settings = {"dev": (0.61, 0.68), "split": "test", "learning_rate": 3e-5, "further": further}
+    records = [point(seed=seed, value=0.67 + seed / 100, **settings) for seed in (1, 2)]
     found, _ = page(tmp_path, records)
     ((details,),) = [section["points"] for section in json.loads(found.scripts[0])]
     assert details["title"] == "PoWER-BERT, lambda=0.001"
     facts = dict(details["facts"])
     assert facts["seed"] == ["1", "2"]
     assert facts["accuracy, test"] == ["68.00 %", "69.00 %"]
-    assert facts["accuracy, dev"] == ["61.00 %"] * 2
-    assert facts["fine-tuned model"] == ["68.00 %"] * 2
     assert facts["retention configuration"][0].startswith("153, 125")
-    assert facts["epochs"][0] == "finetune 2, search 1, retrain 2"
-    assert facts["trials"] == ["4"] * 2
-    assert facts["settings"][0] == "learning_rate 3e-05"
-    assert facts["padded"][0] == "50.0 ms against 200.0 ms per batch of 128 (4.00x faster)"
-    assert facts["dynamic"][0] == "10.0 ms against 18.0 ms per batch of 32 (1.80x faster)"
-    assert facts["FLOPs per input"][0] == "13.2 G of 43.5 G (3.30x fewer)"
-    assert facts["artifacts"][0] == "retrain: the-artifact"
-    assert facts["environment"][0] == "Some CPU, device NVIDIA H100"
-    assert facts["record"] == ["abc"] * 2
+    for name, value in {
+        "accuracy, dev": "61.00 %",
+        "fine-tuned model": "68.00 %",
+        "epochs": "finetune 2, search 1, retrain 2",
+        "trials": "4",
+        "settings": "learning_rate 3e-05",
+        "padded": "50.0 ms against 200.0 ms per batch of 128 (4.00x faster)",
+        "dynamic": "10.0 ms against 18.0 ms per batch of 32 (1.80x faster)",
+        "FLOPs per input": "13.2 G of 43.5 G (3.30x fewer)",
+        "artifacts": "retrain: the-artifact",
+        "environment": "Some CPU, device NVIDIA H100",
+        "record": "abc",
+    }.items():
+        assert facts[name] == [value] * 2, name
 
 
 def test_the_stages_of_earlier_methods_are_shown(tmp_path):
-    chain = [
-        {
-            "artifact": "student",
-            "stage": "retrain",
-            "method": "distilbert",
-            "knob": {"encoders": 3},
-            "epochs": 3,
-        }
-    ]
+    student = {"method": "distilbert", "knob": {"encoders": 3}}
+    chain = [student | {"artifact": "student", "stage": "retrain", "epochs": 3}]
     found, _ = page(tmp_path, [point(further={"chain": chain})])
     facts = dict(json.loads(found.scripts[0])[0]["points"][0]["facts"])
     assert facts["earlier stages"] == ["distilbert retrain, 3 epochs: student"]
@@ -155,17 +141,9 @@ def test_the_notes_are_on_the_page(tmp_path):
 )
 def test_whatever_the_records_hold_is_text(tmp_path, nasty):
     plain, _ = page(tmp_path, [point()])
-    record = point(
-        nasty,
-        model=nasty,
-        method=nasty,
-        metric=nasty,
-        knob={nasty: nasty},
-        device=nasty,
-        split=nasty,
-        further={"identity": nasty, "artifacts": {nasty: nasty}},
-    )
-    found, _ = page(tmp_path, [record])
+    names = dict.fromkeys(("model", "method", "metric", "device", "split"), nasty)
+    further = {"identity": nasty, "artifacts": {nasty: nasty}}
+    found, _ = page(tmp_path, [point(nasty, knob={nasty: nasty}, further=further, **names)])
     count = [tag for tag, _ in found.elements].count
     assert count("script") == 3
     assert count("img") == count("b") - [tag for tag, _ in plain.elements].count("b") == 0

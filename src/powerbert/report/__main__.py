@@ -12,7 +12,7 @@ from powerbert.base.cli import entry_point
 
 
 def report(cfg: DictConfig) -> None:
-    """Reads the records and makes the report that the configuration names."""
+    """Make the report that the configuration names."""
     from hydra.utils import instantiate  # heavy imports wait until Hydra has accepted the command line
 
     from powerbert.store.records import read_records

@@ -1,267 +1,274 @@
-"""The paper's own results as data, and the layout of its tables: its figures and ours line by line."""
+"""Tables 1, 2 and 3 of the paper: its figures beside ours, and how each side was measured."""
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+import pandas as pd
 from omegaconf import OmegaConf
-from rich import box
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
 from powerbert.base.errors import ConfigError
-from powerbert.base.markdown import text
-from powerbert.report.table import DISTURBED
+from powerbert.report.frame import PROTOCOLS, metric_label, tabulate
+from powerbert.report.points import average, fastest
+from powerbert.report.table import DISTURBED, Row, number, publish
+from powerbert.store.naming import SELECTION_NAMES, Record
 
 COMPARISONS = ("table1", "table2")
-"""The tables that compare PoWER-BERT with the model that it accelerates."""
+OUTSIDE = "†"
+"""Follows a metric that is not within the tolerance."""
 
+Points = Mapping[str, Mapping[str, Any]]
+"""Points of `points.average` by column of the table."""
 
-@dataclass(frozen=True)
-class DatasetSetup:
-    """How the paper evaluates on a dataset.
-
-    Attributes:
-        name: of the dataset, as the paper writes it.
-        metric: `accuracy`, `f1`, `matthews_correlation` or `spearman`.
-        max_length: l, the number of word pieces that inputs are padded to.
-        batch_size: inputs of a timed batch.
-    """
-
-    name: str
-    metric: str
-    max_length: int
-    batch_size: int
-
-
-@dataclass(frozen=True)
-class Setup:
-    """How the paper evaluates: `device` and `runs` of the timing, and the datasets by our name."""
-
-    device: str
-    runs: int
-    datasets: Mapping[str, DatasetSetup]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """PoWER-BERT against its baseline on one dataset.
-
-    Attributes:
-        baseline_metric: of the fine-tuned model on the test split, in percent.
-        metric: that of PoWER-BERT.
-        baseline_ms: inference time of the fine-tuned model, in milliseconds per batch.
-        model_ms: that of PoWER-BERT.
-        speedup: the ratio of the two, as printed.
-    """
-
-    baseline_metric: float
-    metric: float
-    baseline_ms: float
-    model_ms: float
-    speedup: float
-
-
-@dataclass(frozen=True)
-class ComparisonTable:
-    """Table 1 or 2.
-
-    Attributes:
-        baseline: what the paper calls the model that is accelerated.
-        model: our name of it, as in `conf/model/`.
-        comparisons: by our name of the dataset, in the paper's order.
-    """
-
-    baseline: str
-    model: str
-    comparisons: Mapping[str, Comparison]
-
-
-@dataclass(frozen=True)
-class SelectionTable:
-    """Table 3: ways of word-vector selection under one retention configuration.
-
-    Attributes:
-        dataset: our name of the dataset; its dev split is evaluated.
-        model: our name of the model, as in `conf/model/`.
-        retention_configuration: as printed: nine entries, though BERT-base has twelve encoders.
-        length_threshold: inputs of more word pieces than this are the long ones.
-        all: accuracy on the whole split in percent, by selection (`head`, `rand`, `attn`).
-        long: accuracy on the long inputs.
-    """
-
-    dataset: str
-    model: str
-    retention_configuration: tuple[int, ...]
-    length_threshold: int
-    all: Mapping[str, float]
-    long: Mapping[str, float]
-
-
-def setup() -> Setup:
-    """How the paper evaluates, for Tables 1 and 2 alike."""
-    data = _data()["setup"]
-    datasets = {key: DatasetSetup(**values) for key, values in data["datasets"].items()}
-    return Setup(data["device"], data["runs"], datasets)
-
-
-def comparison_table(name: str) -> ComparisonTable:
-    """Table 1 (BERT) or Table 2 (ALBERT).
-
-    Args:
-        name: `table1` or `table2`.
-
-    Raises:
-        ConfigError: if there is no such table.
-    """
-    if name not in COMPARISONS:
-        raise ConfigError(f"report.table: '{name}' is unknown; choose one of {', '.join(COMPARISONS)}")
-    data = _data()[name]
-    figures = zip(*(data[field] for field in Comparison.__dataclass_fields__), strict=True)
-    comparisons = (Comparison(*column) for column in figures)
-    return ComparisonTable(
-        data["baseline"], data["model"], dict(zip(data["datasets"], comparisons, strict=True))
-    )
-
-
-def selection_table() -> SelectionTable:
-    """Table 3: Head-WS, Rand-WS and Attn-WS."""
-    data = _data()["table3"]
-    return SelectionTable(**{**data, "retention_configuration": tuple(data["retention_configuration"])})
+_percent, _times = "{:.1f}".format, "{:.1f}x".format
 
 
 @cache
-def _data() -> dict[str, Any]:
+def printed() -> dict[str, Any]:
+    """Return `paper_tables.yaml`: what the paper prints, and how it evaluates."""
     data: Any = OmegaConf.to_container(OmegaConf.load(Path(__file__).with_name("paper_tables.yaml")))
     return data
 
 
-Number = float | None
-MARK = "†"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table.
-
-    Attributes:
-        section: which quantity it belongs to.
-        label: whose figures they are.
-        values: by column; a column that is missing leaves its cell empty, None is an unknown number.
-        form: writes a number down.
-        marked: the columns whose cell refers to a note.
-        disturbed: the columns whose timing other processes disturbed.
-    """
-
-    section: str
-    label: str
-    values: Mapping[str, Number]
-    form: Callable[[float], str]
-    marked: frozenset[str] = frozenset()
-    disturbed: frozenset[str] = frozenset()
-
-    def cell(self, column: str) -> str:
-        """The cell's text."""
-        if column not in self.values:
-            return ""
-        value = self.values[column]
-        text = "n/a" if value is None else self.form(value)
-        text += MARK if column in self.marked else ""
-        return text + DISTURBED if column in self.disturbed else text
-
-
-def show(
-    name: str,
-    title: str,
-    rows: Sequence[Row],
-    header: Mapping[str, str],
-    notes: Sequence[str],
-    output: Path | None,
-    console: Console,
+def paper_table(
+    records: Sequence[Record],
+    output: Path | None = None,
+    *,
+    table: str,
+    model: str | None = None,
+    tolerance: float = 1.0,
+    console: Console | None = None,
 ) -> None:
-    """Prints a table, and writes it as CSV and Markdown.
+    """Print Table 1 or 2 with our figures in it, and write it as CSV and Markdown.
+
+    Of the runs on a dataset, the one that the paper would choose is shown, see `points.fastest`; if none is
+    within the tolerance, the one with the best metric on dev. Datasets that the paper lacks are appended.
 
     Args:
-        name: of the files.
-        title: stands above.
-        rows: the lines, those of a section one after another.
-        header: the columns' names for people, by key, in order.
-        notes: stand beneath, one a line.
-        output: folder for `<name>.csv` and `<name>.md`, made if missing; None writes none.
-        console: where to print.
+        records: Valid ones; those of PoWER-BERT on `model` with the paper's word-vector selection count.
+        output: Folder for `<table>.csv` and `<table>.md`; None writes none.
+        table: `table1` or `table2`.
+        model: Whose records to take; None for the model of the paper's table.
+        tolerance: Points of the metric that may be lost for speed.
+
+    Raises:
+        ConfigError: if there is no such table.
     """
-    console.print(Text(title, style="bold"))
-    for block in _blocks(rows, header, console):
-        console.print(block, "")
-    console.print(*map(Text, notes), sep="\n")
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        _write_csv(output / f"{name}.csv", rows, header)
-        markdown = _markdown(title, rows, header, notes)
-        (output / f"{name}.md").write_text(markdown, encoding="utf-8")
-        console.print(Text(f"written: {output / name}.csv, {output / name}.md"))
+    if table not in COMPARISONS:
+        raise ConfigError(f"report.table: '{table}' is unknown; choose one of {', '.join(COMPARISONS)}")
+    theirs = printed()[table]
+    model = model or theirs["model"]
+    by_dataset: dict[str, list[Record]] = {}
+    for record in records:
+        if (record["method"], record["model"], _selection(record)) == ("power_bert", model, "attn"):
+            by_dataset.setdefault(record["dataset"], []).append(record)
+    points = {dataset: _representative(group, tolerance / 100) for dataset, group in by_dataset.items()}
+    setups = printed()["setup"]["datasets"]
+    datasets = [*theirs["datasets"], *sorted(set(points) - set(theirs["datasets"]))]
+    header = {dataset: setups.get(dataset, {}).get("name", dataset) for dataset in datasets}
+    rows = list(_comparison_rows(theirs, points))
+    notes = _notes(points, header, model)
+    if not all(point["within"] for point in points.values()):
+        notes.append(
+            f"{OUTSIDE} no run is within {tolerance:g} of its baseline on dev; the best one is shown"
+        )
+    if any(DISTURBED in row.signs.values() for row in rows):
+        notes.append(f"{DISTURBED} other processes disturbed the timing of a run")
+    title = f"Table {table.removeprefix('table')} of the paper and ours ({model})"
+    publish(table, title, rows, header, notes, output, console or Console())
 
 
-def percent(value: float) -> str:
-    """A metric as the paper prints it."""
-    return f"{value:.1f}"
+def selection_table(
+    records: Sequence[Record],
+    output: Path | None = None,
+    *,
+    dataset: str | None = None,
+    model: str | None = None,
+    console: Console | None = None,
+) -> None:
+    """Print Table 3 with our figures in it, and write `selection_table.csv` and `.md`.
+
+    Runs that differ in more than selection and seed are never put into the same row.
+
+    Args:
+        records: Valid ones; those of PoWER-BERT that were evaluated on long inputs too (`longer_than`) count.
+        output: Folder for the files; None writes none.
+        dataset: Whose records to take; None for the paper's.
+        model: Whose records to take; None for the paper's.
+    """
+    theirs = printed()["table3"]
+    dataset, model = dataset or theirs["dataset"], model or theirs["model"]
+    settings: dict[str, list[Record]] = {}
+    for record in records:
+        shown = (record["method"], record["dataset"], record["model"]) == ("power_bert", dataset, model)
+        if shown and record.get("longer_than"):
+            settings.setdefault(_setting(record), []).append(record)
+    longer = "Input sequence length > {}"
+    whole = [Row("Entire dataset", "paper", theirs["all"], _percent)]
+    long = [Row(longer.format(theirs["length_threshold"]), "paper", theirs["long"], _percent)]
+    configuration = tuple(theirs["retention_configuration"])
+    split = f"dev split of {theirs['dataset']}"
+    notes = [f"paper: accuracy, % on the {split}; retention configuration {configuration}"]
+    for position, group in enumerate(settings.values(), start=1):
+        label = "ours" if len(settings) == 1 else f"ours {position}"
+        runs = tabulate(group).assign(selection=[_selection(record) for record in group])
+        points = {selection: average(same) for selection, same in runs.groupby("selection")}
+        threshold = group[0]["longer_than"]["word_pieces"]
+        whole.append(Row("Entire dataset", label, _column(points, "metric", 100), _percent))
+        long.append(Row(longer.format(threshold), label, _column(points, "longer", 100), _percent))
+        notes.append(f"{label}: {_selection_note(runs, points)}")
+    if not settings:
+        notes.append(f"ours: there are no records of power_bert with longer_than on {model} and {dataset}")
+    title = f"Table 3 of the paper and ours ({model} on {dataset})"
+    publish("selection_table", title, [*whole, *long], SELECTION_NAMES, notes, output, console or Console())
 
 
-def _blocks(rows: Sequence[Row], header: Mapping[str, str], console: Console) -> list[Table]:
-    """The table, cut into as few blocks of columns as fit the console's width."""
-    columns = list(header)
-    unbounded = console.options.update(width=10_000)
-    for count in range(1, len(columns) + 1):
-        size = -(-len(columns) // count)
-        blocks = [
-            _block(rows, {key: header[key] for key in columns[start : start + size]})
-            for start in range(0, len(columns), size)
+def _selection(record: Record) -> str:
+    selection: str = record["config"].get("elimination", {}).get("selection", "attn")
+    return selection
+
+
+def _representative(records: Sequence[Record], tolerance: float) -> dict[str, Any]:
+    """Choose the point that stands for a dataset; `within` says whether it is within the tolerance."""
+    settings = tabulate(records).groupby("run", sort=False)
+    points = pd.DataFrame([average(runs) for _, runs in settings])
+    best = fastest(points, "padded", tolerance)
+    shown = points.sort_values("dev", ascending=False, kind="stable").iloc[0] if best is None else best
+    return {**shown, "within": best is not None}
+
+
+def _comparison_rows(theirs: Mapping[str, Any], points: Points) -> Iterator[Row]:
+    def paper(field: str) -> dict[str, float]:
+        return dict(zip(theirs["datasets"], theirs[field], strict=True))
+
+    def ours(column: str, scale: float = 1) -> dict[str, float]:
+        return _column(points, column, scale)
+
+    outside = {dataset: OUTSIDE for dataset, point in points.items() if not point["within"]}
+    padded, dynamic = (
+        {dataset: DISTURBED for dataset, point in points.items() if point[f"{protocol}_disturbed"]}
+        for protocol in PROTOCOLS
+    )
+    metric, time, speedup, dense = "Metric, %", "Inference, ms", "Speedup", theirs["baseline"]
+    yield Row(metric, f"{dense} paper", paper("baseline_metric"), _percent)
+    yield Row(metric, f"{dense} ours", ours("baseline", 100), _percent)
+    yield Row(metric, "PoWER-BERT paper", paper("metric"), _percent)
+    yield Row(metric, "PoWER-BERT ours", ours("metric", 100), _percent, outside)
+    yield Row(time, f"{dense} paper", paper("baseline_ms"), _milliseconds)
+    yield Row(time, f"{dense} ours", ours("padded_baseline"), _milliseconds, padded)
+    yield Row(time, "PoWER-BERT paper", paper("model_ms"), _milliseconds)
+    yield Row(time, "PoWER-BERT ours", ours("padded_model"), _milliseconds, padded)
+    yield Row(speedup, "paper", paper("speedup"), _times)
+    yield Row(speedup, "ours", ours("padded_speedup"), _times, padded)
+    yield Row(speedup, "ours, dynamic", ours("dynamic_speedup"), _times, dynamic)
+
+
+def _column(points: Points, column: str, scale: float = 1) -> dict[str, float]:
+    return {key: scale * point[column] for key, point in points.items()}
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _notes(points: Points, names: Mapping[str, str], model: str) -> list[str]:
+    """Say how the paper's and our figures were measured, and where they cannot be compared."""
+    setup = printed()["setup"]
+    setups = {dataset: setup["datasets"][dataset] for dataset in names if dataset in setup["datasets"]}
+    batch = _varying({dataset: one["batch_size"] for dataset, one in setups.items()}, names)
+    notes = [
+        f"paper: metric on the test split; {setup['device']}, batch of {batch}, mean of {setup['runs']} runs"
+    ]
+    if not points:
+        return [*notes, f"ours: there are no records of power_bert on {model}"]
+
+    def ours(column: str, form: Callable[[Any], object] = str) -> str:
+        return _varying({dataset: form(point[column]) for dataset, point in points.items()}, names)
+
+    notes += [
+        f"ours: chosen on dev, metric on {ours('split')}; {ours('records', _device)}, batch of "
+        f"{ours('padded_batch_size')}, {ours('records', _timing)}; number of seeds: {ours('seeds', len)}",
+        f"ours, knob: {ours('knob')}",
+        "times: every input padded to the dataset's length; dynamic: sorted by length, padded to the longest "
+        f"input of the batch (batch of {ours('dynamic_batch_size')})",
+    ]
+    optimistic = ", ".join(names[dataset] for dataset, point in points.items() if point["on_evaluation"])
+    if optimistic:
+        notes.append(f"dev is also the evaluation split, so the choice is optimistic: {optimistic}")
+    compared = [dataset for dataset in setups if dataset in points]
+    differences = {names[dataset]: _difference(points[dataset], setups[dataset]) for dataset in compared}
+    stated = "; ".join(f"{name} ({what})" for name, what in differences.items() if what)
+    return [*notes, f"not as in the paper: {stated}"] if stated else notes
+
+
+def _varying(values: Mapping[str, object], names: Mapping[str, str]) -> str:
+    """Write the commonest value, and in brackets the datasets with another."""
+    (common, _), *others = Counter(values.values()).most_common()
+    exceptions = [
+        f"{', '.join(names[dataset] for dataset in names if values.get(dataset) == other)}: {other}"
+        for other, _ in others
+    ]
+    return f"{common} ({'; '.join(exceptions)})" if exceptions else f"{common}"
+
+
+def _difference(point: Mapping[str, Any], setup: Mapping[str, Any]) -> str:
+    """Say what makes a column of ours something else than the paper's; empty if nothing does."""
+    pairs: list[tuple[str, Any, Any]] = [
+        ("metric", metric_label(point["metric_name"]), metric_label(setup["metric"])),
+        ("length", point["max_length"], setup["max_length"]),
+        ("batch", point["padded_batch_size"], setup["batch_size"]),
+    ]
+    return ", ".join(f"{what} {ours}, paper {theirs}" for what, ours, theirs in pairs if ours != theirs)
+
+
+def _device(records: Sequence[Record]) -> str:
+    environment = records[0]["environment"]
+    device = environment.get("device", "unknown device")
+    return f"{environment['cpu']} (CPU)" if device == "cpu" and "cpu" in environment else str(device)
+
+
+def _timing(records: Sequence[Record]) -> str:
+    padded = records[0]["latency"]["padded"]
+    if "runs" not in padded:
+        return "unknown number of runs"
+    return f"{padded.get('statistic', 'average')} of {padded['runs']} runs"
+
+
+def _setting(record: Record) -> str:
+    """Return what runs of one row of Table 3 share, as JSON."""
+    shared = [
+        record["retention_configuration"],
+        record["max_length"],
+        record["longer_than"]["word_pieces"],
+        _without(record["config"], {"seed", "selection", "display"}),
+    ]
+    return json.dumps(shared, sort_keys=True)
+
+
+def _without(config: Any, keys: set[str]) -> Any:
+    """Drop these keys at any depth; the method's settings hold the elimination's too."""
+    if not isinstance(config, Mapping):
+        return config
+    return {key: _without(value, keys) for key, value in config.items() if key not in keys}
+
+
+def _selection_note(runs: pd.DataFrame, points: Points) -> str:
+    """Say under which conditions a row was measured, and what the model scored before elimination."""
+    first = runs.iloc[0]
+    record = first["record"]
+    seeds = [f"{len(points[key]['seeds'])} {name}" for key, name in SELECTION_NAMES.items() if key in points]
+    on_all, on_longer = (number(100 * fmean(runs[name]), ".1f") for name in ("baseline", "longer_baseline"))
+    return "; ".join(
+        [
+            f"{metric_label(first['metric_name'])}, % on the {first['split']} split",
+            f"{record['longer_than']['inputs']} inputs are longer",
+            f"retention configuration {tuple(record['retention_configuration'] or ())}",
+            f"number of seeds: {', '.join(seeds)}",
+            f"fine-tuned model: {on_all} on all, {on_longer} on the longer",
         ]
-        widest = max(Measurement.get(console, unbounded, block).maximum for block in blocks)
-        if widest <= console.width:
-            break
-    return blocks
-
-
-def _block(rows: Sequence[Row], header: Mapping[str, str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for name in header.values():
-        table.add_column(Text(name), justify="right", no_wrap=True)
-    section = ""
-    for row in rows:
-        if row.section != section:
-            section = row.section
-            table.add_section()
-            table.add_row(Text(section, style="bold"))
-        table.add_row(Text(f" {row.label}"), *(row.cell(column) for column in header))
-    return table
-
-
-def _write_csv(path: Path, rows: Sequence[Row], header: Mapping[str, str]) -> None:
-    """Numbers with more digits than the table shows; the columns by their keys."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["quantity", "row", *header])
-        for row in rows:
-            values = [row.values.get(column) for column in header]
-            figures = ["" if value is None else round(value, 4) for value in values]
-            writer.writerow([row.section, row.label, *figures])
-
-
-def _markdown(title: str, rows: Sequence[Row], header: Mapping[str, str], lines: Sequence[str]) -> str:
-    table = [["", "", *header.values()], ["---", "---", *("---:" for _ in header)]]
-    section = ""
-    for row in rows:
-        first = row.section if row.section != section else ""
-        section = row.section
-        table.append([first, row.label, *(row.cell(column) for column in header)])
-    head, rule, *others = table
-    cells = [map(text, head), rule, *(map(text, row) for row in others)]
-    body = ["| " + " | ".join(row) + " |" for row in cells]
-    return "\n".join([f"**{text(title)}**", "", *body, "", *(f"- {text(line)}" for line in lines)]) + "\n"
+    )

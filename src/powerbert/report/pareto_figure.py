@@ -1,26 +1,40 @@
-"""The trade-off curves as in the paper's Figure 6: metric against latency and FLOPs, one line a method."""
+"""The trade-off curves as in the paper's Figure 6: metric against latency and FLOPs, one line per method."""
 
-from collections.abc import Mapping, Sequence, Set
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from powerbert.base.figures import STYLE, new_figure
-from powerbert.report.curves import COSTS, Comparison, Cost, Point
-from powerbert.report.front import fronts
-from powerbert.report.pareto_style import Style
+from powerbert.report.compare import Comparison
+from powerbert.report.frame import COSTS
+from powerbert.store.naming import METHODS, Display, Record, display, packaged_display
 
-PANELS: Mapping[Cost, str] = {
+PANELS = {
     "padded": "Padded (the paper's protocol)",
     "dynamic": "Dynamic padding (today's use)",
     "flops": "Operations",
 }
-"""What the three panels show."""
+"""The panels' titles."""
+
+SHAPES = {
+    "o": ("circle", "●"),
+    "s": ("square", "■"),
+    "^": ("triangle-up", "▲"),
+    "D": ("diamond", "◆"),
+    "*": ("star", "★"),
+    "P": ("cross", "✚"),
+    "v": ("triangle-down", "▼"),
+    "h": ("hexagon2", "⬢"),
+}
+"""By matplotlib's marker: plotly's name of it, and a character."""
 
 _INK, _SOFT = "#1C1C1C", "#6B6B6B"
 _LEGEND_WIDTH = 130  # characters
@@ -35,26 +49,68 @@ _RING: Mapping[str, Any] = {
 }
 
 
-def draw(comparison: Comparison, looks: Mapping[str, Style]) -> Figure:
-    """Draws a data set's curves in three panels side by side.
+class Style(NamedTuple):
+    """How the points of a method look.
 
-    The fine-tuned model is the cross, with a dotted line at its metric. Markers of points that no other
-    one beats are filled. A hollow ring is around a point whose timing other processes disturbed. Error bars
-    are standard errors of the mean over seeds.
+    Attributes:
+        colour: Hexadecimal; colour-blind readers can tell the colours apart (after Okabe and Ito), on a light
+            and on a dark ground.
+        marker: For matplotlib; `symbol` is the same for plotly, `glyph` as a character.
+        dashed: Whether the line is; it is for what is not a method by itself.
+    """
+
+    colour: str
+    marker: str
+    symbol: str
+    glyph: str
+    dashed: bool = False
+
+    @property
+    def size(self) -> int:
+        """The marker's size for matplotlib."""
+        return 11 if self.marker == "*" else 7
+
+
+_OTHERS = [
+    Style(colour, marker, *SHAPES[marker], dashed=True)
+    for marker in "Pvh"
+    for colour in ("#E69F00", "#56B4E9", "#8C6D46", "#882255", "#44AA99")
+]
+
+
+def styles(methods: Iterable[str], records: Iterable[Record] = ()) -> dict[str, Style]:
+    """Choose the look of each method.
 
     Args:
-        comparison: what to draw.
-        looks: of each method, see `pareto_style.styles`.
+        methods: Labels, as points have them.
+        records: Whose methods may bring their own colour and marker (`display`).
 
     Returns:
-        The figure, not yet written.
+        By label. A packaged method and one with its own colour always look the same; the others, such as
+        combinations, take the remaining looks in alphabetical order.
     """
-    front = fronts(comparison)
+    shown = [*map(packaged_display, METHODS), *map(display, records)]
+    known = {}
+    for look in shown:
+        if look.colour != Display.colour:
+            marker = look.marker if look.marker in SHAPES else Display.marker
+            known[look.label] = Style(look.colour, marker, *SHAPES[marker])
+    others = sorted(set(methods) - set(known))
+    return known | {method: _OTHERS[number % len(_OTHERS)] for number, method in enumerate(others)}
+
+
+def draw(comparison: Comparison, looks: Mapping[str, Style]) -> Figure:
+    """Draw the curves of a comparison in three panels side by side.
+
+    The fine-tuned model is the cross, with a dotted line at its metric. Markers on the Pareto front are
+    filled. A hollow ring surrounds a point whose timing other processes disturbed. Error bars are standard
+    errors of the mean over seeds.
+    """
     with new_figure(11.5, 4.6) as figure:
         figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06, wspace=0.03)
         panels = figure.subplots(1, len(COSTS), sharey=True)
         for axes, cost in zip(panels, COSTS, strict=True):
-            _panel(axes, comparison, cost, front[cost], looks)
+            _panel(axes, comparison, cost, looks)
         panels[0].set_ylabel(f"{comparison.metric_name}, %")
         figure.suptitle(comparison.title, x=0.01, ha="left", fontsize=13, fontweight="bold")
         handles = _legend(comparison, looks)
@@ -74,12 +130,7 @@ def draw(comparison: Comparison, looks: Mapping[str, Style]) -> Figure:
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
-    """Writes `<stem>.png` and `<stem>.svg`; equal content gives equal files.
-
-    Args:
-        figure: from `draw`.
-        stem: the files' path without its ending; the folder must exist.
-    """
+    """Write `<stem>.png` and `<stem>.svg`; equal content gives equal files."""
     paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg")]
     with matplotlib.rc_context(STYLE):
         figure.savefig(paths[0])
@@ -88,27 +139,26 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def caption(comparison: Comparison) -> str:
-    """What the figure shows, in a line."""
-    numbers = sorted({len(point.seeds) for point in comparison.points})
+    """Say in a line what the figure shows."""
+    numbers = sorted({len(seeds) for seeds in comparison.points["seeds"]})
     count = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
     seeds = "1 seed" if count == "1" else f"mean over {count} seeds, error bars: standard error"
     return (
-        f"{comparison.conditions.split} split, {comparison.conditions.device}; {seeds}. "
+        f"{comparison.conditions['split']} split, {comparison.conditions['device']}; {seeds}. "
         "Filled markers: on the Pareto front, selected on dev"
     )
 
 
-def _panel(
-    axes: Axes, comparison: Comparison, cost: Cost, front: Set[Point], looks: Mapping[str, Style]
-) -> None:
+def _panel(axes: Axes, comparison: Comparison, cost: str, looks: Mapping[str, Style]) -> None:
     baseline = comparison.baseline
-    axes.axhline(100 * baseline.metric.mean, color=_INK, linestyle=":", linewidth=1.2, zorder=1)
+    metric, error = 100 * baseline["metric"], 100 * baseline["metric_standard_error"]
+    axes.axhline(metric, color=_INK, linestyle=":", linewidth=1.2, zorder=1)
     for method, points in comparison.curves().items():
-        _curve(axes, sorted(points, key=lambda point: point.cost[cost]), cost, front, looks[method])
+        _curve(axes, points.sort_values(cost, kind="stable"), cost, looks[method])
     axes.errorbar(
-        baseline.cost[cost],
-        100 * baseline.metric.mean,
-        yerr=None if baseline.metric.error is None else 100 * baseline.metric.error,
+        baseline[cost],
+        metric,
+        yerr=None if math.isnan(error) else error,
         color=_INK,
         marker="x",
         markersize=9,
@@ -126,47 +176,47 @@ def _panel(
     axes.margins(x=0.06)
 
 
-def _curve(axes: Axes, points: Sequence[Point], cost: Cost, front: Set[Point], look: Style) -> None:
-    costs = [point.cost[cost] for point in points]
-    metrics = [100 * point.metric.mean for point in points]
-    line = "--" if look.dashed else "-"
-    axes.plot(costs, metrics, color=look.colour, linestyle=line, linewidth=1.6, alpha=0.9, zorder=2)
+def _curve(axes: Axes, points: pd.DataFrame, cost: str, look: Style) -> None:
+    costs, metrics = points[cost], 100 * points["metric"]
+    axes.plot(
+        costs,
+        metrics,
+        color=look.colour,
+        linestyle="--" if look.dashed else "-",
+        linewidth=1.6,
+        alpha=0.9,
+        zorder=2,
+    )
     axes.errorbar(
         costs,
         metrics,
-        yerr=[100 * (point.metric.error or 0) for point in points],
-        xerr=[cost_error(point, cost) or 0 for point in points],
+        yerr=100 * points["metric_standard_error"].fillna(0),
+        xerr=points[f"{cost}_standard_error"].fillna(0),
         color=look.colour,
         linestyle="none",
         elinewidth=1,
         alpha=0.55,
         zorder=2,
     )
-    for filled in (True, False):
-        chosen = [number for number, point in enumerate(points) if (point in front) is filled]
+    for front in (True, False):
+        chosen = points[f"{cost}_front"] == front
         axes.plot(
-            [costs[number] for number in chosen],
-            [metrics[number] for number in chosen],
+            costs[chosen],
+            metrics[chosen],
             color=look.colour,
             linestyle="none",
             marker=look.marker,
-            markersize=11 if look.marker == "*" else 7,
-            markerfacecolor=look.colour if filled else "white",
+            markersize=look.size,
+            markerfacecolor=look.colour if front else "white",
             markeredgewidth=1.5,
             zorder=3,
         )
-    rings = [number for number, point in enumerate(points) if point.is_disturbed(cost)]
-    axes.plot([costs[number] for number in rings], [metrics[number] for number in rings], **_RING)
-
-
-def cost_error(point: Point, cost: Cost) -> float | None:
-    """The standard error of `Point.cost`, to first order that of the speed-up; None for a single seed."""
-    speedup = point.speedup[cost]
-    return None if speedup.error is None else point.cost[cost] * speedup.error / speedup.mean
+    disturbed = points[f"{cost}_disturbed"].eq(True)
+    axes.plot(costs[disturbed], metrics[disturbed], **_RING)
 
 
 def _columns(labels: Sequence[str]) -> int:
-    """Into how many columns the legend's rows fit below the panels."""
+    """Return the number of columns in which the legend fits below the panels."""
     for columns in range(len(labels), 1, -1):
         widths = [max(map(len, labels[column::columns])) + 8 for column in range(columns)]
         if sum(widths) <= _LEGEND_WIDTH:
@@ -175,27 +225,13 @@ def _columns(labels: Sequence[str]) -> int:
 
 
 def _legend(comparison: Comparison, looks: Mapping[str, Style]) -> list[Line2D]:
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=looks[method].colour,
-            linestyle="none" if len(points) == 1 else "--" if looks[method].dashed else "-",
-            marker=looks[method].marker,
-            markersize=11 if looks[method].marker == "*" else 7,
-            label=method,
-        )
-        for method, points in comparison.curves().items()
-    ]
-    cross = Line2D(
-        [],
-        [],
-        color=_INK,
-        linestyle=":",
-        marker="x",
-        markersize=8,
-        markeredgewidth=2,
-        label="fine-tuned model",
-    )
-    rings = [Line2D([], [], label="timing disturbed by other processes", **_RING)]
-    return [cross, *handles, *(rings if comparison.is_disturbed else [])]
+    cross: Any = {"color": _INK, "linestyle": ":", "marker": "x", "markersize": 8, "markeredgewidth": 2}
+    handles = [Line2D([], [], label="fine-tuned model", **cross)]
+    for method, points in comparison.curves().items():
+        look = looks[method]
+        marker: Any = {"color": look.colour, "marker": look.marker, "markersize": look.size}
+        marker["linestyle"] = "none" if len(points) == 1 else "--" if look.dashed else "-"
+        handles.append(Line2D([], [], label=method, **marker))
+    if comparison.is_disturbed:
+        handles.append(Line2D([], [], label="timing disturbed by other processes", **_RING))
+    return handles

@@ -1,132 +1,172 @@
-"""Records as tables for the terminal."""
+"""The one style of tables, on the terminal and in files, and how numbers are written in them."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
 
+import pandas as pd
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from powerbert.report.points import PROTOCOLS
-from powerbert.store.naming import METRIC_NAMES, Record, display
+from powerbert.base.errors import ConfigError
+from powerbert.base.markdown import text
 
 DISTURBED = "‡"
-"""Stands behind figures whose timing other processes disturbed."""
+"""Follows a number whose timing other processes disturbed."""
 
-_UNKNOWN = "n/a"
+_LABEL_WIDTH = 20  # characters; longer labels are folded where the table would not fit otherwise
 
 
-def print_summary(record: Record, console: Console | None = None) -> None:
-    """Print one run: the model beside the fine-tuned one that it came from.
+class Row(NamedTuple):
+    """A row of figures; a column without a value leaves its cell empty, NaN is an unknown number."""
 
-    Times have their interquartile range over the runs, if the record states it.
+    section: str
+    label: str
+    values: Mapping[str, float]
+    form: Callable[[float], str]
+    signs: Mapping[str, str] = {}
+
+    def cell(self, column: str) -> str:
+        """Write a column's value down, with the sign that follows it."""
+        if column not in self.values:
+            return ""
+        value = self.values[column]
+        return ("n/a" if math.isnan(value) else self.form(value)) + self.signs.get(column, "")
+
+
+def publish(
+    name: str,
+    title: str,
+    rows: Sequence[Row],
+    header: Mapping[str, str],
+    notes: Sequence[str],
+    output: Path | None,
+    console: Console,
+) -> None:
+    """Print figures as `show` does, and write them to `<name>.csv` and `<name>.md`.
 
     Args:
-        record: a valid record.
-        console: by default standard output, without colours when that is piped.
+        name: Of the files.
+        title: Stands above.
+        rows: Those of one section follow one another.
+        header: The columns' names by their key in `Row.values`, in order.
+        notes: Stand beneath, one a line.
+        output: Folder of the files; None writes none.
+        console: Where to print.
     """
-    console = console or Console()
-    method = _method(record)
-    table = _table(
-        f"{method} on {record['dataset']} ({record['model']}, {_knob(record)}, seed {record['seed']})"
+    index = pd.MultiIndex.from_tuples([row[:2] for row in rows], names=["quantity", "row"])
+    cells = pd.DataFrame([[row.cell(key) for key in header] for row in rows], index, list(header.values()))
+    show(console, title, cells, notes)
+    if output is None:
+        return
+    make_folder(output)
+    values = [[round(row.values.get(key, math.nan), 4) for key in header] for row in rows]
+    numbers = pd.DataFrame(values, index, list(header), dtype=object)  # whole numbers stay whole
+    write_csv(numbers.reset_index(), output / f"{name}.csv")
+    (output / f"{name}.md").write_text(_markdown(title, cells, notes), encoding="utf-8")
+    console.print(Text(f"written: {output / name}.csv, {output / name}.md"))
+
+
+def show(console: Console, title: str, cells: pd.DataFrame, notes: Sequence[str] = ()) -> None:
+    """Print a table, cut into blocks of columns where it is wider than the console.
+
+    Args:
+        console: Where to print.
+        title: Stands above.
+        cells: Texts, indexed by section (its rows follow one another) and label.
+        notes: Stand beneath, one a line.
+    """
+    console.print(Text(title, style="bold"))
+    for block in _blocks(cells, console.width):
+        console.print(_rich_table(block), "")
+    if notes:
+        console.print(*map(Text, notes), sep="\n")
+
+
+def write_csv(numbers: pd.DataFrame, path: Path) -> None:
+    """Write numbers with more digits than a table shows."""
+    numbers.to_csv(path, index=False, float_format="%.8g", lineterminator="\n")
+
+
+def make_folder(output: Path) -> None:
+    """Make the folder of a report's files, unless it exists.
+
+    Raises:
+        ConfigError: naming `output`, if that fails.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"output: {output} cannot be made a folder ({error.strerror})") from error
+
+
+def number(value: float | None, form: str) -> str:
+    """Format a number; "n/a" if it is unknown, that is None or NaN."""
+    return "n/a" if value is None or math.isnan(value) else format(value, form)
+
+
+def percent(value: float, error: float = math.nan) -> str:
+    """Format a metric, a fraction, in percent with its standard error if that is known."""
+    mean = number(100 * value, ".2f")
+    return mean if math.isnan(error) else f"{mean} ± {100 * error:.2f}"
+
+
+def change(value: float) -> str:
+    """Format the change of a metric, a fraction, in points with its sign."""
+    return number(100 * value, "+.2f")
+
+
+def times(ratio: float, disturbed: bool | None = False) -> str:
+    """Format a speed-up, marked if its timing was disturbed."""
+    figure = "n/a" if math.isnan(ratio) else f"{ratio:.2f}x"
+    return figure + DISTURBED if disturbed else figure
+
+
+def _markdown(title: str, cells: pd.DataFrame, notes: Sequence[str]) -> str:
+    """Return what `show` prints as Markdown in which every text is shown as it is."""
+    rows = [["", "", *cells.columns]]
+    for section, group in groupby(cells.itertuples(name=None), key=lambda row: row[0][0]):
+        for (_, label), *texts in group:
+            rows.append([section, label, *texts])
+            section = ""
+    lines = ["| " + " | ".join(map(text, row)) + " |" for row in rows]
+    rule = "| --- | --- | " + " | ".join("---:" for _ in cells) + " |"
+    return "\n".join(
+        [f"**{text(title)}**", "", lines[0], rule, *lines[1:], "", *(f"- {text(note)}" for note in notes), ""]
     )
+
+
+def _blocks(cells: pd.DataFrame, width: int) -> list[pd.DataFrame]:
+    """Cut a table into as few blocks of equally many columns as fit the width."""
+    labels = max(cell_len(f" {label}") for _, label in cells.index)
+    room = width - min(labels, _LABEL_WIDTH)
+    widths = [
+        1 + max(cell_len(line) for cell in [name, *column] for line in cell.split("\n"))
+        for name, column in cells.items()
+    ]
+    columns = len(widths)
+    for count in range(1, columns + 1):
+        size = math.ceil(columns / count)
+        starts = range(0, columns, size)
+        if all(sum(widths[start : start + size]) <= room for start in starts):
+            break
+    return [cells.iloc[:, start : start + size] for start in starts]
+
+
+def _rich_table(cells: pd.DataFrame) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, pad_edge=False)
     table.add_column("", overflow="fold")
-    for header in ("fine-tuned", method, "gain"):
-        table.add_column(Text(header), justify="right", no_wrap=True)
-    baseline, value = record["baseline"]["value"], record["metric"]["value"]
-    table.add_row(
-        f"{_metric(record)}, %", _percent(baseline), _percent(value), f"{_points(baseline, value)} points"
-    )
-    vectors, flops = record["word_vectors"], record["flops"]
-    table.add_row(
-        "word-vectors per input",
-        str(vectors["baseline"]),
-        str(vectors["retained"]),
-        _times(_ratio(vectors["baseline"], vectors["retained"])),
-    )
-    table.add_row("GFLOPs per input", _giga(flops["baseline"]), _giga(flops["model"]), _times(flops["ratio"]))
-    for protocol, meaning in (
-        ("padded", f"padded to {record['max_length']}"),
-        ("dynamic", "dynamic padding"),
-    ):
-        latency = record["latency"][protocol]
-        table.add_row(
-            f"ms per batch of {latency['batch_size']}, {meaning}",
-            _time(latency, "baseline"),
-            _time(latency, "model"),
-            _times(latency["speedup"]) + (DISTURBED if latency.get("disturbed") else ""),
-        )
-    console.print(table)
-    latencies = record["latency"]
-    if any(_iqr(latencies[protocol], model) for protocol in PROTOCOLS for model in ("baseline", "model")):
-        console.print(Padding(Text("±: interquartile range over the runs"), (0, 2)))
-    for protocol in PROTOCOLS:
-        if latencies[protocol].get("disturbed"):
-            console.print(Padding(Text(_warning(protocol, latencies[protocol]), style="yellow"), (0, 2)))
-    if record["retention_configuration"] is not None:
-        entries = ", ".join(map(str, record["retention_configuration"]))
-        console.print(Padding(Text(f"retention configuration: {entries}"), (0, 2)))
-
-
-def _table(title: str) -> Table:
-    return Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-
-
-def _method(record: Record) -> str:
-    return display(record).label
-
-
-def _metric(record: Record) -> str:
-    name: str = record["metric"]["name"]
-    return METRIC_NAMES.get(name, name)
-
-
-def _knob(record: Record) -> str:
-    return ", ".join(f"{name}={value}" for name, value in record["knob"].items()) or "no knob"
-
-
-def _time(latency: Mapping[str, Any], model: str) -> str:
-    """Milliseconds of the `model` or the `baseline`."""
-    value, spread = latency[f"{model}_ms"], _iqr(latency, model)
-    if value is None:
-        return _UNKNOWN
-    return f"{value:.1f}" if spread is None else f"{value:.1f} ± {spread:.1f}"
-
-
-def _iqr(latency: Mapping[str, Any], model: str) -> float | None:
-    value: float | None = latency.get(f"{model}_iqr_ms")
-    return value
-
-
-def _warning(protocol: str, latency: Mapping[str, Any]) -> str:
-    others = latency.get("others")
-    share = "" if others is None else f" with up to {100 * others:.0f} % of the processors"
-    return f"{DISTURBED} warning: other processes disturbed the {protocol} timing{share}"
-
-
-def _percent(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{100 * value:.2f}"
-
-
-def _points(baseline: float | None, value: float | None) -> str:
-    """The change of a metric in percentage points, with its sign."""
-    return _UNKNOWN if value is None or baseline is None else f"{100 * (value - baseline):+.2f}"
-
-
-def _giga(operations: float | None) -> str:
-    """Operations in units of 10^9, with three digits that count."""
-    if operations is None:
-        return _UNKNOWN
-    digits = 2 - math.floor(math.log10(operations / 1e9)) if operations > 0 else 2
-    return f"{operations / 1e9:.{min(max(digits, 0), 6)}f}"
-
-
-def _ratio(numerator: float, denominator: float) -> float | None:
-    return numerator / denominator if denominator else None
-
-
-def _times(ratio: float | None) -> str:
-    return _UNKNOWN if ratio is None else f"{ratio:.2f}x"
+    for name in cells.columns:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for section, group in groupby(cells.itertuples(name=None), key=lambda row: row[0][0]):
+        if section:
+            table.add_section()
+            table.add_row(Text(section, style="bold"))
+        for (_, label), *texts in group:
+            table.add_row(Text(f" {label}" if section else label), *map(Text, texts))
+    return table

@@ -4,13 +4,19 @@ import random
 import pytest
 
 from powerbert.base.errors import DataError
-from powerbert.report.curves import COSTS, compare
+from powerbert.report.compare import compare
+from powerbert.report.frame import COSTS
 from tests.report.records import point, study
 
 
 def only(records):
     (comparison,) = compare(records)
     return comparison
+
+
+def points(records):
+    """The points of the only comparison, as dictionaries."""
+    return only(records).points.to_dict("records")
 
 
 def notes(comparison):
@@ -28,19 +34,19 @@ def test_a_point_is_mean_and_standard_error_over_seeds():
         point(seed=1, value=0.66, baseline=0.70, model_ms=100, baseline_ms=400, dynamic=2.5, flops=3.0),
     ]
     comparison = only(records)
-    (found,) = comparison.points
-    assert (found.method, found.knob) == ("PoWER-BERT", "lambda=0.001")
-    assert found.metric.mean == pytest.approx(0.68)
-    assert found.metric.error == pytest.approx(0.02)
-    assert comparison.baseline.metric.mean == pytest.approx(0.71)
-    assert comparison.baseline.metric.error == pytest.approx(0.01)
-    assert found.change == pytest.approx(-0.03)
-    assert {cost: found.speedup[cost].mean for cost in COSTS} == {"padded": 3, "dynamic": 2, "flops": 3}
-    assert found.speedup["padded"].error == pytest.approx(1)
-    assert found.measured["padded"].mean == 100
-    assert found.measured["flops"].mean == pytest.approx(14.5e9)
-    assert found.seeds == comparison.baseline.seeds == (1, 2)
-    assert [record["seed"] for record in found.records] == [1, 2]
+    (found,) = points(records)
+    assert (found["method"], found["knob"]) == ("PoWER-BERT", "lambda=0.001")
+    assert found["metric"] == pytest.approx(0.68)
+    assert found["metric_standard_error"] == pytest.approx(0.02)
+    assert comparison.baseline["metric"] == pytest.approx(0.71)
+    assert comparison.baseline["metric_standard_error"] == pytest.approx(0.01)
+    assert found["change"] == pytest.approx(-0.03)
+    assert {cost: found[f"{cost}_speedup"] for cost in COSTS} == {"padded": 3, "dynamic": 2, "flops": 3}
+    assert found["padded_speedup_standard_error"] == pytest.approx(1)
+    assert found["padded_model"] == 100
+    assert found["flops_model"] == pytest.approx(14.5e9)
+    assert found["seeds"] == comparison.baseline["seeds"] == (1, 2)
+    assert [record["seed"] for record in found["records"]] == [1, 2]
     assert notes(comparison) == []
 
 
@@ -53,33 +59,33 @@ def test_the_change_is_against_the_fine_tuned_models_of_the_same_seeds():
             point(knob=3e-3, seed=1, value=0.79, baseline=0.80, flops=4.0),
         ]
     )
-    assert comparison.baseline.metric.mean == pytest.approx(0.85)
-    changes = {point.knob: point.change for point in comparison.points}
-    assert changes == {"lambda=0.001": pytest.approx(0.0), "lambda=0.003": pytest.approx(-0.01)}
+    assert comparison.baseline["metric"] == pytest.approx(0.85)
+    assert comparison.points.set_index("knob")["change"].to_dict() == pytest.approx(
+        {"lambda=0.001": 0.0, "lambda=0.003": -0.01}
+    )
 
 
 def test_a_single_seed_has_no_standard_error():
     comparison = only([point()])
-    (found,) = comparison.points
-    assert found.metric.error is comparison.baseline.metric.error is None
-    assert all(found.speedup[cost].error is None for cost in COSTS)
+    assert math.isnan(comparison.baseline["metric_standard_error"])
+    assert comparison.points.filter(like="_standard_error").isna().all(axis=None)
 
 
 def test_latency_is_the_ratio_within_a_run_times_the_mean_of_the_baseline():
     quiet = point(knob=0.001, model_ms=50, baseline_ms=100)
     busy = point(knob=0.002, model_ms=150, baseline_ms=300)
     comparison = only([quiet, busy])
-    assert comparison.baseline.cost["padded"] == 200
-    assert [found.cost["padded"] for found in comparison.points] == [100, 100]
-    assert [found.measured["padded"].mean for found in comparison.points] == [50, 150]
-    assert comparison.points[0].cost["flops"] == pytest.approx(43.5e9 / 3.3)
+    assert comparison.baseline["padded"] == 200
+    assert comparison.points["padded"].tolist() == [100, 100]
+    assert comparison.points["padded_model"].tolist() == [50, 150]
+    assert comparison.points["flops"][0] == pytest.approx(43.5e9 / 3.3)
 
 
 def test_a_seed_counts_once_however_often_it_was_run():
     records = [point(seed=1, value=0.6), point(seed=1, value=0.8), point(seed=2, value=0.9)]
-    (found,) = only(records).points
-    assert found.metric.mean == pytest.approx(0.8)
-    assert found.seeds == (1, 2)
+    (found,) = points(records)
+    assert found["metric"] == pytest.approx(0.8)
+    assert found["seeds"] == (1, 2)
 
 
 def test_curves_are_in_the_papers_order_and_go_from_expensive_to_cheap():
@@ -88,31 +94,30 @@ def test_curves_are_in_the_papers_order_and_go_from_expensive_to_cheap():
     comparison = only(records)
     curves = comparison.curves()
     assert list(curves) == ["PoWER-BERT", "DistilBERT", "More training"]
-    assert [found.knob for found in curves["DistilBERT"]] == ["encoders=4", "encoders=3"]
-    assert [found.knob for found in curves["More training"]] == ["no knob"]
-    assert [found for points in curves.values() for found in points] == list(comparison.points)
+    assert curves["DistilBERT"]["knob"].tolist() == ["encoders=4", "encoders=3"]
+    assert curves["More training"]["knob"].tolist() == ["no knob"]
+    assert [place for one in curves.values() for place in one.index] == list(comparison.points.index)
 
 
 @pytest.mark.parametrize(
-    "other",
-    [
-        {"model": "minilm_l6"},
-        {"metric": "f1"},
-        {"split": "test"},
-        {"max_length": 128},
-        {"device": "cpu"},
-        {"batch_size": 32},
-    ],
-    ids=lambda other: next(iter(other)),
+    ("condition", "value"),
+    {
+        "model": "minilm_l6",
+        "metric": "f1",
+        "split": "test",
+        "max_length": 128,
+        "device": "cpu",
+        "batch_size": 32,
+    }.items(),
 )
-def test_what_was_measured_under_other_conditions_is_another_comparison(other):
-    comparisons = compare([point(), point(**other)])
+def test_what_was_measured_under_other_conditions_is_another_comparison(condition, value):
+    comparisons = compare([point(), point(**{condition: value})])
     assert len(comparisons) == 2
     assert all(len(comparison.points) == 1 for comparison in comparisons)
 
 
 def test_data_sets_are_apart_and_ordered():
-    assert [one.conditions.dataset for one in compare(study(["sst2", "rte"]))] == ["rte", "sst2"]
+    assert [one.conditions["dataset"] for one in compare(study(["sst2", "rte"]))] == ["rte", "sst2"]
 
 
 def test_of_several_trials_the_best_on_dev_counts():
@@ -122,10 +127,10 @@ def test_of_several_trials_the_best_on_dev_counts():
         point(learning_rate=3e-5, value=0.67, dev=(0.50, 0.7), seed=2),
         point(learning_rate=4e-5, value=0.99, dev=(None, 0.7), seed=1),
     ]
-    (found,) = only(records).points
-    assert found.setting["learning_rate"] == 3e-5  # over seed 1, which all of them have
-    assert found.metric.mean == pytest.approx(0.66)
-    assert found.trials == 3
+    (found,) = points(records)
+    assert found["records"][0]["config"]["learning_rate"] == 3e-5  # over seed 1, which all of them have
+    assert found["metric"] == pytest.approx(0.66)
+    assert found["trials"] == 3
 
 
 def test_trials_without_a_common_seed_are_compared_over_their_own():
@@ -133,33 +138,29 @@ def test_trials_without_a_common_seed_are_compared_over_their_own():
         point(batch_size=128, warmup_ratio=0.1, value=0.6, seed=1),
         point(batch_size=128, warmup_ratio=0.2, value=0.7, seed=2),
     ]
-    assert only(records).points[0].setting["warmup_ratio"] == 0.2
+    assert points(records)[0]["records"][0]["config"]["warmup_ratio"] == 0.2
 
 
 def test_of_equal_trials_the_first_counts():
     records = [point(learning_rate=rate) for rate in (3e-5, 2e-5, 4e-5)]
     for order in (records, records[::-1]):
-        assert only(order).points[0].setting["learning_rate"] == 2e-5
+        assert points(order)[0]["records"][0]["config"]["learning_rate"] == 2e-5
 
 
 @pytest.mark.parametrize(("stated", "trials"), [(6, 6), (1, 2), (None, 2)])
 def test_the_greater_number_of_trials_is_stated(stated, trials):
     records = [point(learning_rate=rate, further={"trials": stated}) for rate in (1e-5, 2e-5)]
-    assert only(records).points[0].trials == trials
+    assert points(records)[0]["trials"] == trials
 
 
 def test_hyper_parameters_of_the_method_are_trials_but_its_knob_is_not():
     def run(temperature, encoders):
-        settings = {"name": "distilbert", "temperature": temperature, "encoders": encoders}
-        return point(
-            method="distilbert", knob={"encoders": encoders}, further={"config": {"method": settings}}
-        )
+        method = {"name": "distilbert", "temperature": temperature, "encoders": encoders}
+        config = {"config": {"method": method}}
+        return point(method="distilbert", knob={"encoders": encoders}, further=config)
 
-    comparison = only([run(2, 3), run(4, 3), run(2, 4)])
-    assert [(found.knob, found.trials) for found in comparison.points] == [
-        ("encoders=3", 2),
-        ("encoders=4", 1),
-    ]
+    found = points([run(2, 3), run(4, 3), run(2, 4)])
+    assert [(one["knob"], one["trials"]) for one in found] == [("encoders=3", 2), ("encoders=4", 1)]
 
 
 def test_a_chain_names_the_methods_that_came_before():
@@ -173,36 +174,34 @@ def test_a_chain_names_the_methods_that_came_before():
     plain = point(further={"chain": [chain[0], *chain[3:]]})
     comparison = only([plain, point(further={"chain": chain})])
     assert list(comparison.curves()) == ["PoWER-BERT", "DistilBERT (encoders=3) + PoWER-BERT"]
-    assert [found.epochs for found in comparison.points] == [5, 9]
+    assert comparison.points["epochs"].tolist() == [5, 9]
 
 
 def test_a_run_on_a_distilled_model_is_compared_with_the_models_own_baseline():
     plain = point()
-    distilled = point(
-        knob=0.002, model="my_student", further={"chain": [link("distilbert", "retrain", 1)] * 4}
-    )
+    chain = [link("distilbert", "retrain", 1)] * 4
+    distilled = point(knob=0.002, model="my_student", further={"chain": chain})
     for record in (plain, distilled):
         record["baseline"]["artifact"] = "the same"
     comparison = only([distilled, plain])
-    assert comparison.conditions.model == "bert_base"
+    assert comparison.conditions["model"] == "bert_base"
     assert len(comparison.points) == 2
 
 
 def test_selections_of_word_vectors_are_methods_and_a_given_configuration_is_a_knob():
     def run(**elimination):
-        return point(
-            knob={}, further={"config": {"method": {"name": "power_bert", "elimination": elimination}}}
-        )
+        method = {"name": "power_bert", "elimination": elimination}
+        return point(knob={}, further={"config": {"method": method}})
 
     given = [8, 4, 2]
-    comparison = only(
+    found = points(
         [
             run(name="paper", retention_configuration=given),
             run(name="paper", selection="head", retention_configuration=given),
             run(name="released"),
         ]
     )
-    assert [(found.method, found.knob) for found in comparison.points] == [
+    assert [(one["method"], one["knob"]) for one in found] == [
         ("PoWER-BERT", "(8, 4, 2)"),
         ("PoWER-BERT (Head-WS)", "(8, 4, 2)"),
         ("PoWER-BERT (released)", "no knob"),
@@ -211,9 +210,9 @@ def test_selections_of_word_vectors_are_methods_and_a_given_configuration_is_a_k
 
 def test_epochs_are_those_of_all_stages_or_unknown():
     stages = {"finetune": 2, "search": 1, "retrain": 2}
-    assert only([point(further={"epochs": stages})]).points[0].epochs == 5
-    assert only([point(seed=1), point(seed=2, further={"epochs": stages})]).points[0].epochs is None
-    assert only([point(further={"epochs": {**stages, "search": None}})]).points[0].epochs is None
+    assert points([point(further={"epochs": stages})])[0]["epochs"] == 5
+    assert math.isnan(points([point(seed=1), point(seed=2, further={"epochs": stages})])[0]["epochs"])
+    assert math.isnan(points([point(further={"epochs": {**stages, "search": None}})])[0]["epochs"])
 
 
 @pytest.mark.parametrize(
@@ -229,7 +228,7 @@ def test_epochs_are_those_of_all_stages_or_unknown():
 )
 def test_a_record_without_a_number_drops_out_with_a_note(undefined, missing):
     comparison = only([point(knob=0.5, seed=7, **undefined), point()])
-    assert [found.knob for found in comparison.points] == ["lambda=0.001"]
+    assert comparison.points["knob"].tolist() == ["lambda=0.001"]
     (note,) = notes(comparison)
     assert missing in note
     assert "PoWER-BERT, lambda=0.5, seed 7" in note
@@ -261,7 +260,7 @@ def test_notes_tell_of_missing_seeds_and_of_other_machines():
 def test_each_fine_tuned_model_counts_once():
     records = [point(knob=knob, seed=1, baseline=0.70) for knob in (0.001, 0.002, 0.003)]
     records.append(point(knob=0.001, seed=2, baseline=0.80))
-    assert only(records).baseline.metric.mean == pytest.approx(0.75)
+    assert only(records).baseline["metric"] == pytest.approx(0.75)
 
 
 def test_axes_have_words_and_units():
@@ -273,7 +272,10 @@ def test_axes_have_words_and_units():
 
 def test_a_point_is_disturbed_if_the_timing_of_any_of_its_runs_was():
     quiet, loud = point(seed=1, disturbed=False), point(seed=2, disturbed=True)
-    (found,) = only([quiet, loud]).points
-    assert [cost for cost in COSTS if found.is_disturbed(cost)] == ["padded"]
-    assert only([quiet]).points[0].disturbed == {"padded": False, "dynamic": None}
-    assert only([quiet, point(seed=2)]).points[0].disturbed["padded"] is None  # older records do not say
+    (found,) = points([quiet, loud])
+    assert [cost for cost in COSTS if found[f"{cost}_disturbed"]] == ["padded"]
+    assert only([quiet, loud]).is_disturbed
+    (found,) = points([quiet])
+    assert (found["padded_disturbed"], found["dynamic_disturbed"]) == (False, None)
+    assert points([quiet, point(seed=2)])[0]["padded_disturbed"] is None  # older records do not say
+    assert not only([quiet]).is_disturbed

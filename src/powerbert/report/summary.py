@@ -1,0 +1,99 @@
+"""One run on the terminal: as a table, and as one line of a sweep."""
+
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from powerbert.report.frame import PROTOCOLS, metric_label, tabulate
+from powerbert.report.table import DISTURBED, change, number, percent, show, times
+from powerbert.store.naming import Record, display
+
+
+def print_summary(record: Record, console: Console | None = None) -> None:
+    """Print one run: the model beside the fine-tuned one that it came from.
+
+    Args:
+        record: A valid record.
+        console: By default standard output, without colours when that is piped.
+    """
+    run = tabulate([record]).iloc[0]
+    method, vectors, notes = display(record).label, record["word_vectors"], []
+    ratio = vectors["baseline"] / vectors["retained"] if vectors["retained"] else math.nan
+    rows = {
+        f"{metric_label(run['metric_name'])}, %": (
+            percent(run["baseline"]),
+            percent(run["metric"]),
+            f"{change(run['metric'] - run['baseline'])} points",
+        ),
+        "word-vectors per input": (str(vectors["baseline"]), str(vectors["retained"]), times(ratio)),
+        "GFLOPs per input": (
+            _giga(run["flops_baseline"]),
+            _giga(run["flops_model"]),
+            times(run["flops_speedup"]),
+        ),
+    }
+    paddings = {"padded": f"padded to {run['max_length']}", "dynamic": "dynamic padding"}
+    for protocol, padding in paddings.items():
+        latency = record["latency"][protocol]
+        rows[f"ms per batch of {latency['batch_size']}, {padding}"] = (
+            _milliseconds(latency, "baseline"),
+            _milliseconds(latency, "model"),
+            times(run[f"{protocol}_speedup"], latency.get("disturbed")),
+        )
+        if latency.get("disturbed"):
+            others = latency.get("others")
+            share = "" if others is None else f" with up to {100 * others:.0f} % of the processors"
+            notes.append(f"{DISTURBED} warning: other processes disturbed the {protocol} timing{share}")
+    if any("±" in cell for row in rows.values() for cell in row):
+        notes.insert(0, "±: interquartile range over the runs")
+    if record["retention_configuration"] is not None:
+        notes.append(f"retention configuration: {', '.join(map(str, record['retention_configuration']))}")
+    index = pd.MultiIndex.from_product([[""], rows])
+    cells = pd.DataFrame(list(rows.values()), index, ["fine-tuned", method, "gain"])
+    title = f"{method} on {run['dataset']} ({run['model']}, {run['knob']}, seed {run['seed']})"
+    show(console or Console(), title, cells, notes)
+
+
+def progress_line(record: Record, position: int, total: int, started: datetime, now: datetime) -> str:
+    """Report a finished point of a sweep in one line.
+
+    Args:
+        record: Of the point.
+        position: Of the point in the sweep, from 1.
+        total: Number of points.
+        started: When the point's run began, with a time zone.
+        now: With a time zone.
+
+    Returns:
+        For example `[ 3/34] snippets seed 42 PoWER-BERT lambda=0.001: accuracy 85.20 (-0.65), FLOPs 3.07x,
+        padded 2.85x, dynamic 1.64x; 0:04:12`; the time is `recorded` if the record existed before.
+    """
+    run = tabulate([record]).iloc[0]
+    gain = run["metric"] - run["baseline"]
+    result = "n/a" if math.isnan(gain) else f"{percent(run['metric'])} ({change(gain)})"
+    speedups = [f"FLOPs {times(run['flops_speedup'])}"]
+    for protocol in PROTOCOLS:
+        sign = " (disturbed)" if run[f"{protocol}_disturbed"] else ""
+        speedups.append(f"{protocol} {times(run[f'{protocol}_speedup'])}{sign}")
+    created = record.get("created")
+    before = created and datetime.fromisoformat(created) < started.replace(microsecond=0)
+    time = "recorded" if before else str(timedelta(seconds=round((now - started).total_seconds())))
+    place = f"[{position:{len(str(total))}}/{total}]"
+    point = f"{run['dataset']} seed {run['seed']} {run['method']} {run['knob']}"
+    return f"{place} {point}: {metric_label(run['metric_name'])} {result}, {', '.join(speedups)}; {time}"
+
+
+def _milliseconds(latency: dict[str, Any], model: str) -> str:
+    """Format the time of the `model` or the `baseline`, with its interquartile range if that is known."""
+    value, spread = latency[f"{model}_ms"], latency.get(f"{model}_iqr_ms")
+    time = number(value, ".1f")
+    return time if value is None or spread is None else f"{time} ± {spread:.1f}"
+
+
+def _giga(operations: float) -> str:
+    """Format a number of operations in units of 10^9 with three significant digits."""
+    digits = 2 - math.floor(math.log10(operations / 1e9)) if operations > 0 else 2
+    return number(operations / 1e9, f".{min(max(digits, 0), 6)}f")

@@ -1,0 +1,97 @@
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from powerbert.report.summary import print_summary, progress_line
+from tests.report.records import point
+
+START = datetime(2026, 1, 2, 3, 4, 5, 600, tzinfo=UTC)
+
+
+def printed(record, width=80) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    print_summary(record, console)
+    return console.file.getvalue()
+
+
+def line_with(text: str, start: str) -> str:
+    return next(line for line in text.splitlines() if line.strip().startswith(start))
+
+
+def progress(record, position=3, total=34):
+    return progress_line(record, position, total, START, START + timedelta(seconds=252))
+
+
+def test_summary_states_every_result():
+    text = printed(point(seed=42, model_ms=1000.0, baseline_ms=3100.0))
+    assert line_with(text, "PoWER-BERT on rte").split("(")[1].strip() == "bert_base, lambda=0.001, seed 42)"
+    assert line_with(text, "accuracy").split()[-4:] == ["68.00", "67.00", "-1.00", "points"]
+    assert line_with(text, "word-vectors").split()[-3:] == ["3072", "868", "3.54x"]
+    assert line_with(text, "GFLOPs").split()[-3:] == ["43.5", "13.2", "3.30x"]
+    assert line_with(text, "ms per batch of 128, padded to 256").split()[-3:] == ["3100.0", "1000.0", "3.10x"]
+    assert line_with(text, "ms per batch of 32, dynamic").split()[-3:] == ["18.0", "10.0", "1.80x"]
+    assert "retention configuration: 153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5" in text
+    assert not {"‡", "±"} & set(text)
+
+
+def test_summary_fits_80_columns_and_has_no_control_codes_when_piped(capsys):
+    print_summary(point() | {"retention_configuration": [97] * 24})
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("97") == 24
+
+
+def test_summary_of_a_method_without_elimination():
+    record = point(method="distilbert", knob={"encoders": 3}) | {"retention_configuration": None}
+    text = printed(record)
+    assert "DistilBERT" in text
+    assert "retention configuration" not in text
+
+
+def test_unknown_numbers_are_said_to_be_so():
+    text = printed(point(metric="spearman", value=None, flops=None, model_ms=None))
+    for start in ("Spearman", "GFLOPs", "ms per batch of 128"):
+        assert line_with(text, start).count("n/a") == 2
+
+
+def test_names_in_brackets_are_printed_as_they_are():
+    text = printed(point("my[bold]set", method="new[red]"))
+    assert "my[bold]set" in text
+    assert text.count("new[red]") == 2
+
+
+def test_times_have_their_spread_and_disturbed_ones_a_warning():
+    record = point(model_ms=12439.7, baseline_ms=31439.7, disturbed=True)
+    record["latency"]["padded"] |= {"model_iqr_ms": 1012.3, "baseline_iqr_ms": 30.5, "others": 0.34}
+    record["latency"]["dynamic"] |= {"disturbed": False, "others": 0.01}
+    text = printed(record)
+    for part in ("31439.7 ± 30.5", "12439.7 ± 1012.3", "2.53x‡", "interquartile"):
+        assert part in text
+    (warning,) = [line for line in text.splitlines() if "warning" in line]
+    assert "padded" in warning
+    assert "34 %" in warning
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_point_of_a_sweep_is_one_line():
+    text = progress(point() | {"created": (START + timedelta(seconds=251)).isoformat(timespec="seconds")})
+    assert text == (
+        "[ 3/34] rte seed 1 PoWER-BERT lambda=0.001: accuracy 67.00 (-1.00), FLOPs 3.30x, padded 4.00x, "
+        "dynamic 1.80x; 0:04:12"
+    )
+
+
+@pytest.mark.parametrize(("second", "time"), [(4, "recorded"), (5, "0:04:12")], ids=["before", "same second"])
+def test_a_record_from_before_says_so(second, time):
+    assert progress(point() | {"created": f"2026-01-02T03:04:0{second}+00:00"}).endswith(f"; {time}")
+
+
+def test_a_metric_that_is_not_defined_and_a_disturbed_timing_in_one_line():
+    text = progress(point(value=None, disturbed=True))
+    assert " n/a, FLOPs" in text
+    assert "padded 4.00x (disturbed)" in text
