@@ -4,7 +4,7 @@ from datasets import Dataset
 from torch import nn
 
 from powerbert.base.errors import ConfigError, DataError
-from powerbert.measure import LatencySettings, latency, measure_latency, timing
+from powerbert.measure import LatencySettings, latency, measure_latencies, timing
 from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
 
 
@@ -44,11 +44,15 @@ def collate(rows, pad_to=None):
 def measure(rows, **settings):
     calls = []
     model, baseline = Recorder("model", calls).train(), Recorder("baseline", calls)
-    result = measure_latency(
-        model, baseline, rows, max_length=20, collate=collate, settings=LatencySettings(**settings)
-    )
+    result = timed(model, baseline, rows, **settings)
     assert model.training
     return result, calls
+
+
+def timed(model, baseline, rows, **settings):
+    made = LatencySettings(**settings)
+    (result,) = measure_latencies([model], baseline, rows, max_length=20, collate=collate, settings=made)
+    return result
 
 
 def shapes(calls, name="model"):
@@ -121,8 +125,7 @@ def test_time_is_per_batch(monkeypatch):
 def test_a_model_may_be_its_own_baseline():
     calls = []
     model = Recorder("model", calls)
-    settings = LatencySettings(runs=2, warmup=0, padded_batch_size=2)
-    result = measure_latency(model, model, rows_of([3, 4]), max_length=8, collate=collate, settings=settings)
+    result = timed(model, model, rows_of([3, 4]), runs=2, warmup=0, padded_batch_size=2)
     assert len(calls) == 8
     assert result["padded"]["speedup"] > 0
 
@@ -131,20 +134,16 @@ def test_times_a_model_that_eliminates(tiny_bert, tiny_bert_config):
     config = PowerBertConfig(**tiny_bert_config.to_diff_dict() | {"retention_configuration": [9, 4, 1]})
     model = PowerBertForSequenceClassification(config)
     model.load_state_dict(tiny_bert.state_dict())
-    settings = LatencySettings(runs=2, warmup=1, padded_batch_size=4, dynamic_batch_size=2)
     rows = rows_of([3, 12, 7, 20])
-    result = measure_latency(model, tiny_bert, rows, max_length=20, collate=collate, settings=settings)
+    result = timed(model, tiny_bert, rows, runs=2, warmup=1, padded_batch_size=4, dynamic_batch_size=2)
     for protocol in result.values():
         assert protocol["model_ms"] > 0
         assert protocol["speedup"] == protocol["baseline_ms"] / protocol["model_ms"]
 
 
 def test_models_on_different_devices_are_refused(tiny_bert):
-    elsewhere = Recorder("model", []).to("meta")
     with pytest.raises(ValueError, match="same device"):
-        measure_latency(
-            elsewhere, tiny_bert, rows_of([3]), max_length=8, collate=collate, settings=LatencySettings()
-        )
+        timed(Recorder("model", []).to("meta"), tiny_bert, rows_of([3]))
 
 
 def test_rows_of_several_choices_are_sorted_by_their_longest():

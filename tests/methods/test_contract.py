@@ -1,16 +1,17 @@
 """What holds for every method: one matrix over the yamls of `conf/method`, on a tiny model."""
 
 import json
-import signal
+import shutil
 import time
 
 import pytest
 
-from powerbert.base.errors import ConfigError
+from powerbert.base.errors import ConfigError, find_user_error
 from powerbert.models import load_model, num_encoders
 from powerbert.store.records import read_records, validate
+from tests.forked import command
 from tests.run.test_settings import files
-from tests.tiny_runs import artifacts, comparable, saved_metric, spawn, train
+from tests.tiny_runs import artifacts, comparable, saved_metric, train
 
 METHODS = files("method")
 KNOBS = {
@@ -24,11 +25,12 @@ KNOBS = {
 
 
 def settings(method: str) -> list[str]:
-    knob = KNOBS[method]
-    if knob is None:
-        return [f"method={method}"]
-    name, value = knob
-    return [f"method={method}", f"{'' if name == 'lambda' else 'method.'}{name}={value}"]
+    """The overrides of a point on a tiny training of two epochs a stage."""
+    chosen = [f"method={method}", "trainer.max_epochs=2", "batch_size=16"]
+    if KNOBS[method] is not None:
+        name, value = KNOBS[method]
+        chosen.append(f"{'' if name == 'lambda' else 'method.'}{name}={value}")
+    return chosen
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +65,8 @@ def test_every_method_starts_from_the_same_fine_tuned_model(point, corpus, runs)
 
 def test_every_method_is_trained_for_equally_long(point):
     _, record = point
-    assert record["epochs"]["finetune"] == 3
-    assert sum(record["epochs"].values()) == 9  # as many as in PoWER-BERT's three stages
+    assert record["epochs"]["finetune"] == 2
+    assert sum(record["epochs"].values()) == 6  # as many as in PoWER-BERT's three stages
 
 
 def test_the_artifact_loads_and_reproduces_the_metric(point, corpus, runs):
@@ -81,15 +83,16 @@ def test_the_same_again_does_nothing(point, corpus, runs):
 
 def test_killed_in_its_last_stage_it_goes_on_to_the_same_record(point, corpus, tmp_path):
     method, undisturbed = point
-    process = spawn(corpus, tmp_path, *settings(method))
+    runs = tmp_path / "runs"
+    killed = command(tmp_path / "printed", corpus, runs, *settings(method))
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("artifacts/*-retrain-*.partial/checkpoints/last.ckpt")):
-        assert process.poll() is None, process.stdout.read().decode()
+    while not list(runs.glob("artifacts/*-retrain-*.partial/checkpoints/last.ckpt")):
+        assert killed.process.is_alive(), killed.stderr
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert comparable(train(corpus, tmp_path, *settings(method))) == comparable(undisturbed)
+    killed.process.kill()
+    killed.wait()
+    assert comparable(train(corpus, runs, *settings(method))) == comparable(undisturbed)
 
 
 def test_a_point_with_a_record_is_skipped_even_without_artifacts(point, corpus, runs, tmp_path):
@@ -140,8 +143,6 @@ def test_heads_are_gone(corpus, runs):
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(corpus, tmp_path, overrides, message):
-    from powerbert.base.errors import find_user_error
-
     with pytest.raises(Exception, match=message) as raised:  # Hydra wraps what a constructor raises
         train(corpus, tmp_path, *overrides)
     assert find_user_error(raised.value) is not None
@@ -173,7 +174,7 @@ def test_elimination_on_a_distilled_model_names_the_whole_chain(corpus, runs):
     ]
     assert record["chain"][1]["knob"] == {"encoders": 2}
     assert len(record["retention_configuration"]) == 2
-    assert record["epochs"] == {"finetune": 3, "search": 3, "retrain": 3}
+    assert record["epochs"] == {"finetune": 2, "search": 2, "retrain": 2}
     assert record["baseline"] == distilled["baseline"], "compared with the dense model, not with the student"
     assert record["flops"]["ratio"] > distilled["flops"]["ratio"]
     assert record["word_vectors"]["baseline"] == 96
@@ -190,8 +191,6 @@ def test_elimination_on_a_pruned_model(corpus, runs):
 
 
 def test_without_the_dense_model_the_record_compares_with_its_own(corpus, runs, tmp_path, caplog):
-    import shutil
-
     distilled = train(corpus, runs, *settings("distilbert"))
     folder = tmp_path / "moved"
     shutil.copytree(runs / "artifacts" / distilled["artifacts"]["retrain"], folder)

@@ -45,10 +45,3 @@ def test_maps_increase_and_stay_inside_for_any_depth(encoders):
         assert skip == sorted(set(skip))
         assert 0 <= spread[0] <= spread[-1] < encoders
         assert all(i <= place < encoders for i, place in enumerate(skip, start=1))
-
-
-@pytest.mark.parametrize("make", [evenly_spread, skip_map])
-@pytest.mark.parametrize("k", [0, 7, -1])
-def test_a_student_is_no_larger_than_its_teacher(make, k):
-    with pytest.raises(ValueError, match=f"not {k}"):
-        make(6, k)

@@ -1,74 +1,37 @@
-"""A training that is interrupted anywhere goes on from within its epoch, and nobody can tell afterwards."""
+"""A training that is interrupted anywhere resumes within its epoch and ends as if undisturbed."""
 
-import json
 import os
 import signal
 import threading
 
 import pytest
-import torch
 
 from powerbert.base.errors import ModelError
 from powerbert.base.interrupt import Interrupted, interruptible
 from powerbert.stages import FineTune
 from powerbert.stages.checkpoints import WholeFileIO
-from tests.tiny_runs import train
-
-STEPS = 12
-"""Optimizer steps of an epoch of the corpus."""
+from tests.stages.trainings import STEPS, at, checkpoint, finetune
 
 
 class CrashError(Exception):
     pass
 
 
-def finetune(corpus, runs, *more):
-    """The manifest of a fine-tuning of two epochs."""
-    train(corpus, runs, "stage=finetune", "trainer.max_epochs=2", "checkpoint_minutes=0", *more)
-    (path,) = runs.glob("artifacts/*/manifest.json")
-    manifest = json.loads(path.read_text())
-    return {key: manifest[key] for key in ("id", "metrics", "weights")}
-
-
-def checkpoint(runs):
-    (path,) = runs.glob("artifacts/*.partial/checkpoints/last.ckpt")
-    return torch.load(path, weights_only=True)
-
-
-def at(patch, hook, call, happens):
-    """Lets something happen in a stage's hook, the `call`th time that it is called; counts the calls."""
-    calls, original = [0], getattr(FineTune, hook)
-
-    def hooked(self, *arguments):
-        calls[0] += 1
-        if calls[0] == call:
-            happens()
-        return original(self, *arguments)
-
-    patch.setattr(FineTune, hook, hooked)
-    return calls
-
-
 def crash():
     raise CrashError
-
-
-@pytest.fixture(scope="module")
-def undisturbed(corpus, tmp_path_factory):
-    return finetune(corpus, tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.mark.parametrize(
     ("hook", "call", "reached"),
     [
         ("training_step", 1, None),
-        ("training_step", 6, 5),
+        ("training_step", 4, 3),
         ("training_step", STEPS, STEPS - 1),
         ("validation_step", 2, STEPS - 1),
         ("training_step", STEPS + 1, STEPS),
-        ("training_step", 20, 19),
-        ("validation_step", 6, 2 * STEPS - 1),
-        ("validation_step", 9, 2 * STEPS),
+        ("training_step", 10, 9),
+        ("validation_step", 3, 2 * STEPS - 1),
+        ("validation_step", 5, 2 * STEPS),
     ],
 )
 def test_a_training_goes_on_within_its_epoch(undisturbed, corpus, tmp_path, monkeypatch, hook, call, reached):
@@ -93,7 +56,7 @@ def test_a_training_goes_on_where_its_folder_was_moved_to(corpus, tmp_path, monk
     monkeypatch.setattr(FineTune, "on_validation_epoch_end", on_validation_epoch_end)
     whole = finetune(corpus, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        at(patch, "training_step", 20, crash)
+        at(patch, "training_step", 10, crash)
         with pytest.raises(CrashError):
             finetune(corpus, tmp_path / "here")
     (tmp_path / "here").rename(tmp_path / "there")
@@ -119,16 +82,16 @@ def test_a_signal_waits_until_the_training_is_saved(
 ):
     rarely = "checkpoint_minutes=60"
     with monkeypatch.context() as patch:
-        at(patch, "training_step", 17, lambda: signal.raise_signal(number))
+        at(patch, "training_step", 10, lambda: signal.raise_signal(number))
         with pytest.raises(Interrupted) as ended, interruptible():
             finetune(corpus, tmp_path, rarely)
     assert ended.value.code == status
-    assert checkpoint(tmp_path)["global_step"] == 17, "the step was finished and saved"
+    assert checkpoint(tmp_path)["global_step"] == 10, "the step was finished and saved"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     with caplog.at_level("INFO"):
         assert finetune(corpus, tmp_path) == undisturbed
-    assert "finetune: resuming in epoch 2, after 17 steps" in caplog.text
+    assert "finetune: resuming in epoch 2, after 10 steps" in caplog.text
 
 
 def test_a_signal_during_validation_waits_for_its_end(undisturbed, corpus, tmp_path, monkeypatch):
@@ -196,7 +159,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(tmp_path, monke
         raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as patch:
-        patch.setattr("powerbert.stages.checkpoints.sync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
             WholeFileIO().save_checkpoint({"step": 2}, path)
     assert WholeFileIO().load_checkpoint(path) == {"step": 1}

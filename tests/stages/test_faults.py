@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from powerbert.base.errors import TrainingError
 from powerbert.stages import FineTune
 from powerbert.stages.faults import explaining_memory
-from tests.stages.test_checkpoints import at, finetune
+from tests.stages.trainings import at, finetune
 
 
 def losing(patch, call, value):
@@ -30,23 +30,22 @@ def losing(patch, call, value):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_batch(
-    corpus, tmp_path, monkeypatch, value
+    undisturbed, corpus, tmp_path, monkeypatch, value
 ):
-    undisturbed = finetune(corpus, tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
-        batches = losing(patch, 16, value)
+        batches = losing(patch, 8, value)
         with pytest.raises(TrainingError) as raised:
-            finetune(corpus, tmp_path / "lost")
-    (path,) = (tmp_path / "lost").glob("artifacts/*.partial/checkpoints/*.safetensors")
+            finetune(corpus, tmp_path)
+    (path,) = tmp_path.glob("artifacts/*.partial/checkpoints/*.safetensors")
     message = str(raised.value)
-    assert message.startswith(f"finetune: the loss is {value} in epoch 2, step 16, where the weights")
+    assert message.startswith(f"finetune: the loss is {value} in epoch 2, step 8, where the weights")
     assert str(path) in message
     kept = load_file(path)
     assert kept.keys() == batches[0].keys()
     assert all(torch.equal(kept[name], tensor) for name, tensor in batches[0].items())
     with safe_open(path, "pt") as file:
-        assert file.metadata() == {"loss": str(value), "where": "epoch 2, step 16", "weights": "finite"}
-    assert finetune(corpus, tmp_path / "lost") == undisturbed, "the weights never saw it"
+        assert file.metadata() == {"loss": str(value), "where": "epoch 2, step 8", "weights": "finite"}
+    assert finetune(corpus, tmp_path) == undisturbed, "the weights never saw it"
 
 
 def test_the_message_says_that_the_weights_are_lost_already(corpus, tmp_path, monkeypatch):
@@ -71,7 +70,7 @@ def test_running_out_of_memory_names_the_batch_and_the_largest_that_fitted(
     with monkeypatch.context() as patch:
         at(patch, "training_step", 3, happens)
         with pytest.raises(TrainingError) as raised:
-            finetune(corpus, tmp_path, "batch_size=16", "dataset.max_length=24")
+            finetune(corpus, tmp_path)
     assert str(raised.value).startswith("finetune: out of memory on a batch of 16 inputs of ")
     assert "the largest that fitted had 16 inputs of " in str(raised.value)
     assert "Set batch_size=8, with trainer.accumulate_grad_batches=2" in str(raised.value)
@@ -86,7 +85,9 @@ def test_running_out_of_memory_at_once_says_that_nothing_fitted(corpus, tmp_path
 
 def test_running_out_of_memory_while_validating_names_its_batch(corpus, tmp_path, monkeypatch):
     at(monkeypatch, "validation_step", 1, allocate)
-    with pytest.raises(TrainingError, match="a batch of 8 inputs of 31 word pieces; the largest that fitted"):
+    with pytest.raises(
+        TrainingError, match="a batch of 16 inputs of 31 word pieces; the largest that fitted"
+    ):
         finetune(corpus, tmp_path)
 
 

@@ -19,7 +19,7 @@ from powerbert.base.interrupt import Interrupted, interruptible
 from powerbert.models import load_host_model, load_power_model
 from powerbert.stages import Optimization, Search
 from powerbert.stages.processes import count_processes, fit_on_devices
-from tests.stages.test_stage import LENGTH, SETTINGS, TASK, batch
+from tests.stages.trainings import LENGTH, SETTINGS, TASK, batch
 
 DDP = {"strategy": "ddp"}
 TWO = {"devices": 2} | DDP

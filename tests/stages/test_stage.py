@@ -4,36 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning.pytorch import LightningDataModule, seed_everything
-from torch.utils.data import DataLoader
+from lightning.pytorch import seed_everything
 
 from powerbert.base.errors import ModelError
-from powerbert.models import load_host_model, load_power_model
-from powerbert.stages import FineTune, Optimization, Retrain, Search
+from powerbert.models import load_host_model, load_power_model, take_encoders
+from powerbert.stages import Distill, FineTune, Optimization, Retrain, Search
 from powerbert.stages.fit import fit
-
-TASK = SimpleNamespace(metric="accuracy", num_labels=2, is_regression=False, evaluation_split="dev")
-LENGTH = 12
-
-
-def batch(seed: int, size: int = 8) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    input_ids = torch.randint(5, 90, (size, LENGTH), generator=generator)
-    return {
-        "input_ids": input_ids,
-        "attention_mask": torch.ones_like(input_ids),
-        "labels": torch.randint(0, 2, (size,), generator=generator),
-    }
-
-
-class Data(LightningDataModule):
-    task = TASK
-
-    def train_dataloader(self):
-        return DataLoader([batch(seed) for seed in range(4)], batch_size=None)
-
-    def val_dataloader(self):
-        return DataLoader([batch(seed) for seed in range(10, 14)], batch_size=None)
+from tests.stages.trainings import LENGTH, SETTINGS, TASK, Data, batch
 
 
 @pytest.fixture
@@ -41,15 +18,6 @@ def finetuned(tiny_checkpoint, tmp_path) -> str:
     seed_everything(0, verbose=False)
     load_host_model(tiny_checkpoint, num_labels=2).save_pretrained(tmp_path / "finetuned")
     return str(tmp_path / "finetuned")
-
-
-SETTINGS = {
-    "max_epochs": 2,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "accelerator": "cpu",
-    "num_sanity_val_steps": 0,
-}
 
 
 def searching(finetuned: str, lambda_: float = 0.01, learning_rate: float = 0.5) -> Search:
@@ -202,3 +170,49 @@ def test_every_input_is_evaluated_once(finetuned):
             stage.trainer = SimpleNamespace(global_rank=rank, world_size=3)
             stage.validation_step(batch(0, inputs), 0)
     assert seen == [3, 3, 2, 3, 2, 2, 1]
+
+
+@pytest.fixture
+def student_and_teacher(tiny_checkpoint):
+    seed_everything(0, verbose=False)
+    teacher = load_host_model(tiny_checkpoint, num_labels=2)
+    return take_encoders(load_host_model(tiny_checkpoint, num_labels=2), [0]), teacher
+
+
+def imitate(student, teacher, mask):
+    return (student.logits - teacher.logits).square().mean()
+
+
+def test_the_student_learns_what_the_teacher_says_and_not_the_labels(student_and_teacher, tmp_path):
+    student, teacher = student_and_teacher
+    stage = Distill(student, TASK, Optimization(1e-2), teacher=teacher, objective=imitate)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    start = stage.loss(batch(0)).item()
+    fit(stage, Data(), SETTINGS | {"max_epochs": 8}, [], tmp_path)
+    assert stage.loss(batch(0)).item() < start / 2
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+    assert not teacher.training
+
+
+def test_the_teacher_is_in_no_checkpoint_and_no_optimizer(student_and_teacher, tmp_path):
+    student, teacher = student_and_teacher
+    stage = Distill(student, TASK, Optimization(1e-2), teacher=teacher, objective=imitate)
+    assert sum(p.numel() for p in stage.parameters()) == student.num_parameters()
+    fit(stage, Data(), SETTINGS, [], tmp_path)
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert len(saved) == len(student.state_dict())
+
+
+def test_the_mask_covers_the_choices_as_inputs_of_their_own(tiny_checkpoint):
+    seen = []
+
+    def objective(student, teacher, mask):
+        seen.append((mask.shape, mask.dtype, student.hidden_states[0].shape[:2]))
+        return student.loss
+
+    models = [load_host_model(tiny_checkpoint, "multiple_choice") for _ in range(2)]
+    stage = Distill(models[0], TASK, Optimization(1e-2), teacher=models[1], objective=objective)
+    rows = batch(0)
+    labels = rows.pop("labels")[:4]
+    stage.loss({name: value.unflatten(0, (4, 2)) for name, value in rows.items()} | {"labels": labels})
+    assert seen == [((8, 12), torch.bool, (8, 12))]
