@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from datasets import Dataset
@@ -17,7 +17,7 @@ from powerbert.measure.evaluation import evaluation_mode
 from powerbert.measure.timing import Schedule, Statistic, Times, time_in_turn
 
 Batch = dict[str, Tensor]
-Rows = Sequence[Mapping[str, Any]] | Dataset
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | Dataset
 """Tokenised inputs; `input_ids` of each is a list, or a list of lists for multiple choice."""
 
 
