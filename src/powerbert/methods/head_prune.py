@@ -1,6 +1,6 @@
 """Head-Prune (Michel et al. 2019): remove the least important attention heads, then re-train."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -56,18 +56,14 @@ class HeadPrune(Method):
     def _build(self, artifacts: Artifacts, context: Context) -> Stage:
         model: Any = load_model(artifacts["finetune"].path)
         model.to(default_device())
-        importance = head_importance(model, self._batches(context, model.device))
-        heads = choose_heads(importance, self.pruned)
-        pruned = prune_heads(model.cpu(), heads)
-        return Retrain(pruned, context.task, context.optimization, context.seed, results={"heads": heads})
-
-    def _batches(self, context: Context, device: Any) -> Iterator[dict[str, Tensor]]:
         loader = context.data.train_dataloader()
         count = len(loader)
         if self.inputs is not None:
             count = min(count, -(-self.inputs // context.data.batch_size))
-        for batch in progress(islice(loader, count), "Importance of heads", total=count):
-            yield {name: tensor.to(device) for name, tensor in batch.items()}
+        batches = progress(islice(loader, count), "Importance of heads", total=count)
+        heads = choose_heads(head_importance(model, batches), self.pruned)
+        pruned = prune_heads(model.cpu(), heads)
+        return Retrain(pruned, context.task, context.optimization, context.seed, results={"heads": heads})
 
 
 def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]]) -> Tensor:
@@ -78,7 +74,7 @@ def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
 
     Args:
         model: called with a batch that holds `labels`, it returns the batch's mean loss; left unchanged.
-        batches: at least one, on the model's device; B inputs each.
+        batches: at least one.
 
     Returns:
         Importance, [encoders with distinct weights, most heads of an encoder]; NaN where an encoder has
@@ -103,7 +99,8 @@ def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
                 outputs.clear()
                 count = len(batch["labels"])
                 # Mean loss times batch size: its gradient is that of each input's own loss.
-                loss = model(**batch).loss * count
+                on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
+                loss = model(**on_device).loss * count
                 gradients = torch.autograd.grad(loss, [output for _, output in outputs])
                 products = [torch.zeros(count, encoder.heads, dtype=torch.float64) for encoder in encoders]
                 for (index, output), gradient in zip(outputs, gradients, strict=True):

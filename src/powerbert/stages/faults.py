@@ -27,15 +27,11 @@ class FaultReport(Callback):
         self._batch: Batch = {}
         self._largest: torch.Size | None = None
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Batch, *_: Any, **__: Any) -> None:
         """Remember the batch."""
         self._batch = batch
 
-    def on_validation_batch_start(self, trainer: Any, pl_module: Any, batch: Batch, *_: Any) -> None:
-        """Remember the batch."""
-        self._batch = batch
+    on_validation_batch_start = on_train_batch_start
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Record that the batch fitted."""

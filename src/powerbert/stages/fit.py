@@ -71,7 +71,7 @@ def fit(
     """
     faults = FaultReport(checkpoints)
     best, last = checkpoints / "best.ckpt", checkpoints / "last.ckpt"
-    keeper = [BestEpoch(best, stage.monitor)] if stage.keeps == "best" else []
+    keeper = [BestEpoch(best, f"{stage.name}/dev_{stage.task.metric}")] if stage.keeps == "best" else []
     trainer = make_trainer(
         WholeFileIO(),
         **settings,

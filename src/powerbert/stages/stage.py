@@ -61,11 +61,6 @@ class Stage(LightningModule):
         self._results = dict(results or {})
         self.metrics = build_metrics(task.metric, task.num_labels)
 
-    @property
-    def monitor(self) -> str:
-        """The logged name of the metric that selects the epoch."""
-        return f"{self.name}/dev_{self.task.metric}"
-
     def results(self) -> Mapping[str, Any]:
         """Return what the stage found besides its weights, for the artifact's manifest."""
         return self._results
@@ -93,18 +88,17 @@ class Stage(LightningModule):
         Each process takes its share of the batch. DDP averages the gradients without regard to the sizes of
         the shares, so each process weights its mean loss by the size of its share.
         """
-        processes = self.trainer.world_size
-        share = self._share(batch)
+        share = self._share(batch, self.global_rank)
         inputs = len(share["labels"])
-        weight = inputs * processes / len(batch["labels"])
+        weight = inputs * self.trainer.world_size / len(batch["labels"])
         # DDP waits for a gradient from every process: without inputs it takes the first one's, with weight 0.
-        loss = self.loss(share if inputs else _every(batch, processes))
+        loss = self.loss(share if inputs else self._share(batch, 0))
         self.log(f"{self.name}/train_loss", loss.detach(), prog_bar=True, batch_size=max(inputs, 1))
         return loss * weight
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add one batch to the metrics; torchmetrics joins the processes when it computes them."""
-        batch = self._share(batch)
+        batch = self._share(batch, self.global_rank)
         labels = batch.pop("labels")
         if len(labels) == 0:
             return
@@ -135,12 +129,9 @@ class Stage(LightningModule):
         schedule = get_linear_schedule_with_warmup(optimizer, warmup, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _share(self, batch: Batch) -> Batch:
-        """Return this process's inputs, a view; empty if there are fewer inputs than processes.
-
-        All processes read the batches that a single process would, and each input counts once.
-        """
-        return _every(batch, self.trainer.world_size, self.global_rank)
+    def _share(self, batch: Batch, rank: int) -> Batch:
+        """Return a process's inputs, none if the batch has at most `rank`; every input is in one share."""
+        return {name: tensor[rank :: self.trainer.world_size] for name, tensor in batch.items()}
 
     def _log_metrics(self, split: str) -> None:
         values = self.metrics.compute()
@@ -257,17 +248,11 @@ class Distill(Stage):
         return self.objective(student, teacher, batch["attention_mask"].flatten(0, -2).bool())
 
 
-def _every(batch: Batch, step: int, first: int = 0) -> Batch:
-    """Return every `step`-th input of a batch of tensors [B, ...]."""
-    return {name: tensor[first::step] for name, tensor in batch.items()}
-
-
 def decay_groups(parameters: Iterable[nn.Parameter], optimization: Optimization) -> list[dict[str, Any]]:
     """Split parameters into matrices, which decay, and biases and LayerNorm weights, which do not."""
-    matrices: list[nn.Parameter] = []
-    vectors: list[nn.Parameter] = []
-    for parameter in parameters:
-        (matrices if parameter.ndim > 1 else vectors).append(parameter)
+    ordered = list(parameters)
+    matrices = [parameter for parameter in ordered if parameter.ndim > 1]
+    vectors = [parameter for parameter in ordered if parameter.ndim <= 1]
     return [
         {"params": matrices, "weight_decay": optimization.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
