@@ -6,6 +6,7 @@ from powerbert.measure import count_flops, word_vectors
 from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
 
 HIDDEN, ENCODERS, LABELS = 48, 3, 2
+RTE = [153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5]  # the paper's retention configuration
 
 
 def bert(attention: str = "sdpa") -> BertForSequenceClassification:
@@ -53,7 +54,7 @@ def test_eliminated_word_vectors_cost_nothing(configuration, length):
 @pytest.mark.parametrize(
     ("length", "configuration", "ratio"),
     [
-        (256, [153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5], 3.34),
+        (256, RTE, 3.34),
         (64, [17, 15, 14, 13, 12, 11, 11, 9, 6, 5, 5, 5], 5.61),
     ],
     ids=["rte", "cola"],
@@ -86,15 +87,14 @@ def test_the_model_is_left_as_it_was():
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
-def test_word_vectors_of_the_papers_example():
-    rte = (153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5)
-    assert word_vectors(rte, 12, 256) == {"retained": 868, "baseline": 3072}
-
-
-def test_word_vectors_without_elimination():
-    assert word_vectors(None, 12, 256) == {"retained": 3072, "baseline": 3072}
-    assert word_vectors(None, 3, 256, baseline_encoders=12) == {"retained": 768, "baseline": 3072}
-
-
-def test_an_encoder_retains_no_more_than_there_are():
-    assert word_vectors([64, 40, 8], 3, 32) == {"retained": 32 + 32 + 8, "baseline": 96}
+@pytest.mark.parametrize(
+    ("arguments", "retained", "baseline"),
+    [
+        ((RTE, 12, 256), 868, 3072),
+        ((None, 12, 256), 3072, 3072),
+        ((None, 3, 256, 12), 768, 3072),
+        (([64, 40, 8], 3, 32), 32 + 32 + 8, 96),  # an encoder retains no more than there are
+    ],
+)
+def test_word_vectors_are_those_that_the_encoders_process(arguments, retained, baseline):
+    assert word_vectors(*arguments) == {"retained": retained, "baseline": baseline}

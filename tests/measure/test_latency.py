@@ -4,7 +4,7 @@ from datasets import Dataset
 from torch import nn
 
 from powerbert.base.errors import ConfigError, DataError
-from powerbert.measure import LatencySettings, latency, measure_latency, timing
+from powerbert.measure import LatencySettings, latency, measure_latencies, timing
 from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
 
 
@@ -41,36 +41,38 @@ def collate(rows, pad_to=None):
     return {**{name: pad(name) for name in ("input_ids", "attention_mask")}, "labels": torch.zeros(len(rows))}
 
 
+def timed(model, baseline, rows, **settings):
+    made = LatencySettings(**settings)
+    (result,) = measure_latencies([model], baseline, rows, max_length=20, collate=collate, settings=made)
+    return result
+
+
 def measure(rows, **settings):
     calls = []
-    model, baseline = Recorder("model", calls).train(), Recorder("baseline", calls)
-    result = measure_latency(
-        model, baseline, rows, max_length=20, collate=collate, settings=LatencySettings(**settings)
-    )
+    model = Recorder("model", calls).train()
+    result = timed(model, Recorder("baseline", calls), rows, **settings)
     assert model.training
     return result, calls
-
-
-def shapes(calls, name="model"):
-    return [shape for caller, shape, _ in calls if caller == name]
 
 
 def test_padded_pads_every_input_to_max_length_and_repeats_few_rows():
     result, calls = measure(rows_of([3, 5]), runs=3, warmup=2, padded_batch_size=6, dynamic_batch_size=2)
     padded = calls[: 2 * (3 + 2)]
-    assert shapes(padded) == [(6, 20)] * 5
+    assert [shape for _, shape, _ in padded] == [(6, 20)] * 10
     assert padded[0][2] == [3, 5, 3, 5, 3, 5]
     assert result["padded"]["batch_size"] == 6
     assert result["padded"]["mean_length"] == 20
     assert result["padded"]["runs"] == 3
 
 
-def test_dynamic_batches_cover_the_rows_sorted_by_length():
+@pytest.mark.parametrize("kind", [list, Dataset.from_list])
+def test_dynamic_batches_cover_the_rows_sorted_by_length(kind):
     lengths = [9, 2, 7, 4, 1, 8, 3, 6]
-    result, calls = measure(rows_of(lengths), runs=1, warmup=0, padded_batch_size=1, dynamic_batch_size=2)
-    dynamic = calls[2:]
-    assert shapes(dynamic) == [(2, 2), (2, 4), (2, 7), (2, 9)]
-    assert sorted(n for name, _, real in dynamic if name == "model" for n in real) == sorted(lengths)
+    rows = kind(rows_of(lengths))
+    result, calls = measure(rows, runs=1, warmup=0, padded_batch_size=1, dynamic_batch_size=2)
+    dynamic = [call for call in calls[2:] if call[0] == "model"]
+    assert [shape for _, shape, _ in dynamic] == [(2, 2), (2, 4), (2, 7), (2, 9)]
+    assert sorted(n for _, _, real in dynamic for n in real) == sorted(lengths)
     assert result["dynamic"]["batches"] == 4
     assert result["dynamic"]["mean_length"] == pytest.approx(22 / 4)
 
@@ -87,15 +89,6 @@ def test_dynamic_batches_are_full_where_the_rows_do_not_divide():
     assert {index for batch in batches for index in batch} == set(range(10))
 
 
-def test_the_two_models_take_turns_and_alternate_who_is_first():
-    _, calls = measure(rows_of([4] * 4), runs=4, warmup=0, padded_batch_size=4, dynamic_batch_size=2)
-    callers = [name for name, _, _ in calls]
-    turns = [tuple(callers[i : i + 2]) for i in range(0, len(callers), 2)]
-    assert set(turns) == {("model", "baseline"), ("baseline", "model")}
-    assert turns[0] != turns[1]
-    assert turns[:4].count(turns[0]) == 2
-
-
 @pytest.mark.parametrize(("statistic", "expected"), [("median", 1.0), ("mean", 1.5)])
 def test_times_are_summarised_over_the_runs(monkeypatch, statistic, expected):
     """The model takes 1, 1, 1 and 3 ms after a warm-up of 50 ms; the baseline always 4 ms."""
@@ -110,51 +103,33 @@ def test_times_are_summarised_over_the_runs(monkeypatch, statistic, expected):
         assert result[protocol]["baseline_iqr_ms"] == 0.0
 
 
-def test_time_is_per_batch(monkeypatch):
-    monkeypatch.setattr(
-        timing, "milliseconds", lambda call, device: float(call.keywords["input_ids"].shape[1])
-    )
-    result, _ = measure(rows_of([2, 2, 8, 8]), runs=1, warmup=0, dynamic_batch_size=2)
-    assert result["dynamic"]["model_ms"] == 5.0
-
-
 def test_a_model_may_be_its_own_baseline():
     calls = []
     model = Recorder("model", calls)
-    settings = LatencySettings(runs=2, warmup=0, padded_batch_size=2)
-    result = measure_latency(model, model, rows_of([3, 4]), max_length=8, collate=collate, settings=settings)
+    result = timed(model, model, rows_of([3, 4]), runs=2, warmup=0, padded_batch_size=2)
     assert len(calls) == 8
     assert result["padded"]["speedup"] > 0
 
 
-def test_times_a_model_that_eliminates(tiny_bert, tiny_bert_config):
+def test_a_model_that_eliminates_is_timed(tiny_bert, tiny_bert_config):
     config = PowerBertConfig(**tiny_bert_config.to_diff_dict() | {"retention_configuration": [9, 4, 1]})
     model = PowerBertForSequenceClassification(config)
     model.load_state_dict(tiny_bert.state_dict())
-    settings = LatencySettings(runs=2, warmup=1, padded_batch_size=4, dynamic_batch_size=2)
     rows = rows_of([3, 12, 7, 20])
-    result = measure_latency(model, tiny_bert, rows, max_length=20, collate=collate, settings=settings)
+    result = timed(model, tiny_bert, rows, runs=2, warmup=1, padded_batch_size=4, dynamic_batch_size=2)
     for protocol in result.values():
         assert protocol["model_ms"] > 0
         assert protocol["speedup"] == protocol["baseline_ms"] / protocol["model_ms"]
 
 
 def test_models_on_different_devices_are_refused(tiny_bert):
-    elsewhere = Recorder("model", []).to("meta")
     with pytest.raises(ValueError, match="same device"):
-        measure_latency(
-            elsewhere, tiny_bert, rows_of([3]), max_length=8, collate=collate, settings=LatencySettings()
-        )
+        timed(Recorder("model", []).to("meta"), tiny_bert, rows_of([3]))
 
 
 def test_rows_of_several_choices_are_sorted_by_their_longest():
     rows = [{"input_ids": [[1] * 2, [1] * 9]}, {"input_ids": [[1] * 5, [1] * 5]}, {"input_ids": [[1], [1]]}]
     assert latency.dynamic_batches(rows, 1, 3) == [[2], [1], [0]]
-
-
-def test_takes_a_datasets_dataset():
-    result, _ = measure(Dataset.from_list(rows_of([3, 1, 2])), runs=1, warmup=0, dynamic_batch_size=1)
-    assert result["dynamic"]["batches"] == 3
 
 
 def test_no_rows_is_a_clear_error():

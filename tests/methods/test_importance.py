@@ -36,31 +36,28 @@ def by_brute_force(model, batch):
     return mean / mean.norm(dim=-1, keepdim=True)
 
 
+def agrees(batch, parts, *host, **fields):
+    expected = by_brute_force(make_host(*host, **fields).double(), batch)
+    assert expected.std() > 0.01
+    batches = [{name: value[part] for name, value in batch.items()} for part in parts]
+    found = head_importance(make_host(*host, **fields).double(), batches)
+    torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-6)
+
+
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_importance_is_the_gradient_of_a_gate(backbone):
     batch = padded(ragged_inputs()) | {"labels": torch.tensor([0, 2, 1, 1])}
-    model = make_host(backbone).double()
-    halves = [{name: value[part] for name, value in batch.items()} for part in (slice(0, 3), slice(3, 4))]
-    expected = by_brute_force(make_host(backbone).double(), batch)
-    assert expected.std() > 0.01
-    torch.testing.assert_close(head_importance(model, halves), expected, atol=1e-9, rtol=1e-6)
+    agrees(batch, (slice(0, 3), slice(3, 4)), backbone)
 
 
 def test_importance_adds_the_choices_of_an_input():
-    model = make_host("bert", "multiple_choice").double()
-    rows = padded(ragged_inputs())
-    batch = {name: value.unflatten(0, (2, 2)) for name, value in rows.items()} | {
-        "labels": torch.tensor([0, 1])
-    }
-    expected = by_brute_force(make_host("bert", "multiple_choice").double(), batch)
-    torch.testing.assert_close(head_importance(model, [batch]), expected, atol=1e-9, rtol=1e-6)
+    rows = {name: value.unflatten(0, (2, 2)) for name, value in padded(ragged_inputs()).items()}
+    agrees(rows | {"labels": torch.tensor([0, 1])}, [slice(None)], "bert", "multiple_choice")
 
 
 def test_importance_of_a_regression():
-    model = make_host("bert", num_labels=1, problem_type="regression").double()
     batch = padded(ragged_inputs()) | {"labels": torch.tensor([0.5, 2.0, -1.0, 3.0], dtype=torch.float64)}
-    expected = by_brute_force(make_host("bert", num_labels=1, problem_type="regression").double(), batch)
-    torch.testing.assert_close(head_importance(model, [batch]), expected, atol=1e-9, rtol=1e-6)
+    agrees(batch, [slice(None)], "bert", num_labels=1, problem_type="regression")
 
 
 def test_the_model_is_left_as_it_was():

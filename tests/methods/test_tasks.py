@@ -9,26 +9,9 @@ from powerbert.models import load_model
 from powerbert.run.pipeline import run
 from powerbert.run.settings import resolve
 from tests.run.test_settings import composed
+from tests.tiny_runs import TINY, train
 
-SMALL = (
-    "model=tiny",
-    "batch_size=8",
-    "learning_rate=1e-3",
-    "retention_learning_rate=0.1",
-    "lambda=0.1",
-    "trainer.max_epochs=1",
-    "trainer.enable_progress_bar=false",
-    "measure.runs=1",
-    "measure.warmup=0",
-    "measure.padded_batch_size=4",
-    "measure.dynamic_batches=1",
-    "dataset.max_length=32",
-)
-
-
-def train(runs: Path, *overrides: str) -> dict:
-    cfg = composed(runs, *SMALL, *overrides)
-    return run(resolve(cfg))
+SMALL = ("trainer.max_epochs=1", "lambda=0.1", "retention_learning_rate=0.1")
 
 
 def written(folder: Path, labels: list[str]) -> Path:
@@ -53,9 +36,9 @@ def finished(record: dict, runs: Path):
 def test_regression(tmp_path):
     corpus = written(tmp_path, ["0.5", "1.25", "3.0", "4.75", "5.0"])
     record = train(
+        corpus,
         tmp_path / "runs",
-        "dataset=folder",
-        f"dataset.source.path={corpus}",
+        *SMALL,
         "dataset.text_columns=[first,second]",
         "dataset.label_names=null",
         "dataset.metric=spearman",
@@ -68,9 +51,9 @@ def test_regression(tmp_path):
 def test_three_classes(tmp_path):
     corpus = written(tmp_path, ["contradiction", "neutral", "entailment"])
     record = train(
+        corpus,
         tmp_path / "runs",
-        "dataset=folder",
-        f"dataset.source.path={corpus}",
+        *SMALL,
         "dataset.text_columns=[first,second]",
         "dataset.label_names=[contradiction,neutral,entailment]",
     )
@@ -92,12 +75,7 @@ def test_multiple_choice_in_races_layout(tmp_path, backbone):
                 "answers": ["A", "C"],
             }
             (folder / f"{number}.txt").write_text(json.dumps(article), encoding="utf-8")
-    record = train(
-        tmp_path / "runs",
-        "dataset=race",
-        f"dataset.source.folder={tmp_path / 'race'}",
-        f"model.backbone={backbone}",
-        "batch_size=4",
-    )
+    race = ("dataset=race", f"dataset.source.folder={tmp_path / 'race'}", f"model.backbone={backbone}")
+    record = run(resolve(composed(tmp_path / "runs", *race, *TINY, *SMALL, "batch_size=4")))
     model = finished(record, tmp_path / "runs")
     assert type(model).__name__.endswith("ForMultipleChoice")

@@ -1,4 +1,4 @@
-"""Trainings that cannot go on end in one message, and lose nothing."""
+"""A fault ends a training in one message and loses nothing."""
 
 import json
 
@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from powerbert.base.errors import TrainingError
 from powerbert.stages import FineTune
 from powerbert.stages.faults import explaining_memory
-from tests.stages.test_checkpoints import at, finetune
+from tests.stages.trainings import finetune
 
 
 def losing(patch, call, value):
-    """Lets the loss of one step be a value that is no use, and notes the batch."""
+    """Multiply the loss of one step by a value, and collect its batch."""
     calls, batches, original = [0], [], FineTune.loss
 
     def loss(self, batch):
@@ -30,23 +30,24 @@ def losing(patch, call, value):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_batch(
-    corpus, tmp_path, monkeypatch, value
+    undisturbed, corpus, tmp_path, monkeypatch, value
 ):
-    undisturbed = finetune(corpus, tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
-        batches = losing(patch, 16, value)
+        batches = losing(patch, 8, value)
         with pytest.raises(TrainingError) as raised:
-            finetune(corpus, tmp_path / "lost")
-    (path,) = (tmp_path / "lost").glob("artifacts/*.partial/checkpoints/*.safetensors")
+            finetune(corpus, tmp_path)
+    (path,) = tmp_path.glob("artifacts/*.partial/checkpoints/*.safetensors")
     message = str(raised.value)
-    assert message.startswith(f"finetune: the loss is {value} in epoch 2, step 16, where the weights")
+    assert message.startswith(
+        f"finetune: the loss is {value} in epoch 2, step 8, where the weights are finite"
+    )
     assert str(path) in message
     kept = load_file(path)
     assert kept.keys() == batches[0].keys()
     assert all(torch.equal(kept[name], tensor) for name, tensor in batches[0].items())
     with safe_open(path, "pt") as file:
-        assert file.metadata() == {"loss": str(value), "where": "epoch 2, step 16", "weights": "finite"}
-    assert finetune(corpus, tmp_path / "lost") == undisturbed, "the weights never saw it"
+        assert file.metadata() == {"loss": str(value), "where": "epoch 2, step 8", "weights": "finite"}
+    assert finetune(corpus, tmp_path) == undisturbed, "the weights never saw it"
 
 
 def test_the_message_says_that_the_weights_are_lost_already(corpus, tmp_path, monkeypatch):
@@ -64,30 +65,22 @@ def out_of_gpu():
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
-@pytest.mark.parametrize("happens", [allocate, out_of_gpu])
+@pytest.mark.parametrize(
+    ("hook", "call", "happens", "fitted"),
+    [
+        ("training_step", 3, allocate, "the largest that fitted had 16 inputs of"),
+        ("training_step", 3, out_of_gpu, "the largest that fitted had 16 inputs of"),
+        ("training_step", 1, allocate, "none fitted before"),
+        ("validation_step", 1, allocate, "the largest that fitted had 16 inputs of"),
+    ],
+)
 def test_running_out_of_memory_names_the_batch_and_the_largest_that_fitted(
-    corpus, tmp_path, monkeypatch, happens
+    disturbed, hook, call, happens, fitted
 ):
-    with monkeypatch.context() as patch:
-        at(patch, "training_step", 3, happens)
-        with pytest.raises(TrainingError) as raised:
-            finetune(corpus, tmp_path, "batch_size=16", "dataset.max_length=24")
-    assert str(raised.value).startswith("finetune: out of memory on a batch of 16 inputs of ")
-    assert "the largest that fitted had 16 inputs of " in str(raised.value)
-    assert "Set batch_size=8, with trainer.accumulate_grad_batches=2" in str(raised.value)
-
-
-def test_running_out_of_memory_at_once_says_that_nothing_fitted(corpus, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        at(patch, "training_step", 1, allocate)
-        with pytest.raises(TrainingError, match="none fitted before"):
-            finetune(corpus, tmp_path)
-
-
-def test_running_out_of_memory_while_validating_names_its_batch(corpus, tmp_path, monkeypatch):
-    at(monkeypatch, "validation_step", 1, allocate)
-    with pytest.raises(TrainingError, match="a batch of 8 inputs of 31 word pieces; the largest that fitted"):
-        finetune(corpus, tmp_path)
+    message = str(disturbed(TrainingError, hook, call, happens))
+    assert message.startswith("finetune: out of memory on a batch of 16 inputs of ")
+    assert fitted in message
+    assert "batch_size=8" in message
 
 
 def test_other_errors_are_none_of_memory():
@@ -99,9 +92,8 @@ def test_other_errors_are_none_of_memory():
 
 def test_an_artifact_that_is_finished_survives_the_fault_of_a_later_stage(corpus, tmp_path, monkeypatch):
     finished = finetune(corpus, tmp_path)
-    with monkeypatch.context() as patch:
-        losing(patch, 1, float("nan"))
-        with pytest.raises(TrainingError):
-            finetune(corpus, tmp_path, "seed=1")
+    losing(monkeypatch, 1, float("nan"))
+    with pytest.raises(TrainingError):
+        finetune(corpus, tmp_path, "seed=1")
     paths = [path for path in tmp_path.glob("artifacts/*/manifest.json") if ".partial" not in str(path)]
     assert [json.loads(path.read_text())["id"] for path in paths] == [finished["id"]]

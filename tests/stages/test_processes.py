@@ -19,10 +19,9 @@ from powerbert.base.interrupt import Interrupted, interruptible
 from powerbert.models import load_host_model, load_power_model
 from powerbert.stages import Optimization, Search
 from powerbert.stages.processes import count_processes, fit_on_devices
-from tests.stages.test_stage import LENGTH, SETTINGS, TASK, batch
+from tests.stages.trainings import LENGTH, SETTINGS, TASK, batch
 
-DDP = {"strategy": "ddp"}
-TWO = {"devices": 2} | DDP
+TWO = {"devices": 2, "strategy": "ddp"}
 
 
 class Loader(DataLoader):
@@ -120,11 +119,7 @@ def test_two_processes_search_as_one_does(finetuned, tmp_path):
     ("kind", "error", "message"),
     [
         (Failing, DataError, r"^train\.tsv, row 7: what is this\?$"),
-        (
-            Killed,
-            UserError,
-            "^training on 2 devices: process 1 terminated with signal SIGKILL; .* lower batch_size",
-        ),
+        (Killed, UserError, "^training on 2 devices: .* SIGKILL; .* lower batch_size"),
     ],
 )
 def test_what_ends_one_process_ends_all_with_one_message(finetuned, tmp_path, kind, error, message):
@@ -151,26 +146,15 @@ def test_a_signal_waits_until_the_processes_have_saved(finetuned, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (
-            {"devices": 1, "num_nodes": 2},
-            r"^trainer\.num_nodes: 2 must be 1; several machines",
-        ),
-        ({"devices": 2, "strategy": "ddp_spawn"}, r"^trainer\.strategy: 'ddp_spawn' is not supported"),
+        ({"devices": 1, "num_nodes": 2}, r"^trainer\.num_nodes: 2 "),
+        ({"devices": 2, "strategy": "ddp_spawn"}, r"^trainer\.strategy: 'ddp_spawn' "),
     ],
 )
-def test_what_it_cannot_do_is_refused(settings, message):
+def test_several_machines_and_other_strategies_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         count_processes({"accelerator": "cpu", **settings})
 
 
-@pytest.mark.parametrize(
-    ("settings", "processes"),
-    [
-        ({"devices": 1}, 1),
-        ({"devices": "auto"}, 1),
-        ({"devices": 2}, 2),
-        ({"devices": "3", "strategy": "ddp"}, 3),
-    ],
-)
-def test_a_process_for_each_device(settings, processes):
-    assert count_processes({"accelerator": "cpu", **settings}) == processes
+@pytest.mark.parametrize(("devices", "processes"), [(1, 1), ("auto", 1), (2, 2), ("3", 3)])
+def test_a_process_for_each_device(devices, processes):
+    assert count_processes({"accelerator": "cpu", "devices": devices, "strategy": "auto"}) == processes

@@ -1,39 +1,16 @@
-"""The training loop: what decays, what is clipped, which epoch is kept."""
+"""The training stages: what decays, what is clipped, which epoch is kept, what a student learns from."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning.pytorch import LightningDataModule, seed_everything
-from torch.utils.data import DataLoader
+from lightning.pytorch import seed_everything
 
 from powerbert.base.errors import ModelError
-from powerbert.models import load_host_model, load_power_model
-from powerbert.stages import FineTune, Optimization, Retrain, Search
+from powerbert.models import load_host_model, load_power_model, take_encoders
+from powerbert.stages import Distill, FineTune, Optimization, Retrain, Search, Stage
 from powerbert.stages.fit import fit
-
-TASK = SimpleNamespace(metric="accuracy", num_labels=2, is_regression=False, evaluation_split="dev")
-LENGTH = 12
-
-
-def batch(seed: int, size: int = 8) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    input_ids = torch.randint(5, 90, (size, LENGTH), generator=generator)
-    return {
-        "input_ids": input_ids,
-        "attention_mask": torch.ones_like(input_ids),
-        "labels": torch.randint(0, 2, (size,), generator=generator),
-    }
-
-
-class Data(LightningDataModule):
-    task = TASK
-
-    def train_dataloader(self):
-        return DataLoader([batch(seed) for seed in range(4)], batch_size=None)
-
-    def val_dataloader(self):
-        return DataLoader([batch(seed) for seed in range(10, 14)], batch_size=None)
+from tests.stages.trainings import LENGTH, SETTINGS, TASK, Data, batch
 
 
 @pytest.fixture
@@ -43,19 +20,18 @@ def finetuned(tiny_checkpoint, tmp_path) -> str:
     return str(tmp_path / "finetuned")
 
 
-SETTINGS = {
-    "max_epochs": 2,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "accelerator": "cpu",
-    "num_sanity_val_steps": 0,
-}
-
-
 def searching(finetuned: str, lambda_: float = 0.01, learning_rate: float = 0.5) -> Search:
     model = load_power_model(finetuned, soft_extract_length=LENGTH)
     optimization = Optimization(1e-3, warmup_ratio=0.0)
     return Search(model, TASK, optimization, lambda_=lambda_, retention_learning_rate=learning_rate)
+
+
+def tuning(finetuned: str, kind: type = FineTune, **optimization) -> Stage:
+    return kind(load_host_model(finetuned), TASK, Optimization(**{"learning_rate": 1e-3, **optimization}))
+
+
+def same(state: dict, other: dict) -> bool:
+    return all(torch.equal(state[name], value) for name, value in other.items())
 
 
 def test_the_search_adds_the_mass_weighted_regularizer(finetuned):
@@ -97,7 +73,7 @@ def test_retention_parameters_stay_in_bounds_and_the_mass_is_logged(finetuned, t
 
 
 def test_dropout_is_on_while_training_and_off_while_evaluating(finetuned, tmp_path):
-    stage = FineTune(load_host_model(finetuned), TASK, Optimization(1e-3))
+    stage = tuning(finetuned)
     assert not stage.model.training, "as from_pretrained leaves it"
     modes = []
     forward = stage.model.forward
@@ -106,39 +82,23 @@ def test_dropout_is_on_while_training_and_off_while_evaluating(finetuned, tmp_pa
     assert modes == [True] * 4 + [False] * 8, "training, then the dev epoch and the kept weights' evaluation"
 
 
-def scripted(stage, values):
-    """Makes the dev metric of each epoch what the test says."""
-    weights, remaining = [], iter(values)
+@pytest.mark.parametrize(("kind", "kept"), [(FineTune, 1), (Retrain, 1), (Search, 2)])
+def test_the_best_epoch_on_dev_is_kept_and_of_a_search_the_last(kind, kept, finetuned, tmp_path):
+    stage = searching(finetuned) if kind is Search else tuning(finetuned, kind, learning_rate=1e-2)
+    weights, scores = [], iter([0.3, 0.9, 0.5, 0.9])
 
     def on_validation_epoch_end():
         stage.metrics.reset()
         weights.append({key: value.clone() for key, value in stage.model.state_dict().items()})
-        stage.log(f"{stage.name}/dev_accuracy", next(remaining))
+        stage.log(f"{stage.name}/dev_accuracy", next(scores))
 
     stage.on_validation_epoch_end = on_validation_epoch_end
-    return weights
-
-
-@pytest.mark.parametrize("kind", [FineTune, Retrain])
-def test_the_best_epoch_on_dev_is_kept(kind, finetuned, tmp_path):
-    stage = kind(load_host_model(finetuned), TASK, Optimization(1e-2, warmup_ratio=0.0))
-    weights = scripted(stage, [0.3, 0.9, 0.5, 0.9])
     fit(stage, Data(), SETTINGS | {"max_epochs": 3}, [], tmp_path)
-    kept = stage.model.state_dict()
-    assert all(torch.equal(kept[key], value) for key, value in weights[1].items())
-    assert not all(torch.equal(kept[key], value) for key, value in weights[2].items())
-
-
-def test_the_search_keeps_the_last_epoch(finetuned, tmp_path):
-    stage = searching(finetuned)
-    weights = scripted(stage, [0.9, 0.1, 0.1])
-    fit(stage, Data(), SETTINGS, [], tmp_path)
-    kept = stage.model.state_dict()
-    assert all(torch.equal(kept[key], value) for key, value in weights[1].items())
+    assert [same(stage.model.state_dict(), epoch) for epoch in weights[:3]] == [n == kept for n in range(3)]
 
 
 def test_the_learning_rate_warms_up_and_decays_linearly(finetuned, tmp_path):
-    stage = FineTune(load_host_model(finetuned), TASK, Optimization(1.0e-3, warmup_ratio=0.25))
+    stage = tuning(finetuned, warmup_ratio=0.25)
     rates = []
     stage.on_train_batch_end = lambda *_: rates.append(stage.trainer.optimizers[0].param_groups[0]["lr"])
     fit(stage, Data(), SETTINGS, [], tmp_path)
@@ -146,7 +106,7 @@ def test_the_learning_rate_warms_up_and_decays_linearly(finetuned, tmp_path):
 
 
 def test_a_step_draws_the_same_whatever_came_before(finetuned):
-    stage = FineTune(load_host_model(finetuned), TASK, Optimization(1e-3), seed=7)
+    stage = tuning(finetuned)
     stage.model.train()
     losses = []
     for disturbance in (1, 2):
@@ -164,9 +124,9 @@ class Code:
         return pytest.fail, ("ran",)
 
 
-def test_a_checkpoint_goes_on_but_code_in_it_is_not_run(finetuned, tmp_path):
-    def train(epochs: int) -> FineTune:
-        stage = FineTune(load_host_model(finetuned), TASK, Optimization(1e-3))
+def test_a_checkpoint_is_resumed_from_but_code_in_it_is_not_run(finetuned, tmp_path):
+    def train(epochs: int) -> Stage:
+        stage = tuning(finetuned)
         fit(stage, Data(), {**SETTINGS, "max_epochs": epochs}, [], tmp_path / "checkpoints")
         return stage
 
@@ -180,7 +140,7 @@ def test_a_checkpoint_goes_on_but_code_in_it_is_not_run(finetuned, tmp_path):
 
 @pytest.mark.parametrize("inputs", [8, 7, 2, 1])
 def test_the_shares_of_a_batch_give_its_gradient(finetuned, inputs):
-    """DDP averages over the processes; the regulariser must not grow with their number."""
+    """DDP averages over the processes; the regularizer must not grow with their number."""
 
     def gradients(rank: int, processes: int) -> torch.Tensor:
         stage = searching(finetuned, lambda_=0.5).eval()
@@ -194,7 +154,7 @@ def test_the_shares_of_a_batch_give_its_gradient(finetuned, inputs):
 
 
 def test_every_input_is_evaluated_once(finetuned):
-    stage = FineTune(load_host_model(finetuned), TASK, Optimization(1e-3)).eval()
+    stage = tuning(finetuned).eval()
     seen = []
     stage.metrics.update = lambda _, labels: seen.append(len(labels))
     for inputs in (8, 7, 1):
@@ -202,3 +162,37 @@ def test_every_input_is_evaluated_once(finetuned):
             stage.trainer = SimpleNamespace(global_rank=rank, world_size=3)
             stage.validation_step(batch(0, inputs), 0)
     assert seen == [3, 3, 2, 3, 2, 2, 1]
+
+
+def test_the_student_learns_from_the_teacher_which_stays_out_of_checkpoints(tiny_checkpoint, tmp_path):
+    def imitate(student, teacher, mask):
+        return (student.logits - teacher.logits).square().mean()
+
+    seed_everything(0, verbose=False)
+    teacher = load_host_model(tiny_checkpoint, num_labels=2)
+    student = take_encoders(load_host_model(tiny_checkpoint, num_labels=2), [0])
+    stage = Distill(student, TASK, Optimization(1e-2), teacher=teacher, objective=imitate)
+    assert sum(p.numel() for p in stage.parameters()) == student.num_parameters()
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    start = stage.loss(batch(0)).item()
+    fit(stage, Data(), SETTINGS | {"max_epochs": 8}, [], tmp_path)
+    assert stage.loss(batch(0)).item() < start / 2
+    assert same(teacher.state_dict(), before)
+    assert not teacher.training
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert len(saved) == len(student.state_dict())
+
+
+def test_the_mask_counts_each_choice_as_an_input(tiny_checkpoint):
+    seen = []
+
+    def objective(student, teacher, mask):
+        seen.append((mask.shape, mask.dtype, student.hidden_states[0].shape[:2]))
+        return student.loss
+
+    models = [load_host_model(tiny_checkpoint, "multiple_choice") for _ in range(2)]
+    stage = Distill(models[0], TASK, Optimization(1e-2), teacher=models[1], objective=objective)
+    rows = batch(0)
+    labels = rows.pop("labels")[:4]
+    stage.loss({name: value.unflatten(0, (4, 2)) for name, value in rows.items()} | {"labels": labels})
+    assert seen == [((8, 12), torch.bool, (8, 12))]

@@ -1,10 +1,10 @@
 """What a model costs: floating-point operations, word-vectors and time."""
 
 from powerbert.base.environment import describe_environment
+from powerbert.measure.evaluation import evaluate_longer
 from powerbert.measure.flops import count_flops, word_vectors
-from powerbert.measure.latency import LatencySettings, measure_latencies, measure_latency
-from powerbert.measure.subset import evaluate_longer
-from powerbert.measure.timing import Schedule, Times, speedup, time_in_turn
+from powerbert.measure.latency import LatencySettings, measure_latencies
+from powerbert.measure.timing import Schedule, Times, time_in_turn
 
 __all__ = [
     "LatencySettings",
@@ -14,8 +14,6 @@ __all__ = [
     "describe_environment",
     "evaluate_longer",
     "measure_latencies",
-    "measure_latency",
-    "speedup",
     "time_in_turn",
     "word_vectors",
 ]

@@ -1,4 +1,4 @@
-"""Running a model over tokenised rows and scoring its logits, outside Lightning's loops."""
+"""Run a model over tokenised rows and score its logits, outside Lightning's loops."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,14 @@ from datasets import Dataset
 from torch import Tensor, nn
 
 from powerbert.base.progress import progress
-from powerbert.data import LengthSortedSampler, PaddingCollator, Task, make_loader, row_lengths
+from powerbert.data import (
+    LengthSortedSampler,
+    PaddingCollator,
+    Task,
+    TextDataModule,
+    make_loader,
+    row_lengths,
+)
 from powerbert.measure.metrics import build_metrics
 
 
@@ -33,12 +40,9 @@ def predict_logits(
     """Run a model over rows in batches of similar length, with a progress bar on a terminal.
 
     Args:
-        model: A module that takes a batch's tensors by name and returns an output with `logits`: a
-            transformers model or an exported file. A module without `device` runs on the CPU.
-        rows: At least one row of `tokenize`; labels are ignored.
-        collate: Pads the rows of a batch.
-        batch_size: Rows per batch.
-        description: Text of the progress bar.
+        model: takes a batch's tensors by name and returns an output with `logits`: a transformers model or
+            an exported file. A module without `device` runs on the CPU.
+        rows: at least one row of `tokenize`; labels are ignored.
 
     Returns:
         Logits in the order of the rows, float32, on the CPU: [rows, classes]; [rows, choices] for multiple
@@ -62,3 +66,28 @@ def task_metric(logits: Tensor, labels: Tensor, task: Task) -> float:
     metrics = build_metrics(task.metric, task.num_labels)
     metrics.update(logits.squeeze(-1) if task.is_regression else logits.argmax(-1), labels)
     return metrics.compute()[task.metric].item()
+
+
+def evaluate_longer(
+    model: nn.Module, baseline: nn.Module, data: TextDataModule, word_pieces: int
+) -> dict[str, Any]:
+    """Evaluate two models on the long inputs of the evaluation split (Table 3); `data` is set up.
+
+    An input is long if it has more than `word_pieces`, special pieces included; of several choices the
+    longest counts.
+
+    Returns:
+        `word_pieces`, `inputs` (the number of long inputs), and the task's metric of the model as `value` and
+        of the other as `baseline`; both are None if no input is long.
+    """
+    rows = data.dataset[data.task.evaluation_split]
+    lengths = row_lengths(rows)
+    # In the loader's order, on which the last digits of a correlation depend.
+    longer = rows.select([index for index in LengthSortedSampler(lengths) if lengths[index] > word_pieces])
+    values: dict[str, float | None] = {"value": None, "baseline": None}
+    if len(longer):
+        labels = torch.as_tensor(longer["label"][:])
+        for name, evaluated in (("value", model), ("baseline", baseline)):
+            logits = predict_logits(evaluated, longer, data.collate, data.eval_batch_size, "Long inputs")
+            values[name] = task_metric(logits, labels, data.task)
+    return {"word_pieces": word_pieces, "inputs": len(longer), **values}

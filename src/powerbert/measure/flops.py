@@ -11,25 +11,20 @@ from powerbert.measure.evaluation import evaluation_mode
 
 
 def count_flops(model: nn.Module, length: int, batch_size: int = 1, num_choices: int = 1) -> float:
-    """Count the floating-point operations of one forward pass.
+    """Count the floating-point operations of one forward pass on a batch.
 
     Only matrix products count, two operations per multiply-add; they make up all but a few per mille of a
     Transformer's work. The pass runs on the meta device, where tensors have shapes but no values: nothing is
     computed, and the model's weights are neither moved nor copied.
 
     Args:
-        model: Takes `input_ids` [batch_size, length], or [batch_size, num_choices, length].
-        length: Word pieces of every input, without padding.
-        num_choices: Sequences per input; more than 1 for multiple choice only.
-
-    Returns:
-        The operations of the whole batch. Eliminated word-vectors cost nothing once they are dropped.
+        model: takes `input_ids` [batch_size, length], or [batch_size, num_choices, length].
+        length: word pieces of every input, without padding.
     """
     shape = (batch_size, length) if num_choices == 1 else (batch_size, num_choices, length)
     input_ids = torch.zeros(shape, dtype=torch.long, device="meta")
-    tensors = {
-        name: tensor.to("meta") for name, tensor in (*model.named_parameters(), *model.named_buffers())
-    }
+    named = [*model.named_parameters(), *model.named_buffers()]
+    tensors = {name: tensor.to("meta") for name, tensor in named}
     # On the meta device scaled_dot_product_attention decomposes into products that the counter knows; it
     # would count the fused CPU kernel as zero.
     counter = FlopCounterMode(display=False)
@@ -49,13 +44,11 @@ def word_vectors(
     Args:
         retention_configuration: (l_1, ..., l_L), the word-vectors that each encoder retains (section 3.2);
             None for a model that eliminates nothing.
-        num_encoders: L, the model's number of encoders.
-        max_length: Word pieces of the padded input.
-        baseline_encoders: The baseline's number of encoders if it differs.
+        baseline_encoders: the baseline's number of encoders if it differs from `num_encoders`.
 
     Returns:
-        `retained`, the sum of l_j over the encoders (of `max_length` without elimination), and `baseline`,
-        the same for the baseline, which retains all.
+        `retained`, the sum of l_j over the encoders, and `baseline`, the same for the baseline, which retains
+        all.
     """
     retained = [max_length] * num_encoders if retention_configuration is None else retention_configuration
     return {

@@ -2,52 +2,36 @@
 
 import itertools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, TypeAlias
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
+from datasets import Dataset
 from torch import Tensor, nn
 
 from powerbert.base.checks import check_choice, check_whole
 from powerbert.base.errors import DataError
 from powerbert.measure.evaluation import evaluation_mode
-from powerbert.measure.timing import Schedule, Times, time_in_turn
+from powerbert.measure.timing import Schedule, Statistic, Times, time_in_turn
 
-Row = Mapping[str, Any]
 Batch = dict[str, Tensor]
-
-
-class Rows(Protocol):
-    """Tokenised inputs: a list of rows or a `datasets.Dataset`."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> Any: ...
-
-
-class Collate(Protocol):
-    """Makes a batch of rows, padded to `pad_to` word pieces or, with None, to the longest row."""
-
-    def __call__(self, rows: list[Any], pad_to: int | None = None) -> Mapping[str, Tensor]:
-        """Pad `rows` to tensors of shape [len(rows), length] or [len(rows), num_choices, length]."""
-        ...
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | Dataset
+"""Tokenised inputs; `input_ids` of each is a list, or a list of lists for multiple choice."""
 
 
 @dataclass(frozen=True)
 class LatencySettings:
-    """How often and on how many inputs to measure.
+    """How often and on how many inputs to measure; ConfigError names an invalid value.
 
     Attributes:
-        runs: Timed passes of each model over the batches (the paper: 100).
-        warmup: Passes before those, not counted.
-        padded_batch_size: Inputs per batch of the padded protocol (the paper: 128).
-        dynamic_batch_size: Inputs per batch of the dynamic protocol.
-        dynamic_batches: Largest number of timed batches of the dynamic protocol.
-        statistic: Reported statistic of the runs: `median` or (as in the paper) `mean`.
-        progress: Whether to show a progress bar on a terminal.
+        runs: timed passes of each model over the batches (the paper: 100).
+        warmup: passes before those, not counted.
+        padded_batch_size: inputs per batch of the padded protocol (the paper: 128).
+        dynamic_batch_size: inputs per batch of the dynamic protocol.
+        dynamic_batches: largest number of timed batches of the dynamic protocol.
+        statistic: reported statistic of the runs: `median` or (as in the paper) `mean`.
     """
 
     runs: int = 10
@@ -55,30 +39,13 @@ class LatencySettings:
     padded_batch_size: int = 128
     dynamic_batch_size: int = 32
     dynamic_batches: int = 20
-    statistic: Literal["median", "mean"] = "median"
-    progress: bool = True
+    statistic: Statistic = "median"
 
     def __post_init__(self) -> None:
-        """Raise ConfigError, naming the field, if a value is invalid."""
         check_whole("measure.warmup", self.warmup, 0)
         for name in ("runs", "padded_batch_size", "dynamic_batch_size", "dynamic_batches"):
             check_whole(f"measure.{name}", getattr(self, name))
         check_choice("measure.statistic", self.statistic, ("median", "mean"))
-
-
-def measure_latency(
-    model: nn.Module,
-    baseline: nn.Module,
-    rows: Rows,
-    *,
-    max_length: int,
-    collate: Collate,
-    settings: LatencySettings,
-) -> dict[str, dict[str, Any]]:
-    """Time a model and its baseline; see `measure_latencies`."""
-    return measure_latencies(
-        [model], baseline, rows, max_length=max_length, collate=collate, settings=settings
-    )[0]
 
 
 def measure_latencies(
@@ -87,23 +54,19 @@ def measure_latencies(
     rows: Rows,
     *,
     max_length: int,
-    collate: Collate,
+    collate: Callable[..., Mapping[str, Tensor]],
     settings: LatencySettings,
 ) -> list[dict[str, dict[str, Any]]]:
-    """Time models and their common baseline in turn on the same batches.
+    """Time models and their common baseline, all on one device, in turn on the same batches.
 
     *padded* is the paper's protocol: one large batch, every input padded to `max_length`. *dynamic* batches
     inputs of similar length and pads each batch to its longest input; its batches are spread evenly over the
     lengths of the whole set.
 
     Args:
-        models: On the device where they are timed.
-        baseline: On the same device.
-        rows: Tokenised inputs of at most `max_length` word pieces; `input_ids` of each is a list, or a list
-            of lists for multiple choice. Too few rows for a batch are repeated.
-        max_length: Word pieces of an input of the padded protocol.
-        collate: Makes the batches.
-        settings: Number of runs and batch sizes.
+        rows: inputs of at most `max_length` word pieces; too few for a batch are repeated.
+        collate: given a list of rows and `pad_to`, a number of word pieces or None for the longest row,
+            returns tensors of shape [rows, length] or [rows, choices, length].
 
     Returns:
         For each model, `padded` and `dynamic` with: `batch_size`; `model_ms` and `baseline_ms` (per batch,
@@ -113,8 +76,8 @@ def measure_latencies(
         processes used in a run, 0 to 1) and `disturbed` (whether that is too much), both None if unknown.
 
     Raises:
-        DataError: If there are no rows.
-        ValueError: If the models are on different devices.
+        DataError: if there are no rows.
+        ValueError: if the models are on different devices.
     """
     if len(rows) == 0:
         raise DataError("there are no inputs to measure the latency on; give a split with at least one row")
@@ -126,44 +89,23 @@ def measure_latencies(
         tensors = collate([rows[index] for index in indices], pad_to=pad_to)
         return {name: tensor.to(device) for name, tensor in tensors.items() if name != "labels"}
 
+    spread = dynamic_batches(rows, settings.dynamic_batch_size, settings.dynamic_batches)
     protocols = {
         "padded": [batch(fill(range(len(rows)), settings.padded_batch_size), max_length)],
-        "dynamic": [
-            batch(indices, None)
-            for indices in dynamic_batches(rows, settings.dynamic_batch_size, settings.dynamic_batches)
-        ],
+        "dynamic": [batch(indices, None) for indices in spread],
     }
-    total = len(protocols) * (settings.warmup + settings.runs)
-    console = Console(stderr=True)
-    # Redrawn between runs only: a refreshing thread would slow the model down.
-    bar = Progress(
-        console=console,
-        auto_refresh=False,
-        transient=True,
-        disable=not (settings.progress and console.is_terminal),
-    )
-    with bar, evaluation_mode(*models, baseline), torch.inference_mode():
-        task = bar.add_task("measuring latency", total=total)
-
-        def advance() -> None:
-            bar.update(task, advance=1, refresh=True)
-
-        times = {
-            name: time_in_turn(
-                [
-                    {number: partial(each, **batch) for number, each in enumerate([*models, baseline])}
-                    for batch in batches
-                ],
-                device,
-                Schedule(settings.runs, settings.warmup, statistic=settings.statistic),
-                advance=advance,
-            )
-            for name, batches in protocols.items()
-        }
-    return [
-        {name: _summary(times[name], index, protocols[name]) for name in protocols}
-        for index in range(len(models))
-    ]
+    schedule = Schedule(settings.runs, settings.warmup, statistic=settings.statistic)
+    measured: list[dict[str, dict[str, Any]]] = [{} for _ in models]
+    with evaluation_mode(*models, baseline), torch.inference_mode():
+        for name, batches in protocols.items():
+            rounds = [
+                {number: partial(each, **batch) for number, each in enumerate([*models, baseline])}
+                for batch in batches
+            ]
+            times = time_in_turn(rounds, device, schedule, f"Timing {name} batches")
+            for index, latency in enumerate(measured):
+                latency[name] = _summary(times, index, batches)
+    return measured
 
 
 def _summary(times: Times[int], index: int, batches: list[Batch]) -> dict[str, Any]:
@@ -191,15 +133,10 @@ def fill(indices: Sequence[int], size: int) -> list[int]:
 
 
 def dynamic_batches(rows: Rows, batch_size: int, most: int) -> list[list[int]]:
-    """Choose batches of inputs of similar length, spread evenly over all lengths.
-
-    Args:
-        rows: Tokenised inputs.
-        batch_size: Inputs per batch, repeated from the start if there are too few.
-        most: Largest number of batches; with enough of them they cover all rows.
+    """Choose at most `most` batches of inputs of similar length, spread evenly over all lengths.
 
     Returns:
-        Indices into `rows`, batch by batch.
+        Indices into `rows`, batch by batch; repeated from the start if there are too few rows for one batch.
     """
     lengths = [_length(rows[index]) for index in range(len(rows))]
     by_length = sorted(range(len(rows)), key=lengths.__getitem__)
@@ -212,7 +149,7 @@ def dynamic_batches(rows: Rows, batch_size: int, most: int) -> list[list[int]]:
     return [by_length[start : start + batch_size] for start in starts]
 
 
-def _length(row: Row) -> int:
+def _length(row: Mapping[str, Any]) -> int:
     """Count the word pieces of a row; of its longest choice for multiple choice."""
     input_ids = row["input_ids"]
     return max(map(len, input_ids)) if isinstance(input_ids[0], Sequence) else len(input_ids)

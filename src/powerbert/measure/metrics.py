@@ -46,18 +46,14 @@ class SpearmanCorrelation(SpearmanCorrCoef):
 
 
 def build_metrics(name: str, num_labels: int) -> MetricCollection:
-    """Build the metric that a task is judged by and those reported with it.
+    """Build the metric that a task is judged by, a key of `REPORTED`, and those reported with it.
 
     Args:
-        name: A key of `REPORTED`.
-        num_labels: Number of classes; 1 for regression.
+        num_labels: number of classes; 1 for regression.
 
     Returns:
         A collection by name. It takes predicted and true class indices, or predicted and true values, each
         of shape [inputs].
-
-    Raises:
-        ConfigError: If the name is unknown.
     """
     check_choice("dataset.metric", name, sorted(REPORTED))
     return MetricCollection({entry: _build(entry, num_labels) for entry in REPORTED[name]})

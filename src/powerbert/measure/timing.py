@@ -1,14 +1,18 @@
 """Time calls in turn, repeat runs that other processes disturbed, and compare the times."""
 
+import contextlib
 import logging
 import statistics
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+import numpy as np
 import psutil
 import torch
+
+from powerbert.base.progress import progress
 
 Key = TypeVar("Key", bound=Hashable)
 Statistic = Literal["median", "mean"]
@@ -25,23 +29,11 @@ LONGEST_WAIT = 60.0
 log = logging.getLogger(__name__)
 
 
-class Reading(NamedTuple):
-    """Processor seconds since a fixed moment: of all processes, of this process tree, and available."""
-
-    busy: float
-    own: float
-    capacity: float
-
-
 @dataclass(frozen=True)
 class Schedule:
-    """How often and how long to measure.
+    """Number of timed passes over the batches, of uncounted passes before, and what is reported.
 
-    Attributes:
-        runs: Timed passes over the batches.
-        warmup: Passes before those, not counted.
-        seconds: No further pass starts after that time, once there are `LEAST_RUNS`.
-        statistic: Reported statistic of the runs.
+    No further pass starts after `seconds`, once there are `LEAST_RUNS`.
     """
 
     runs: int = 10
@@ -55,9 +47,9 @@ class Times(Generic[Key]):
     """Times of several calls over the same runs.
 
     Attributes:
-        runs: Milliseconds per batch of each call, run by run.
-        statistic: Reported statistic of the runs.
-        others: Largest share of the processors that other processes used in one of the runs, from 0 to 1;
+        runs: milliseconds per batch of each call, run by run.
+        statistic: reported statistic of the runs.
+        others: largest share of the processors that other processes used in one of the runs, from 0 to 1;
             None if the system does not report it.
     """
 
@@ -71,83 +63,48 @@ class Times(Generic[Key]):
         return None if self.others is None else self.others > QUIET
 
     def ms(self, key: Key) -> float:
-        """Reported milliseconds per batch."""
+        """Return the reported milliseconds per batch."""
         runs = self.runs[key]
         return statistics.median(runs) if self.statistic == "median" else statistics.fmean(runs)
 
     def iqr_ms(self, key: Key) -> float:
-        """Interquartile range over the runs, in milliseconds."""
-        lower, upper = quartiles(self.runs[key])
+        """Return the interquartile range over the runs, in milliseconds."""
+        lower, upper = _quartiles(self.runs[key])
         return upper - lower
 
     def speedup(self, key: Key, baseline: Key) -> float:
-        """Speed-up of one call over another."""
-        return speedup(self.ms(key), self.ms(baseline))
+        """Divide the baseline's reported time by the call's; above 1 the call is faster.
+
+        A median or mean of the runs' ratios would differ from the ratio of the two reported times.
+        """
+        return self.ms(baseline) / self.ms(key)
 
     def speedup_range(self, key: Key, baseline: Key) -> tuple[float, float]:
-        """Quartiles of the speed-up within single runs, widened to include the reported speed-up."""
-        ratios = [speedup(a, b) for a, b in zip(self.runs[key], self.runs[baseline], strict=True)]
+        """Return the quartiles of the speed-up within single runs, widened to include the reported one."""
+        ratios = [other / own for own, other in zip(self.runs[key], self.runs[baseline], strict=True)]
         reported = self.speedup(key, baseline)
-        lower, upper = quartiles(ratios)
+        lower, upper = _quartiles(ratios)
         return min(lower, reported), max(upper, reported)
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """Return the lower and upper quartile; of a single value that value twice."""
-    if len(values) < 2:
-        return values[0], values[0]
-    lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
-    return lower, upper
-
-
-def milliseconds(call: Callable[[], object], device: torch.device) -> float:
-    """Measure the wall-clock time of a call, with the device idle before and after."""
-    synchronize(device)
-    start = time.perf_counter()
-    call()
-    synchronize(device)
-    return (time.perf_counter() - start) * 1e3
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until a device is idle; a CPU is idle whenever a call returns."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
-
-
-def speedup(model_ms: float, baseline_ms: float) -> float:
-    """Divide the baseline's reported time by the model's; above 1 the model is faster.
-
-    Both are the reported statistic over the runs, so that a reader who divides the two printed times gets
-    the printed speed-up. A median or mean of the runs' ratios would not have this property.
-    """
-    return baseline_ms / model_ms
 
 
 def time_in_turn(
     rounds: Sequence[Mapping[Key, Callable[[], object]]],
     device: torch.device,
     schedule: Schedule,
-    *,
-    advance: Callable[[], None] = lambda: None,
-    read: Callable[[], Reading | None] | None = None,
+    description: str | None = None,
 ) -> Times[Key]:
     """Time calls in turn on each batch, and repeat runs while other processes used the processors.
 
-    The first call rotates, and the order reverses after each rotation; otherwise a call would always find
-    the caches in the state that the same other call left. A disturbed run is repeated once the machine is
-    quiet: with at most as many extra runs as runs, and a wait of at most ten times the measuring time and
-    `LONGEST_WAIT`. The quietest runs are kept.
+    A disturbed run is repeated once the machine is quiet: with at most as many extra runs as runs, and a wait
+    of at most ten times the measuring time and `LONGEST_WAIT`. The quietest runs are kept.
 
     Args:
-        rounds: For each batch the calls on it, all with the same keys.
-        device: Synchronised before and after each call.
-        schedule: Its time limit does not count the repeats.
-        advance: Called after each run of the schedule, for a progress bar.
-        read: Reads the processors' times; `read_processors` by default.
+        rounds: for each batch the calls on it, all with the same keys.
+        device: synchronised before and after each call.
+        schedule: its time limit does not count the repeats.
+        description: of the progress bar; None for no bar.
     """
     keys = list(rounds[0])
-    watch = _Watch(read or read_processors)
 
     def run(number: int) -> dict[Key, float]:
         taken = dict.fromkeys(keys, 0.0)
@@ -158,57 +115,82 @@ def time_in_turn(
 
     for number in range(-schedule.warmup, 0):
         run(number)
-        advance()
+    numbers: Iterable[int] = range(schedule.runs)
+    watch = _Watch()
     started = time.perf_counter()
-    runs: list[tuple[float | None, dict[Key, float]]] = []
-    pending: list[dict[Key, float]] = []
-    watch.restart()
-    for number in range(schedule.runs):
+    runs: list[dict[Key, float]] = []
+    shares: list[float | None] = []  # of the processors, used by others in each run
+    for number in progress(numbers, description) if description else numbers:
         if number >= LEAST_RUNS and time.perf_counter() - started > schedule.seconds:
             break
-        pending.append(run(number))
-        advance()
+        runs.append(run(number))
         if watch.elapsed >= WINDOW:
-            share = watch.share()
-            runs += [(share, taken) for taken in pending]
-            pending = []
-    if pending:
-        share = watch.share()
-        runs += [(share, taken) for taken in pending]
+            shares += [watch.share()] * (len(runs) - len(shares))
+    if len(shares) < len(runs):
+        shares += [watch.share()] * (len(runs) - len(shares))
 
     wanted = len(runs)
     patience = min(LONGEST_WAIT, 10 * (time.perf_counter() - started))
-    for number in range(wanted, 2 * wanted):
-        if not _disturbed(_quietest(runs, wanted)):
-            break
+    while len(runs) < 2 * wanted and max(shares[i] or 0.0 for i in _quietest(shares, wanted)) > QUIET:
         waited = watch.wait(patience)
         if waited is None:
             break
         patience -= waited
         watch.restart()
-        taken = run(number)
-        runs.append((watch.share(), taken))
-    kept = _quietest(runs, wanted)
-    shares = [share for share, _ in kept if share is not None]
-    times = Times(
-        {key: [taken[key] for _, taken in kept] for key in keys},
-        schedule.statistic,
-        max(shares) if shares else None,
-    )
+        runs.append(run(len(runs)))
+        shares.append(watch.share())
+    kept = _quietest(shares, wanted)
+    others = max((share for share in (shares[i] for i in kept) if share is not None), default=None)
+    times = Times({key: [runs[i][key] for i in kept] for key in keys}, schedule.statistic, others)
     if times.disturbed:
         log.warning(
             "other processes used up to %.0f%% of the processors while times were measured: "
             "times and speed-ups are unreliable; measure again on a quiet machine",
-            100 * (times.others or 0.0),
+            100 * (others or 0.0),
         )
     return times
 
 
 def order(keys: Sequence[Key], number: int, index: int) -> list[Key]:
-    """Order the calls: rotated by run and batch, reversed once all rotations have had their turn."""
+    """Rotate the calls by run and batch, and reverse them once all rotations have had their turn.
+
+    In a fixed order a call would always find the caches as the same other call left them.
+    """
     first = (number + index) % len(keys)
     rotated = [*keys[first:], *keys[:first]]
     return rotated[::-1] if number // len(keys) % 2 else rotated
+
+
+def milliseconds(call: Callable[[], object], device: torch.device) -> float:
+    """Measure the wall-clock time of a call, with the device idle before and after."""
+    _synchronize(device)
+    start = time.perf_counter()
+    call()
+    _synchronize(device)
+    return (time.perf_counter() - start) * 1e3
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type != "cpu":  # a CPU is idle whenever a call returns
+        torch.accelerator.synchronize(device)
+
+
+def _quartiles(values: Sequence[float]) -> tuple[float, float]:
+    lower, upper = np.quantile(values, (0.25, 0.75)).tolist()
+    return lower, upper
+
+
+def _quietest(shares: Sequence[float | None], count: int) -> list[int]:
+    """Return the indices of the `count` quietest runs."""
+    return sorted(range(len(shares)), key=lambda index: shares[index] or 0.0)[:count]
+
+
+class Reading(NamedTuple):
+    """Processor seconds since a fixed moment: of all processes, of this process tree, and available."""
+
+    busy: float
+    own: float
+    capacity: float
 
 
 def read_processors() -> Reading | None:
@@ -216,21 +198,16 @@ def read_processors() -> Reading | None:
     try:
         process = psutil.Process()
         allowed = set(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else None
-        busy = capacity = 0.0
+        busy = own = capacity = 0.0
         for number, cpu in enumerate(psutil.cpu_times(percpu=True)):
             if allowed is None or number in allowed:
                 # Linux counts guests in `user` and `nice` already.
                 times = {name: value for name, value in cpu._asdict().items() if "guest" not in name}
                 capacity += sum(times.values())
                 busy += sum(v for name, v in times.items() if name not in ("idle", "iowait", "steal"))
-        own = 0.0
         for member in [process, *process.children(recursive=True)]:
-            try:
-                # Includes children that have ended and been waited for.
-                spent = member.cpu_times()
-                own += spent.user + spent.system + spent.children_user + spent.children_system
-            except psutil.Error:
-                continue
+            with contextlib.suppress(psutil.Error):
+                own += sum(member.cpu_times()[:4])  # user and system, also of children that have ended
         return Reading(busy, own, capacity)
     except (psutil.Error, OSError, AttributeError, NotImplementedError, ValueError):
         return None
@@ -239,12 +216,11 @@ def read_processors() -> Reading | None:
 class _Watch:
     """Share of the processors that others used since the last restart."""
 
-    def __init__(self, read: Callable[[], Reading | None]):
-        self._read = read
+    def __init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
-        self._since, self._before = time.perf_counter(), self._read()
+        self._since, self._before = time.perf_counter(), read_processors()
 
     @property
     def elapsed(self) -> float:
@@ -252,14 +228,13 @@ class _Watch:
 
     def share(self) -> float | None:
         """End the window, which lasts at least `WINDOW`, and start the next."""
-        if self._before is not None:
-            time.sleep(max(0.0, WINDOW - self.elapsed))
         before = self._before
+        if before is not None:
+            time.sleep(max(0.0, WINDOW - self.elapsed))
         self.restart()
-        after = self._before
-        if before is None or after is None:
+        if before is None or self._before is None:
             return None
-        busy, own, capacity = (now - then for now, then in zip(after, before, strict=True))
+        busy, own, capacity = (now - then for now, then in zip(self._before, before, strict=True))
         # Some containers report frozen times, or none of the work of their own processes.
         if capacity <= 0 or busy < own / 2:
             return None
@@ -274,13 +249,3 @@ class _Watch:
                 return time.perf_counter() - started
             time.sleep(min(WINDOW, max(0.0, patience - waited)))
         return None
-
-
-def _quietest(
-    runs: Sequence[tuple[float | None, dict[Key, float]]], count: int
-) -> list[tuple[float | None, dict[Key, float]]]:
-    return sorted(runs, key=lambda run: run[0] or 0.0)[:count]
-
-
-def _disturbed(runs: Sequence[tuple[float | None, object]]) -> bool:
-    return any(share is not None and share > QUIET for share, _ in runs)

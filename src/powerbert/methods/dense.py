@@ -1,6 +1,7 @@
 """The unchanged model, trained for as long as PoWER-BERT: the effect of more training alone."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
@@ -8,17 +9,12 @@ from powerbert.models import load_model
 from powerbert.stages import Retrain, Stage
 
 
+@dataclass
 class Dense(Method):
-    """Continue training the fine-tuned model; nothing is swept."""
+    """Continue training the fine-tuned model; nothing is swept. The settings are those of `conf/method`."""
 
-    def __init__(self, name: str, epochs: int | None = None):
-        """Take the settings of `conf/method`.
-
-        Args:
-            epochs: of the further training; None for those of PoWER-BERT's search and re-training together.
-        """
-        self.name = name
-        self.epochs = epochs
+    name: str
+    epochs: int | None = None
 
     @property
     def knob(self) -> Mapping[str, float]:

@@ -1,6 +1,7 @@
 """Head-Prune (Michel et al. 2019): remove the least important attention heads, then re-train."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,34 +13,28 @@ from transformers import PreTrainedModel
 from powerbert.base.checks import check_number, check_whole
 from powerbert.base.environment import default_device
 from powerbert.base.progress import progress
+from powerbert.measure.evaluation import evaluation_mode
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
 from powerbert.models import load_model, prune_heads, unique_encoders
 from powerbert.stages import Retrain, Stage
 
 
+@dataclass
 class HeadPrune(Method):
     """Remove the least important share of the fine-tuned model's heads; the share is swept.
 
-    Heads are ranked over all encoders; every encoder keeps at least one.
+    Heads are ranked over all encoders; every encoder keeps at least one. The settings are those of
+    `conf/method`; ConfigError names one that is out of range.
     """
 
-    def __init__(self, name: str, pruned: float, inputs: int | None = None, epochs: int | None = None):
-        """Check the settings of `conf/method`.
+    name: str
+    pruned: float
+    inputs: int | None = None
+    epochs: int | None = None
 
-        Args:
-            pruned: share of the heads to remove, between 0 and 1.
-            inputs: number of training inputs that the importance is measured on; None for all.
-            epochs: of the re-training; None for those of PoWER-BERT's search and re-training together.
-
-        Raises:
-            ConfigError: naming the setting that is out of range.
-        """
-        check_number("method.pruned", pruned, high=1.0, strict=True)
-        check_whole("method.inputs", inputs, optional=True)
-        self.name = name
-        self.pruned = pruned
-        self.inputs = inputs
-        self.epochs = epochs
+    def __post_init__(self) -> None:
+        check_number("method.pruned", self.pruned, high=1.0, strict=True)
+        check_whole("method.inputs", self.inputs, optional=True)
 
     @property
     def knob(self) -> Mapping[str, float]:
@@ -61,19 +56,14 @@ class HeadPrune(Method):
     def _build(self, artifacts: Artifacts, context: Context) -> Stage:
         model: Any = load_model(artifacts["finetune"].path)
         model.to(default_device())
-        importance = head_importance(model, self._batches(context, model.device))
-        heads = choose_heads(importance, self.pruned)
-        pruned = prune_heads(model.cpu(), heads)
-        return Retrain(pruned, context.task, context.optimization, context.seed, results={"heads": heads})
-
-    def _batches(self, context: Context, device: Any) -> Iterator[dict[str, Tensor]]:
-        data = context.data
-        loader = data.train_dataloader()
+        loader = context.data.train_dataloader()
         count = len(loader)
         if self.inputs is not None:
-            count = min(count, -(-self.inputs // data.batch_size))
-        for batch in progress(islice(loader, count), "Importance of heads", total=count):
-            yield {name: tensor.to(device) for name, tensor in batch.items()}
+            count = min(count, -(-self.inputs // context.data.batch_size))
+        batches = progress(islice(loader, count), "Importance of heads", total=count)
+        heads = choose_heads(head_importance(model, batches), self.pruned)
+        pruned = prune_heads(model.cpu(), heads)
+        return Retrain(pruned, context.task, context.optimization, context.seed, results={"heads": heads})
 
 
 def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]]) -> Tensor:
@@ -84,7 +74,7 @@ def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
 
     Args:
         model: called with a batch that holds `labels`, it returns the batch's mean loss; left unchanged.
-        batches: at least one, on the model's device; B inputs each.
+        batches: at least one.
 
     Returns:
         Importance, [encoders with distinct weights, most heads of an encoder]; NaN where an encoder has
@@ -103,28 +93,26 @@ def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
     hooks = [encoder.output_projection.register_forward_pre_hook(keep) for encoder in encoders]
     sums = [torch.zeros(encoder.heads, dtype=torch.float64) for encoder in encoders]
     inputs = 0
-    training = model.training
-    model.eval()
     try:
-        for batch in batches:
-            outputs.clear()
-            count = len(batch["labels"])
-            with torch.enable_grad():
+        with evaluation_mode(model), torch.enable_grad():
+            for batch in batches:
+                outputs.clear()
+                count = len(batch["labels"])
                 # Mean loss times batch size: its gradient is that of each input's own loss.
-                loss = model(**batch).loss * count
+                on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
+                loss = model(**on_device).loss * count
                 gradients = torch.autograd.grad(loss, [output for _, output in outputs])
-            products = [torch.zeros(count, encoder.heads, dtype=torch.float64) for encoder in encoders]
-            for (index, output), gradient in zip(outputs, gradients, strict=True):
-                by_head = (output * gradient).unflatten(-1, (encoders[index].heads, -1)).double()
-                # Sum over words and, for multiple choice, over the choices of an input.
-                products[index] += by_head.sum((1, -1)).unflatten(0, (count, -1)).sum(1).cpu()
-            for total, product in zip(sums, products, strict=True):
-                total += product.abs().sum(0)
-            inputs += count
+                products = [torch.zeros(count, encoder.heads, dtype=torch.float64) for encoder in encoders]
+                for (index, output), gradient in zip(outputs, gradients, strict=True):
+                    by_head = (output * gradient).unflatten(-1, (encoders[index].heads, -1)).double()
+                    # Sum over words and, for multiple choice, over the choices of an input.
+                    products[index] += by_head.sum((1, -1)).unflatten(0, (count, -1)).sum(1).cpu()
+                for total, product in zip(sums, products, strict=True):
+                    total += product.abs().sum(0)
+                inputs += count
     finally:
         for hook in hooks:
             hook.remove()
-        model.train(training)
     if inputs == 0:
         raise ValueError("there are no batches to measure the heads' importance on")
     normalised = [nn.functional.normalize(total / inputs, dim=0) for total in sums]
@@ -135,20 +123,20 @@ def choose_heads(importance: Tensor, share: float) -> list[list[int]]:
     """Choose the heads that stay when the least important ones of all encoders are removed.
 
     Args:
-        importance: [encoders, heads], from `head_importance`; NaN for a missing head.
+        importance: [encoders, heads], from `head_importance`.
         share: of all heads to remove, 0 to 1, rounded to the nearest number of heads. Fewer are removed
             where an encoder would lose its most important head.
 
     Returns:
         The remaining heads of each encoder, increasing.
     """
-    present = ~importance.isnan()
-    stays = present.clone()
+    stays = ~importance.isnan()
+    heads = int(stays.sum())
+    remaining = round(share * heads)
     order = importance.nan_to_num(float("inf")).flatten().argsort(stable=True).tolist()
-    remaining = round(share * int(present.sum()))
-    for flat in order[: int(present.sum())]:
+    for flat in order[:heads]:
         encoder, head = divmod(flat, importance.shape[1])
         if remaining and int(stays[encoder].sum()) > 1:
             stays[encoder, head] = False
             remaining -= 1
-    return [heads.nonzero().flatten().tolist() for heads in stays]
+    return [row.nonzero().flatten().tolist() for row in stays]

@@ -16,14 +16,7 @@ Artifacts = Mapping[str, Artifact]
 
 @dataclass(frozen=True)
 class Context:
-    """Everything a method needs to build a stage.
-
-    Attributes:
-        max_length: l, in word pieces.
-        data: already set up.
-        optimization: learning rate and schedule of this stage.
-        seed: of all random numbers.
-    """
+    """Everything a method needs to build a stage; `max_length` is in word pieces, `data` is set up."""
 
     task: Task
     max_length: int
@@ -58,10 +51,8 @@ class Method(ABC):
     """A way from a pretrained model to a faster classifier.
 
     To add one, write a subclass in any importable module and a `method/<name>.yaml` on Hydra's search path
-    whose `_target_` names it. Hydra passes the other keys of the yaml to the constructor.
-
-    Attributes:
-        name: of the method in records.
+    whose `_target_` names it. Hydra passes the other keys of the yaml to the constructor; `name` is the
+    method's name in records.
     """
 
     name: str
@@ -76,43 +67,11 @@ class Method(ABC):
         """List the stages in order, from a pretrained checkpoint folder to the final model."""
 
     def check(self, model_config: Any) -> None:  # noqa: B027
-        """Check the settings whose bounds depend on the pretrained model.
-
-        Args:
-            model_config: the model's transformers configuration.
-
-        Raises:
-            ConfigError: naming the setting.
-        """
+        """Raise ConfigError, naming the setting, if one does not suit the pretrained model's config."""
 
     def findings(self, stage: str, artifacts: Artifacts) -> list[str]:
         """Describe the results of a finished stage to the user, a string per line."""
         return []
-
-
-def final_plan(
-    epochs: int | None,
-    influence: Mapping[str, Any],
-    build: Callable[[Artifacts, Context], Stage],
-) -> StagePlan:
-    """Plan the one stage that follows fine-tuning in a method without a search.
-
-    The stage is named `retrain`. By default it has as many epochs as PoWER-BERT's search and re-training
-    together, so that all methods are trained for equally long.
-
-    Args:
-        epochs: None for the default.
-        influence: the method's settings that change the result.
-        build: as in `StagePlan`.
-    """
-    return StagePlan(
-        "retrain",
-        parents=("finetune",),
-        influence=lambda _: influence,
-        build=build,
-        epochs=epochs,
-        epochs_of=("search", "retrain"),
-    )
 
 
 def finetune_plan(checkpoint: Path) -> StagePlan:
@@ -123,3 +82,20 @@ def finetune_plan(checkpoint: Path) -> StagePlan:
         return FineTune(model, context.task, context.optimization, context.seed)
 
     return StagePlan("finetune", parents=(), influence=lambda _: {}, build=build)
+
+
+def final_plan(
+    epochs: int | None,
+    influence: Mapping[str, Any],
+    build: Callable[[Artifacts, Context], Stage],
+) -> StagePlan:
+    """Plan `retrain`, the one stage that follows fine-tuning in a method without a search.
+
+    Args:
+        epochs: None for as many as PoWER-BERT's search and re-training together, so that all methods are
+            trained for equally long.
+        influence: the method's settings that change the result.
+        build: as in `StagePlan`.
+    """
+    epochs_of = ("search", "retrain")
+    return StagePlan("retrain", ("finetune",), lambda _: influence, build, epochs, epochs_of)

@@ -1,6 +1,7 @@
 """PoWER-BERT (section 2.3): fine-tune, search the retention configuration, re-train with extract layers."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +11,27 @@ from powerbert.models import load_power_model
 from powerbert.stages import Retrain, Search, Stage
 
 SIGNIFICANCE = ("significance_diagonal", "significance_pad_queries")
+SEARCH = (*SIGNIFICANCE, "soft_extract_protects_cls")
+RETRAIN = (*SIGNIFICANCE, "selection")
 
 
+@dataclass
 class PowerBert(Method):
     """Progressive word-vector elimination; lambda is swept.
 
-    With a given `elimination.retention_configuration` there is no search.
+    With a given `elimination.retention_configuration` there is no search. The settings are those of
+    `conf/method`; `elimination` holds the options of `conf/elimination`.
     """
 
-    def __init__(
-        self, name: str, lambda_: float, retention_learning_rate: float, elimination: Mapping[str, Any]
-    ):
-        """Take the settings of `conf/method` and `conf/elimination`.
+    name: str
+    lambda_: float
+    retention_learning_rate: float
+    elimination: Mapping[str, Any]
 
-        Args:
-            lambda_: weight of the regularizer.
-            retention_learning_rate: of the retention parameters.
-            elimination: the options of `conf/elimination`.
-        """
-        self.name = name
-        self.lambda_ = float(lambda_)
-        self.retention_learning_rate = float(retention_learning_rate)
-        self.elimination = dict(elimination)
-        given = elimination["retention_configuration"]
+    def __post_init__(self) -> None:
+        self.lambda_ = float(self.lambda_)
+        self.retention_learning_rate = float(self.retention_learning_rate)
+        given = self.elimination["retention_configuration"]
         self.given = None if given is None else list(given)
 
     @property
@@ -68,22 +67,19 @@ class PowerBert(Method):
         """Name of the stage whose weights re-training starts from."""
         return self.elimination["retrain_from"] if self.given is None else "finetune"
 
-    def _options(self, *names: str) -> dict[str, Any]:
+    def _options(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {name: self.elimination[name] for name in names}
 
     def _search_influence(self, _: Artifacts) -> dict[str, Any]:
-        return {
-            "lambda": self.lambda_,
-            "retention_learning_rate": self.retention_learning_rate,
-            **self._options(*SIGNIFICANCE, "soft_extract_protects_cls"),
-        }
+        rate = self.retention_learning_rate
+        return {"lambda": self.lambda_, "retention_learning_rate": rate, **self._options(SEARCH)}
 
     def _build_search(self, artifacts: Artifacts, context: Context) -> Stage:
         model = load_power_model(
             artifacts["finetune"].path,
             task=context.task.kind,
             soft_extract_length=context.max_length,
-            **self._options(*SIGNIFICANCE, "soft_extract_protects_cls"),
+            **self._options(SEARCH),
         )
         return Search(
             model,
@@ -95,10 +91,8 @@ class PowerBert(Method):
         )
 
     def _retrain_influence(self, artifacts: Artifacts) -> dict[str, Any]:
-        return {
-            "retention_configuration": self.retention_configuration(artifacts),
-            **self._options(*SIGNIFICANCE, "selection"),
-        }
+        configuration = self.retention_configuration(artifacts)
+        return {"retention_configuration": configuration, **self._options(RETRAIN)}
 
     def _build_retrain(self, artifacts: Artifacts, context: Context) -> Stage:
         drawn = self.elimination["selection"] == "rand"
@@ -107,6 +101,6 @@ class PowerBert(Method):
             task=context.task.kind,
             retention_configuration=self.retention_configuration(artifacts),
             selection_order=random_order(context.max_length, context.seed) if drawn else None,
-            **self._options(*SIGNIFICANCE, "selection"),
+            **self._options(RETRAIN),
         )
         return Retrain(model, context.task, context.optimization, context.seed)

@@ -10,7 +10,7 @@ from powerbert.measure import (
     count_flops,
     describe_environment,
     evaluate_longer,
-    measure_latency,
+    measure_latencies,
     word_vectors,
 )
 from powerbert.models import load_model, num_encoders
@@ -66,14 +66,14 @@ def build_record(
             baseline_encoders=num_encoders(baseline.config),
         ),
         "flops": {**flops, "ratio": flops["baseline"] / flops["model"]},
-        "latency": measure_latency(
-            model,
+        "latency": measure_latencies(
+            [model],
             baseline,
             data.dataset[split],
             max_length=length,
             collate=data.collate,
             settings=settings.measure,
-        ),
+        )[0],
         "parameters": {"model": model.num_parameters(), "baseline": baseline.num_parameters()},
         "epochs": {training["stage"]: training["epochs"] for training in chain[-len(artifacts) :]},
         "trials": settings.trials,

@@ -1,7 +1,5 @@
 """Training stages as LightningModules: fine-tuning, configuration search, re-training, distillation."""
 
-from powerbert.stages.distill import Distill
-from powerbert.stages.search import Search
-from powerbert.stages.stage import FineTune, Optimization, Retrain, Stage
+from powerbert.stages.stage import Distill, FineTune, Objective, Optimization, Retrain, Search, Stage
 
-__all__ = ["Distill", "FineTune", "Optimization", "Retrain", "Search", "Stage"]
+__all__ = ["Distill", "FineTune", "Objective", "Optimization", "Retrain", "Search", "Stage"]

@@ -16,45 +16,31 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from powerbert.base.errors import ModelError
-from powerbert.base.files import sync
+from powerbert.base.files import write_whole
 from powerbert.base.interrupt import STOPPING, in_main_thread
 
 log = logging.getLogger(__name__)
 
 
 class WholeFileIO(TorchCheckpointIO):
-    """Write checkpoints atomically.
+    """Replace checkpoints atomically, and raise ModelError for a damaged one.
 
-    Lightning's default copies them from the system's temporary folder, which may be on another file system.
+    Lightning's default copies from the system's temporary folder, which may be on another file system.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint, replacing the file at `path`.
-
-        Raises:
-            OSError: if it cannot be written; the earlier file stays.
-        """
-        assert storage_options is None
+        """Write a checkpoint; if that fails with an OSError, the earlier file stays."""
+        buffer = io.BytesIO()  # torch reports a full disk unclearly when it writes a file itself
+        torch.save(checkpoint, buffer)
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()  # because torch reports a full disk unclearly when it writes a file
-        torch.save(checkpoint, buffer)
-        part = path.with_name(f"{path.name}.part")
-        try:
-            part.write_bytes(buffer.getbuffer())
-            sync(part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with write_whole(path, "wb") as file:
+            file.write(buffer.getbuffer())
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Read a checkpoint.
-
-        Raises:
-            ModelError: naming the file, if it is damaged.
-        """
+        """Read a checkpoint."""
         try:
             return super().load_checkpoint(path, *args, **kwargs)
         except (RuntimeError, EOFError, UnpicklingError) as error:
@@ -65,10 +51,9 @@ class WholeFileIO(TorchCheckpointIO):
 
 
 class BestEpoch(ModelCheckpoint):
-    """Keep the weights of the epoch with the highest value of a metric."""
+    """Keep the weights of the epoch with the highest value of the logged metric `monitor`."""
 
     def __init__(self, path: Path, monitor: str):
-        """Take the path of the checkpoint and the logged name of the metric."""
         super().__init__(
             path.parent,
             filename=path.stem,
@@ -80,25 +65,29 @@ class BestEpoch(ModelCheckpoint):
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best score so far, even if the folder has moved since."""
+        """Restore the best score, which Lightning drops if the folder has moved since."""
+        if not state_dict["best_k_models"]:
+            return
         path = self.format_checkpoint_name({})
-        best = dict.fromkeys([path], state_dict["best_model_score"]) if state_dict["best_k_models"] else {}
-        places = dict.fromkeys(("best_model_path", "kth_best_model_path"), path if best else "")
-        super().load_state_dict({**state_dict, **places, "best_k_models": best, "dirpath": self.dirpath})
+        here = {
+            "dirpath": self.dirpath,
+            "best_model_path": path,
+            "kth_best_model_path": path,
+            "best_k_models": {path: state_dict["best_model_score"]},
+        }
+        super().load_state_dict(state_dict | here)
 
 
 class Resumption(Checkpoint):
-    """Keep the checkpoint from which a training resumes.
+    """Write the checkpoint from which a training resumes.
 
-    It is written at the end of each epoch, after every `interval` within an epoch, and on a signal to stop.
-    The signal is held back until the next batch after which the training can resume, or until the running
-    validation ends. A second signal takes effect at once, unless several processes train together: then
-    their parent process enforces a time limit. Checkpoints store the state under the name of this class, so
-    renaming it breaks the resumption of older ones.
+    It is written at the end of each epoch, within an epoch after every `interval`, and on a signal to stop.
+    The signal is held back until the next batch after which the training can resume, or until the end of the
+    running validation. A second signal takes effect at once, unless several processes train together: their
+    parent process enforces a time limit. Checkpoints store the state under this class's name.
     """
 
     def __init__(self, path: Path, interval: timedelta):
-        """Take the path and the time between two writes; an interval of zero writes after every step."""
         self.path = path
         self.interval = interval.total_seconds()
         self._saved = 0.0
@@ -108,7 +97,7 @@ class Resumption(Checkpoint):
         self._handlers: dict[int, Any] = {}
 
     def state_dict(self) -> dict[str, int]:
-        """Return the position within the epoch: the number of finished `batches`."""
+        """Return the number of finished batches of the epoch."""
         return {"batches": self._batches}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
@@ -121,7 +110,7 @@ class Resumption(Checkpoint):
             epoch, steps = trainer.current_epoch + 1, trainer.global_step
             log.info("%s: resuming in epoch %d, after %d steps", pl_module.name, epoch, steps)
         if self._batches:
-            # Lightning makes the loader before it reads the checkpoint, so the loader starts at batch 0.
+            # Lightning creates the loader before it reads the checkpoint, so the loader starts at batch 0.
             loader: Any = trainer.train_dataloader
             loader.skip(self._batches)
         self._saved = time.monotonic()
@@ -132,7 +121,7 @@ class Resumption(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save if the interval is over or a signal is pending."""
-        # A checkpoint holds no accumulated gradients, and after the last batch a resumed epoch would skip its
+        # A checkpoint holds no accumulated gradients; after the last batch, a resumed epoch would skip its
         # validation.
         if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
@@ -141,7 +130,7 @@ class Resumption(Checkpoint):
             self._save(trainer, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save; `BestEpoch`, called earlier, has already saved its file."""
+        """Save; `BestEpoch`, called earlier, has saved its file."""
         self._save(trainer, 0)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

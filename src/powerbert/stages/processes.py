@@ -23,14 +23,14 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch.multiprocessing.spawn import ProcessException, ProcessExitedException, start_processes
 
 from powerbert.base.errors import ConfigError, UserError, find_user_error
-from powerbert.stages.fit import ONE_MACHINE, Metrics, fit, make_trainer
+from powerbert.stages.fit import Metrics, fit, make_trainer
 from powerbert.stages.stage import Stage
 
 GRACE = 5.0
-"""Seconds in which the other processes may end by themselves after one has failed."""
+"""Seconds for the other processes to end by themselves after one has failed."""
 
 SAVING = 25.0
-"""Seconds in which the processes may save the training on a request to stop; Slurm kills after 30."""
+"""Seconds for the processes to save the training on a request to stop; Slurm kills after 30."""
 
 
 def fit_on_devices(
@@ -44,9 +44,9 @@ def fit_on_devices(
     """Train `stage` as `fit` does, on the devices requested in `settings`.
 
     With several devices, Lightning's DDP runs in one child process per device while this process waits. Only
-    this process holds locks, measures, and writes artifacts and records. No command line is run again, so a
-    point of a sweep can use several devices under any launcher. When this process is asked to stop, its
-    children save the training first. Arguments and result are those of `fit`.
+    this process holds locks, measures, and writes artifacts and records; no command line runs again, so a
+    point of a sweep can use several devices under any launcher. Asked to stop, this process lets its children
+    save the training first.
 
     Raises:
         ConfigError: for several devices with a strategy other than DDP, or for several machines.
@@ -54,24 +54,25 @@ def fit_on_devices(
         RuntimeError: with the traceback of the child that failed first, for any other error.
     """
     processes = count_processes(settings)
+    work = (stage, data, dict(settings), list(loggers), checkpoints, interval)
     if processes == 1:
-        return fit(stage, data, settings, loggers, checkpoints, interval)
+        return fit(*work)
     context = multiprocessing.get_context("forkserver")  # imports once and has no CUDA context
     context.set_forkserver_preload(["powerbert.run.pipeline"])
     failures, messages = context.SimpleQueue(), context.Queue()
     listener = QueueListener(messages, *logging.getLogger().handlers, respect_handler_level=True)
+    environment = os.environ | {
+        "NODE_RANK": "0",
+        "WORLD_SIZE": str(processes),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(find_free_network_port()),
+    }
     with tempfile.TemporaryDirectory(dir=checkpoints.parent, prefix="outcome-") as folder:
         outcome = Path(folder) / "outcome.pt"
-        # Pickled here, because torch would pass tensors in shared memory and all would train the same ones.
-        work = pickle.dumps((stage, data, dict(settings), list(loggers), checkpoints, interval))
+        # Pickled here: torch would share the tensors' memory, and all processes would train the same ones.
+        arguments = (environment, pickle.dumps(work), outcome, failures, messages)
         listener.start()
-        ranks = start_processes(
-            _train,
-            (dict(os.environ), processes, find_free_network_port(), work, outcome, failures, messages),
-            nprocs=processes,
-            join=False,
-            start_method="forkserver",
-        )
+        ranks = start_processes(_train, arguments, nprocs=processes, join=False, start_method="forkserver")
         try:
             while not ranks.join(grace_period=GRACE):
                 pass
@@ -82,7 +83,11 @@ def fit_on_devices(
                 raise UserError(f"training on {processes} devices: {ended}; {hint}") from None
             raise failures.get() from None
         except SystemExit:  # `Interrupted`, or a launcher's own
-            _ask_to_stop(ranks.processes)
+            until = time.monotonic() + SAVING
+            for process in ranks.processes:
+                process.terminate()
+            for process in ranks.processes:
+                process.join(max(0.0, until - time.monotonic()))
             raise
         finally:
             for process in ranks.processes:
@@ -95,7 +100,7 @@ def fit_on_devices(
 
 
 def count_processes(settings: Mapping[str, Any]) -> int:
-    """Count the processes of a training, one per device, from the arguments of Lightning's Trainer.
+    """Return the number of devices that the arguments of Lightning's Trainer ask for.
 
     Raises:
         ConfigError: for several devices with a strategy other than DDP, or for several machines.
@@ -108,45 +113,23 @@ def count_processes(settings: Mapping[str, Any]) -> int:
     if settings.get("devices") == 1:
         return 1
     chosen = {key: settings[key] for key in ("accelerator", "devices", "strategy") if key in settings}
-    trainer = make_trainer(**ONE_MACHINE, **chosen, logger=False, enable_checkpointing=False)
-    if trainer.num_devices > 1 and not (
-        isinstance(trainer.strategy, DDPStrategy) and trainer.strategy._start_method == "popen"
-    ):
+    trainer = make_trainer(**chosen, logger=False, enable_checkpointing=False)
+    strategy: Any = trainer.strategy
+    is_ddp = isinstance(strategy, DDPStrategy) and strategy._start_method == "popen"
+    if trainer.num_devices > 1 and not is_ddp:
         raise ConfigError(f"trainer.strategy: '{settings['strategy']}' is not supported; choose auto or ddp")
     return trainer.num_devices
 
 
-def _ask_to_stop(processes: Sequence[Any]) -> None:
-    """Ask the processes to save the training and end; wait `SAVING` seconds at most."""
-    until = time.monotonic() + SAVING
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join(max(0.0, until - time.monotonic()))
-
-
 def _train(
-    rank: int,
-    environment: dict[str, str],
-    processes: int,
-    port: int,
-    work: bytes,
-    outcome: Path,
-    failures: Any,
-    messages: Any,
+    rank: int, environment: Mapping[str, str], work: bytes, outcome: Path, failures: Any, messages: Any
 ) -> None:
     """Train in a child process; the first one saves metrics and weights to `outcome`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent sends SIGTERM
     root = logging.getLogger()
     root.addHandler(QueueHandler(messages))
     root.setLevel(logging.INFO if rank == 0 else logging.WARNING)
-    os.environ |= environment | {
-        "LOCAL_RANK": str(rank),
-        "NODE_RANK": "0",
-        "WORLD_SIZE": str(processes),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
+    os.environ |= {**environment, "LOCAL_RANK": str(rank)}
     try:
         stage, data, settings, loggers, checkpoints, interval = pickle.loads(work)
         if rank == 0:
