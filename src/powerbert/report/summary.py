@@ -35,10 +35,9 @@ def print_summary(record: Record, console: Console | None = None) -> None:
             times(run["flops_speedup"]),
         ),
     }
-    paddings = {"padded": f"padded to {run['max_length']}", "dynamic": "dynamic padding"}
-    for protocol, padding in paddings.items():
+    for protocol in PROTOCOLS:
         latency = record["latency"][protocol]
-        rows[f"ms per batch of {latency['batch_size']}, {padding}"] = (
+        rows[f"ms per batch of {latency['batch_size']}, {protocol}"] = (
             _milliseconds(latency, "baseline"),
             _milliseconds(latency, "model"),
             times(run[f"{protocol}_speedup"], latency.get("disturbed")),
@@ -49,6 +48,7 @@ def print_summary(record: Record, console: Console | None = None) -> None:
             notes.append(f"{DISTURBED} warning: other processes disturbed the {protocol} timing{share}")
     if any("±" in cell for row in rows.values() for cell in row):
         notes.insert(0, "±: interquartile range over the runs")
+    notes.insert(0, f"padded: to {run['max_length']} word pieces; dynamic: to the longest input of the batch")
     if record["retention_configuration"] is not None:
         notes.append(f"retention configuration: {', '.join(map(str, record['retention_configuration']))}")
     index = pd.MultiIndex.from_product([[""], rows])
