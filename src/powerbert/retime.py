@@ -16,8 +16,7 @@ from omegaconf import DictConfig
 from powerbert.base.checks import check_whole
 from powerbert.base.cli import entry_point
 from powerbert.base.errors import ConfigError, DataError, ModelError
-
-Record = dict[str, Any]
+from powerbert.store.naming import Record
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ def groups(records: Iterable[Record], artifacts: Path) -> list[list[Record]]:
     return list(together.values())
 
 
-def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> list[Record]:
+def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> list[dict[str, Any]]:
     """Time the models of one of `groups`, or of a part of it, in turn with their fine-tuned model.
 
     Returns:
@@ -119,7 +118,7 @@ def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> l
             "environment": describe_environment(device),
             "retimed": retimed,
         }
-        timed.append(record | measured)
+        timed.append({**record, **measured})
     return timed
 
 
@@ -133,10 +132,10 @@ def dataset_settings(manifest: Mapping[str, Any], cache: Path) -> dict[str, Any]
 
     A dataset of `conf/dataset` is looked for where its yaml says.
     """
-    from powerbert.data.task import SOURCE_PLACES, packaged_source
+    from powerbert.data.task import LOCATION_KEYS, packaged_source
 
     settings: dict[str, Any] = manifest["config"]["dataset"]
-    named = {key: value for key, value in settings["source"].items() if key not in SOURCE_PLACES}
+    named = {key: value for key, value in settings["source"].items() if key not in LOCATION_KEYS}
     here = packaged_source(settings["name"], cache)
     return settings | {"source": here | named if here else settings["source"]}
 

@@ -13,7 +13,7 @@ from huggingface_hub import HfApi
 
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.base.files import content_hash
-from powerbert.base.hub import PATIENCE, first_line, within
+from powerbert.base.network import PATIENCE, first_line, within
 from powerbert.data.readers import Row
 from powerbert.data.table import convert_rows, file_digest, with_dev
 from powerbert.data.task import LabelParser

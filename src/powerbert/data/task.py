@@ -19,7 +19,7 @@ EvaluationSplit = Literal["dev", "test"]
 CLASS_METRICS = ("accuracy", "f1", "matthews_correlation")
 REGRESSION_METRICS = ("spearman", "pearson")
 
-SOURCE_PLACES = frozenset({"archive", "cache", "folder"})
+LOCATION_KEYS = frozenset({"archive", "cache", "folder"})
 """Settings of a data source that say where its files lie."""
 
 

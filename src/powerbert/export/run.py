@@ -28,7 +28,7 @@ from powerbert.export.check import (
 from powerbert.export.formats import FORMATS
 from powerbert.export.host import host_config
 from powerbert.export.onnx_file import onnx_versions
-from powerbert.export.table import Record, records_table
+from powerbert.export.table import FileRecord, records_table
 from powerbert.measure import LatencySettings, describe_environment
 from powerbert.models import quiet_transformers
 from powerbert.predict.subject import Subject
@@ -72,7 +72,7 @@ class ExportSettings:
         FORMATS[self.format].check(self.precisions)
 
 
-def run(settings: ExportSettings) -> list[Record]:
+def run(settings: ExportSettings) -> list[FileRecord]:
     """Write the files; print a table of the results and code that uses the last file.
 
     Returns the record of each precision.
@@ -124,7 +124,7 @@ def output_folder(settings: ExportSettings, artifact: Path) -> Path:
     return output
 
 
-def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Record]:
+def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[FileRecord]:
     """Write the files, the tokenizer, the host's config and the records to the folder."""
     format = FORMATS[settings.format]
     model, predictor = subject.model, subject.predictor

@@ -7,11 +7,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-Record = dict[str, Any]
+FileRecord = dict[str, Any]
 """The content of the JSON file beside an exported file."""
 
 
-def records_table(records: Sequence[Record]) -> Table:
+def records_table(records: Sequence[FileRecord]) -> Table:
     """Return the records of one run as a table for a rich console, one line per file.
 
     Where the files were tried on a split, the fine-tuned model and the exported one in PyTorch come first.

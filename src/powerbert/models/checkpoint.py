@@ -14,7 +14,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from powerbert.base.errors import ConfigError, ModelError
-from powerbert.base.hub import PATIENCE, first_line, within
+from powerbert.base.network import PATIENCE, first_line, within
 from powerbert.models.loading import HOW_TO_CONVERT, PICKLED_WEIGHTS, only_pickled
 from powerbert.models.tiny import tiny
 

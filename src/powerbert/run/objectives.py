@@ -1,11 +1,9 @@
 """The numbers of a record that a sweeper can optimize."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from powerbert.base.errors import ConfigError
-
-Record = Mapping[str, Any]
+from powerbert.store.naming import Record
 
 
 def _loss(record: Record) -> float | None:

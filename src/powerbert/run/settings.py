@@ -15,7 +15,7 @@ from powerbert.base.checks import check_choice, check_number, check_whole
 from powerbert.base.cli import plain
 from powerbert.base.errors import ConfigError, UserError, find_user_error
 from powerbert.data import Task
-from powerbert.data.task import SOURCE_PLACES, Source
+from powerbert.data.task import LOCATION_KEYS, Source
 from powerbert.elimination import SELECTIONS, validate_retention_configuration
 from powerbert.measure import LatencySettings
 from powerbert.methods import Method, StagePlan
@@ -107,7 +107,7 @@ class Settings:
     def portable_config(self) -> dict[str, Any]:
         """`config` without the places of data and checkpoint, for a record: their contents identify them."""
         dataset, model = self.config["dataset"], self.config["model"]
-        source = {key: value for key, value in dataset["source"].items() if key not in SOURCE_PLACES}
+        source = {key: value for key, value in dataset["source"].items() if key not in LOCATION_KEYS}
         model = {key: value for key, value in model.items() if key != "checkpoint"}
         return {**self.config, "dataset": {**dataset, "source": source}, "model": model}
 

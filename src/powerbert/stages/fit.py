@@ -14,7 +14,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from powerbert.base.errors import ConfigError
-from powerbert.base.hub import first_line
+from powerbert.base.network import first_line
 from powerbert.stages.checkpoints import BestEpoch, Resumption, WholeFileIO
 from powerbert.stages.faults import FaultReport, explaining_memory
 from powerbert.stages.stage import Stage

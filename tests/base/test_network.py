@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from powerbert.base.hub import first_line, within
+from powerbert.base.network import first_line, within
 
 
 def test_gives_the_answer():
