@@ -196,7 +196,7 @@ def test_what_hydra_refuses_is_one_line(override, named, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert named in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert (done.stdout + done.stderr).count("\n") == 1
 
 
 def test_without_hub_and_files_one_message_says_what_was_missing_and_what_runs_offline(tmp_path):

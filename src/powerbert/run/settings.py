@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from transformers import PretrainedConfig
 
@@ -214,7 +215,7 @@ def check(cfg: DictConfig) -> None:
     check_objectives(cfg.get("objectives", ()))
     for name, logger in cfg.logger.items():
         try:
-            get_object(logger._target_)
+            resolve_name(logger._target_)
         except Exception as error:
             raise ConfigError(f"logger.{name}._target_: {logger._target_} cannot be imported") from error
 
