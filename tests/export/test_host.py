@@ -4,14 +4,15 @@ import pytest
 from transformers import AutoConfig
 
 from powerbert.export.host import find_baseline, host_config
-from powerbert.models import load_model, prune_heads
+from powerbert.models import load_model, prune_heads, unique_encoders
 from tests.models.backbones import BACKBONES, make_host, make_power
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_config_is_the_hosts(backbone, tmp_path):
     host = make_host(backbone)
-    config = host_config(prune_heads(make_power(host, retention_configuration=[8, 5, 2]), [[0, 1]] * 3))
+    power = make_power(host, retention_configuration=[8, 5, 2])
+    config = host_config(prune_heads(power, [[0, 1] for _ in unique_encoders(power)]))
     assert config.architectures == [type(host).__name__]
     config.save_pretrained(tmp_path)
     loaded, expected = AutoConfig.from_pretrained(tmp_path).to_dict(), host.config.to_dict()

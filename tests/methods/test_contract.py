@@ -186,4 +186,4 @@ def test_without_the_dense_model_the_record_compares_with_its_own(corpus, runs, 
     shutil.copytree(runs / "artifacts" / distilled["artifacts"]["retrain"], folder)
     record = train(corpus, tmp_path, *settings("power_bert"), f"model.path={folder}", "trainer.max_epochs=1")
     assert record["baseline"]["artifact"] == record["artifacts"]["finetune"]
-    assert "is gone" in caplog.text
+    assert f"{distilled['baseline']['artifact']}, which is missing" in caplog.text
