@@ -29,7 +29,7 @@ bench: $(STAMP)  ## Time BERT-base with the paper's configurations against trans
 test: $(STAMP)  ## Run the tests (10 to 13 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2
 
-test-slow: $(STAMP)  ## Run the slow tests: killed runs, several devices, Ray and Slurm launchers (4 minutes)
+test-slow: $(STAMP)  ## Run the slow tests: killed runs, several devices, Ray and Slurm launchers (6 minutes)
 	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(STAMP)  ## Check style (ruff), types (mypy) and the direction of imports (import-linter)
