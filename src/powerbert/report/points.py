@@ -30,9 +30,10 @@ def average(runs: pd.DataFrame) -> dict[str, Any]:
         - `on_evaluation`, `epochs`, `trials`, `seeds` (ascending) and `records`.
     """
     means = over_seeds(runs)
-    values: dict[str, Any] = {name: runs[name].iloc[0] for name in LABELS}
-    values |= {name: fmean(means[name]) for name in NUMBERS}
-    values |= {f"{name}_standard_error": _standard_error(means[name].tolist()) for name in NUMBERS}
+    numbers = dict(zip(NUMBERS, means.to_numpy().T.tolist(), strict=True))
+    values: dict[str, Any] = runs.iloc[0][[*LABELS]].to_dict()
+    values |= {name: fmean(column) for name, column in numbers.items()}
+    values |= {f"{name}_standard_error": _standard_error(column) for name, column in numbers.items()}
     for protocol in PROTOCOLS:
         marks = list(runs[f"{protocol}_disturbed"])
         values[f"{protocol}_disturbed"] = True if True in marks else None if None in marks else False
@@ -49,10 +50,10 @@ def average(runs: pd.DataFrame) -> dict[str, Any]:
 
 def over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     """Average the `NUMBERS` of each seed's runs; the index holds the seeds, ascending."""
-    seeds = dict(list(runs.groupby("seed")))
-    return pd.DataFrame(
-        {name: [fmean(group[name]) for group in seeds.values()] for name in NUMBERS}, index=list(seeds)
-    )
+    numbers, seeds = runs[[*NUMBERS]].to_numpy(float), runs["seed"].to_numpy()
+    index = sorted(set(seeds.tolist()))
+    means = [[fmean(column) for column in numbers[seeds == seed].T] for seed in index]
+    return pd.DataFrame(means, index, NUMBERS)
 
 
 def choose_trial(runs: pd.DataFrame) -> pd.DataFrame:
@@ -76,7 +77,8 @@ def choose_trial(runs: pd.DataFrame) -> pd.DataFrame:
         value = fmean(over_seeds(group[group["seed"].isin(shared)] if shared else group)["dev"])
         return -math.inf if math.isnan(value) else value
 
-    best = settings[max(settings, key=dev)].sort_values("seed", kind="stable")
+    best = settings[max(settings, key=dev) if len(settings) > 1 else runs["setting"].iloc[0]]
+    best = best.sort_values("seed", kind="stable")
     return best.assign(trials=max(len(settings), runs["trials"].max()))
 
 
