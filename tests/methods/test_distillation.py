@@ -5,10 +5,14 @@ import math
 import pytest
 import torch
 
-from powerbert.methods import BertPkd, DistilBert
-from powerbert.methods.bert_pkd import patient_loss
-from powerbert.methods.distilbert import hidden_cosine_loss
-from powerbert.methods.distillation import evenly_spread, skip_map, soft_target_loss
+from powerbert.methods.distillation import (
+    Distillation,
+    evenly_spread,
+    hidden_cosine_loss,
+    patient_loss,
+    skip_map,
+    soft_target_loss,
+)
 from powerbert.models import take_encoders
 from tests.models.backbones import BACKBONES, make_host
 from tests.models.batches import padded, ragged_inputs
@@ -92,37 +96,37 @@ def outputs(backbone, side="right", **fields):
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_distilbert_adds_soft_targets_and_the_last_word_vectors(backbone):
     student, teacher, mask = outputs(backbone)
-    method = DistilBert("distilbert", 2, alpha=0.3, temperature=2.0, cosine=0.5)
+    objective = Distillation(alpha=0.3, temperature=2.0, cosine=0.5)
     soft = soft_target_loss(student.logits, teacher.logits, 2.0)
     cosine = hidden_cosine_loss(student.hidden_states[-1], teacher.hidden_states[-1], mask)
     assert cosine > 0.001
     expected = 0.7 * student.loss + 0.3 * soft + 0.5 * cosine
-    torch.testing.assert_close(method.objective(student, teacher, mask), expected)
+    torch.testing.assert_close(objective(student, teacher, mask), expected)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_bert_pkd_adds_soft_targets_and_patience(backbone, side):
     student, teacher, mask = outputs(backbone, side)
-    method = BertPkd("bert_pkd", 2, alpha=0.2, temperature=5.0, beta=10.0)
+    # of (3, 2): the student's encoder 1 imitates encoder 1.5, that is 2
+    objective = Distillation(alpha=0.2, temperature=5.0, beta=10.0, imitated=[(1, 2)])
     first = mask.int().argmax(1)
     rows = torch.arange(len(mask))
-    # of (3, 2): the student's encoder 1 imitates encoder 1.5, that is 2
     patience = patient_loss(
         student.hidden_states[1][rows, first][:, None], teacher.hidden_states[2][rows, first][:, None]
     )
     assert patience > 1e-4
     soft = soft_target_loss(student.logits, teacher.logits, 5.0)
     expected = 0.8 * student.loss + 0.2 * soft + 10.0 * patience
-    torch.testing.assert_close(method.objective(student, teacher, mask), expected)
+    torch.testing.assert_close(objective(student, teacher, mask), expected)
 
 
 def test_a_regression_is_distilled():
     student, teacher, mask = outputs("bert", num_labels=1, problem_type="regression")
-    method = DistilBert("distilbert", 2, alpha=0.5, temperature=2.0, cosine=0.0)
+    objective = Distillation(alpha=0.5, temperature=2.0)
     labels = (student.logits.squeeze(-1) - LABELS).square().mean()
     imitation = (student.logits - teacher.logits).square().mean()
-    torch.testing.assert_close(method.objective(student, teacher, mask), 0.5 * labels + 0.5 * imitation)
+    torch.testing.assert_close(objective(student, teacher, mask), 0.5 * labels + 0.5 * imitation)
 
 
 @pytest.mark.parametrize(

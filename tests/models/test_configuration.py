@@ -21,6 +21,7 @@ def test_eliminates_nothing_by_default():
     assert fields["model_type"] == "power_bert"
     assert {name: fields[name] for name in POWER_FIELDS} == {
         **dict.fromkeys(POWER_FIELDS),
+        "cls_alone": False,
         "significance_diagonal": True,
         "significance_pad_queries": False,
         "soft_extract_protects_cls": True,

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from powerbert.base.errors import ConfigError, DataError, UserError
 from powerbert.base.interrupt import Interrupted, interruptible
 from powerbert.models import load_host_model, load_power_model
-from powerbert.stages import Optimization, Search
+from powerbert.stages import MassRegularizer, Optimization, Search
 from powerbert.stages.processes import count_processes, fit_on_devices
 from tests.stages.trainings import LENGTH, SETTINGS, TASK, batch
 
@@ -90,7 +90,8 @@ def finetuned(tiny_checkpoint, tmp_path) -> str:
 
 def searching(finetuned: str, kind: type[Search] = Search) -> Search:
     model = load_power_model(finetuned, soft_extract_length=LENGTH)
-    return kind(model, TASK, Optimization(1e-3), lambda_=0.02, retention_learning_rate=0.2)
+    mass = MassRegularizer(0.02, LENGTH)
+    return kind(model, TASK, Optimization(1e-3), regularizer=mass, retention_learning_rate=0.2)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from lightning.pytorch import seed_everything
 
 from powerbert.base.errors import ModelError
 from powerbert.models import load_host_model, load_power_model, take_encoders
-from powerbert.stages import Distill, FineTune, Optimization, Retrain, Search, Stage
+from powerbert.stages import FineTune, MassRegularizer, Optimization, Retrain, Search, Stage
 from powerbert.stages.fit import fit
 from tests.stages.trainings import LENGTH, SETTINGS, TASK, Data, batch
 
@@ -23,7 +23,8 @@ def finetuned(tiny_checkpoint, tmp_path) -> str:
 def searching(finetuned: str, lambda_: float = 0.01, learning_rate: float = 0.5) -> Search:
     model = load_power_model(finetuned, soft_extract_length=LENGTH)
     optimization = Optimization(1e-3, warmup_ratio=0.0)
-    return Search(model, TASK, optimization, lambda_=lambda_, retention_learning_rate=learning_rate)
+    mass = MassRegularizer(lambda_, LENGTH)
+    return Search(model, TASK, optimization, regularizer=mass, retention_learning_rate=learning_rate)
 
 
 def tuning(finetuned: str, kind: type = FineTune, **optimization) -> Stage:
@@ -168,10 +169,12 @@ def test_the_student_learns_from_the_teacher_which_stays_out_of_checkpoints(tiny
     def imitate(student, teacher, mask):
         return (student.logits - teacher.logits).square().mean()
 
+    imitate.hidden_states = False
+
     seed_everything(0, verbose=False)
     teacher = load_host_model(tiny_checkpoint, num_labels=2)
     student = take_encoders(load_host_model(tiny_checkpoint, num_labels=2), [0])
-    stage = Distill(student, TASK, Optimization(1e-2), teacher=teacher, objective=imitate)
+    stage = Retrain(student, TASK, Optimization(1e-2), teacher=teacher, objective=imitate)
     assert sum(p.numel() for p in stage.parameters()) == student.num_parameters()
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     start = stage.loss(batch(0)).item()
@@ -190,8 +193,9 @@ def test_the_mask_counts_each_choice_as_an_input(tiny_checkpoint):
         seen.append((mask.shape, mask.dtype, student.hidden_states[0].shape[:2]))
         return student.loss
 
+    objective.hidden_states = True
     models = [load_host_model(tiny_checkpoint, "multiple_choice") for _ in range(2)]
-    stage = Distill(models[0], TASK, Optimization(1e-2), teacher=models[1], objective=objective)
+    stage = Retrain(models[0], TASK, Optimization(1e-2), teacher=models[1], objective=objective)
     rows = batch(0)
     labels = rows.pop("labels")[:4]
     stage.loss({name: value.unflatten(0, (4, 2)) for name, value in rows.items()} | {"labels": labels})

@@ -23,7 +23,7 @@ from powerbert.data import Task
 from powerbert.measure import count_flops
 from powerbert.measure.latency import Batch
 from powerbert.measure.timing import Times, time_in_turn
-from powerbert.stages import FineTune, Optimization, Search, Stage
+from powerbert.stages import FineTune, MassRegularizer, Optimization, Search, Stage
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +212,13 @@ def training_stages(pair: Pair, length: int, rate: float = 3e-3) -> tuple[FineTu
     outputs = pair.config.num_labels or 1
     names = None if outputs == 1 else tuple(map(str, range(outputs)))
     task = Task("benchmark", ("text",), names, "spearman" if names is None else "accuracy", length)
-    search = Search(pair.soft(length), task, OPTIMIZATION, lambda_=1e-3, retention_learning_rate=rate)
+    search = Search(
+        pair.soft(length),
+        task,
+        OPTIMIZATION,
+        regularizer=MassRegularizer(1e-3, length),
+        retention_learning_rate=rate,
+    )
     return FineTune(pair.plain(), task, OPTIMIZATION), search
 
 

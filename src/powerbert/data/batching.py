@@ -214,11 +214,14 @@ class TextDataModule(LightningDataModule):
         """Number of sequences that make one input."""
         return self.task.num_choices
 
+    def lengths(self, split: str) -> np.ndarray:
+        """Return the number of word pieces of each input of a split, of its longest choice."""
+        return np.minimum(row_lengths(self.dataset[split]), self.max_length)
+
     def train_dataloader(self) -> DataLoader:
         """Return shuffled batches of similar length; the order depends on seed and epoch."""
         rows = self.dataset["train"]
-        lengths = np.minimum(row_lengths(rows), self.max_length)
-        sampler = LengthGroupedSampler(lengths, self.batch_size, self.seed)
+        sampler = LengthGroupedSampler(self.lengths("train"), self.batch_size, self.seed)
         return make_loader(rows, self.collate, sampler, self.batch_size, self.num_workers)
 
     def val_dataloader(self) -> DataLoader:

@@ -7,7 +7,10 @@ real.
 
 from powerbert.elimination.configuration import (
     derive_retention_configuration,
+    derive_retention_shares,
+    retained_by_share,
     validate_retention_configuration,
+    validate_retention_shares,
 )
 from powerbert.elimination.extract import cls_position, extract_mask, extract_rows
 from powerbert.elimination.selection import SELECTIONS, random_order
@@ -19,9 +22,12 @@ __all__ = [
     "blockwise_significance",
     "cls_position",
     "derive_retention_configuration",
+    "derive_retention_shares",
     "extract_mask",
     "extract_rows",
     "mass_regularizer",
     "random_order",
+    "retained_by_share",
     "validate_retention_configuration",
+    "validate_retention_shares",
 ]

@@ -34,12 +34,25 @@ def ordered_positions(scores: Tensor, mask: Tensor | None = None, *, protect_cls
     return torch.empty_like(order).scatter_(1, order, places)
 
 
-def retained_positions(scores: Tensor, mask: Tensor | None, k: int) -> Tensor:
-    """Return the positions of the k most significant word-vectors, with [CLS], increasing, [B, min(k, N)].
+def retained_positions(
+    scores: Tensor, mask: Tensor | None, k: int, own: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Choose the k most significant word-vectors of each input, [CLS] among them.
 
     An input of fewer real words than k retains padding too.
+
+    Args:
+        own: Number of word-vectors that each input retains, at most k, [B]; None for k.
+
+    Returns:
+        Their positions, increasing, [B, min(k, N)]; and their mask, in which what an input retains beyond
+        its own number is padding: None if ``mask`` is.
     """
-    return order_by_significance(scores, mask)[:, :k].sort(dim=1).values
+    positions, places = order_by_significance(scores, mask)[:, :k].sort(dim=1)
+    if mask is None:
+        return positions, None
+    retained = extract_mask(mask, positions)
+    return positions, retained if own is None else retained & (places < own.unsqueeze(1))
 
 
 def extract_rows(rows: Tensor, positions: Tensor) -> Tensor:

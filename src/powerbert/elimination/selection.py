@@ -92,7 +92,7 @@ class StaticSelection(nn.Module):
             if guard_or_false(k == rows):
                 encoders.append(None)
                 continue
-            positions = retained_positions(-places.float(), mask, k)
+            positions, _ = retained_positions(-places.float(), mask, k)
             mask = extract_mask(mask & (places < retained), positions)
             places, rows = places.gather(1, positions), k
             encoders.append((positions, mask))

@@ -7,33 +7,48 @@ from torch import Tensor, nn
 class SoftExtract(nn.Module):
     """The retention parameters ``r_j[k]`` of every encoder j and ordered position k.
 
+    With ``bins``, a parameter stands for a bin of the relative ordered position instead: the word at
+    ordered position p, from 0, of n real words lies in bin ``floor(p * length / n)``. [CLS], at position 0,
+    is never scaled then.
+
     Attributes:
-        retention_parameters: ``r``, [L, l], initialised at 1; ``clip_`` keeps it in [0, 1].
+        retention_parameters: ``r``, [L, length], initialised at 1; ``clip_`` keeps it in [0, 1].
     """
 
-    def __init__(self, num_encoders: int, length: int) -> None:
+    def __init__(self, num_encoders: int, length: int, *, bins: bool = False) -> None:
         super().__init__()
+        self.bins = bins
         self.retention_parameters = nn.Parameter(torch.ones(num_encoders, length))
 
-    def scale(self, hidden: Tensor, ranks: Tensor, encoder: int) -> Tensor:
+    def scale(self, hidden: Tensor, ranks: Tensor, encoder: int, words: Tensor | None = None) -> Tensor:
         """Multiply word-vectors, [B, N, D], by the retention parameters of their ordered positions, [B, N].
 
-        Encoders and ordered positions count from 0; no gradient passes through the latter.
+        Encoders and ordered positions count from 0; no gradient passes through the latter. ``words`` is the
+        number of real words of each input, [B], None for N; only bins need it.
 
         Raises:
-            ValueError: If N exceeds the number of retention parameters.
+            ValueError: If N exceeds the number of retention parameters, which are no bins.
         """
         length = self.retention_parameters.shape[1]
-        if ranks.shape[1] > length:
+        own = self.retention_parameters[encoder]
+        if self.bins:
+            real = ranks.shape[1] if words is None else words.clamp_min(1).unsqueeze(1)
+            extent = own[(ranks * length // real).clamp_max(length - 1)].masked_fill(ranks == 0, 1.0)
+        elif ranks.shape[1] > length:
             raise ValueError(
                 f"inputs of {ranks.shape[1]} words, but only {length} retention parameters an encoder"
             )
-        extent = self.retention_parameters[encoder][ranks]
+        else:
+            extent = own[ranks]
         return hidden * extent.unsqueeze(-1).to(hidden.dtype)
 
     def mass(self) -> Tensor:
         """Sum the retention parameters of each encoder, [L]: the word-vectors that it retains."""
         return self.retention_parameters.sum(dim=1)
+
+    def shares(self) -> Tensor:
+        """Average the retention parameters of each encoder, [L]: the share of words that it retains."""
+        return self.retention_parameters.mean(dim=1)
 
     @torch.no_grad()
     def clip_(self) -> None:

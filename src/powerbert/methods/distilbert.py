@@ -5,17 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-from torch.nn import functional as F
-
-from powerbert.base.checks import check_number, check_whole
+from powerbert.base.checks import check_whole
 from powerbert.base.errors import ConfigError
-from powerbert.methods.distillation import (
-    check_soft_targets,
-    distillation_plans,
-    evenly_spread,
-    soft_target_loss,
-)
+from powerbert.methods.distillation import Distillation, distillation_plans, evenly_spread
 from powerbert.methods.method import Context, Method, StagePlan
 from powerbert.models import load_config, load_host_model, load_model, num_encoders, take_encoders
 from powerbert.models.checkpoint import fingerprint, local_or_hub
@@ -25,9 +17,8 @@ from powerbert.models.checkpoint import fingerprint, local_or_hub
 class DistilBert(Method):
     """Distil the fine-tuned model into k of its encoders; k is swept.
 
-    Minimises ``(1 - alpha) task loss + alpha T^2 KL(teacher || student) + cosine (1 - cos)``. The last term
-    compares the word-vectors that leave the last encoders of the two models. The settings are those of
-    `conf/method`; ConfigError names one that is out of range.
+    Minimises a `Distillation` with its cosine term. The settings are those of `conf/method`; ConfigError
+    names one that is out of range.
     """
 
     name: str
@@ -39,8 +30,7 @@ class DistilBert(Method):
     epochs: int | None = None
 
     def __post_init__(self) -> None:
-        check_soft_targets(self.alpha, self.temperature)
-        check_number("method.cosine", self.cosine)
+        Distillation(self.alpha, self.temperature, cosine=self.cosine)
         self.distilled = None if self.student is None else local_or_hub(self.student)
 
     @property
@@ -69,16 +59,8 @@ class DistilBert(Method):
         """Fine-tune the teacher and distil it."""
         student = None if self.distilled is None else fingerprint(self.distilled)
         influence = {"cosine": self.cosine, "student": student}
-        return distillation_plans(checkpoint, self, influence, self._student, self.objective)
-
-    def objective(self, student: Any, teacher: Any, mask: Tensor) -> Tensor:
-        """Compute the loss of one batch; see `stages.Objective`."""
-        soft = soft_target_loss(student.logits, teacher.logits, self.temperature)
-        loss = (1 - self.alpha) * student.loss + self.alpha * soft
-        if not self.cosine:
-            return loss
-        last = hidden_cosine_loss(student.hidden_states[-1], teacher.hidden_states[-1], mask)
-        return loss + self.cosine * last
+        objective = Distillation(self.alpha, self.temperature, cosine=self.cosine)
+        return distillation_plans(checkpoint, self, influence, self._student, lambda _: objective)
 
     def _student(self, finetuned: Path, context: Context) -> Any:
         if self.distilled is None:
@@ -86,15 +68,3 @@ class DistilBert(Method):
             return take_encoders(start, evenly_spread(num_encoders(start.config), self.encoders))
         start = load_host_model(self.distilled, context.task.kind, **context.task.model_fields())
         return take_encoders(start, range(self.encoders))
-
-
-def hidden_cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-    """Compute one minus the cosine between two models' word-vectors, in float32.
-
-    Args:
-        student: [B, N, D].
-        teacher: [B, N, D].
-        mask: True where a word is real, [B, N]; the loss is averaged over real words.
-    """
-    cosine = F.cosine_similarity(student.float(), teacher.float(), dim=-1)
-    return (1 - cosine)[mask].mean()

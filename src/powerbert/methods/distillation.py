@@ -1,24 +1,74 @@
-"""What the distilled baselines share: soft targets, layer maps and the plan of a distillation."""
+"""What a student learns from its teacher, which encoders correspond, and the plan of a distillation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from powerbert.base.checks import check_number
+from powerbert.elimination import cls_position, extract_rows
 from powerbert.methods.method import Artifacts, Context, StagePlan, final_plan, finetune_plan
-from powerbert.models import load_model
-from powerbert.stages import Distill, Objective, Stage
+from powerbert.models import load_model, num_encoders
+from powerbert.stages import Retrain, Stage
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """``(1 - alpha) task loss + alpha T^2 KL(teacher || student) + beta patient + cosine (1 - cos)``.
+
+    The patient term compares [CLS] after some encoders (BERT-PKD), the last one the word-vectors that leave
+    the last encoders (DistilBERT). It is a `stages.Objective`.
+
+    Attributes:
+        imitated: pairs of encoders, from 1, of student and teacher that the patient term compares.
+    """
+
+    alpha: float
+    temperature: float
+    beta: float = 0.0
+    cosine: float = 0.0
+    imitated: Sequence[tuple[int, int]] = ()
+
+    def __post_init__(self) -> None:
+        check_soft_targets(self.alpha, self.temperature)
+        for name in ("beta", "cosine"):
+            check_number(f"method.{name}", getattr(self, name))
+
+    @property
+    def hidden_states(self) -> bool | Literal["cls"]:
+        """Which hidden states the outputs must hold."""
+        return True if self.cosine else "cls" if self.beta else False
+
+    def __call__(self, student: Any, teacher: Any, mask: Tensor) -> Tensor:
+        """Compute the loss of one batch."""
+        soft = soft_target_loss(student.logits, teacher.logits, self.temperature)
+        loss = (1 - self.alpha) * student.loss + self.alpha * soft
+        if self.beta:
+            own = _cls_states(student.hidden_states, [number for number, _ in self.imitated], mask)
+            its = _cls_states(teacher.hidden_states, [number for _, number in self.imitated], mask)
+            loss = loss + self.beta * patient_loss(own, its)
+        if self.cosine:
+            loss = loss + self.cosine * hidden_cosine_loss(
+                student.hidden_states[-1], teacher.hidden_states[-1], mask
+            )
+        return loss
+
 
 MakeStudent = Callable[[Path, Context], PreTrainedModel]
 """Create the untrained student, given the folder of the fine-tuned teacher."""
 
 
 def distillation_plans(
-    checkpoint: Path, method: Any, influence: Mapping[str, Any], student: MakeStudent, objective: Objective
+    checkpoint: Path,
+    method: Any,
+    influence: Mapping[str, Any],
+    student: MakeStudent,
+    objective: Callable[[int], Distillation],
 ) -> list[StagePlan]:
     """Plan the fine-tuning of the teacher and its distillation into a student of fewer encoders.
 
@@ -26,18 +76,19 @@ def distillation_plans(
         method: has `name`, `encoders` (of the student), `alpha`, `temperature` and `epochs` (as for
             `final_plan`).
         influence: the method's further settings that change the trained student.
-        objective: the loss of one batch; a picklable callable, since each device has its own process.
+        objective: makes the objective, given the teacher's number of encoders.
     """
 
     def build(artifacts: Artifacts, context: Context) -> Stage:
         finetuned = artifacts["finetune"].path
-        return Distill(
+        teacher = load_model(finetuned)
+        return Retrain(
             student(finetuned, context),
             context.task,
             context.optimization,
             context.seed,
-            teacher=load_model(finetuned),
-            objective=objective,
+            teacher=teacher,
+            objective=objective(num_encoders(teacher.config)),
         )
 
     shared = {name: getattr(method, name) for name in ("encoders", "alpha", "temperature")}
@@ -68,6 +119,41 @@ def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float) -> Te
         log_target=True,
     )
     return temperature**2 * divergence
+
+
+def patient_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Compute the mean squared difference between l2-normalised [CLS] states, in float32.
+
+    Args:
+        student: [CLS] after M of its encoders, [B, M, D]; the loss is 0 if M is 0.
+        teacher: [CLS] after the M encoders that these imitate, [B, M, D].
+    """
+    if student.shape[1] == 0:
+        return student.new_zeros((), dtype=student.float().dtype)
+    return F.mse_loss(F.normalize(student.float(), dim=-1), F.normalize(teacher.float(), dim=-1))
+
+
+def _cls_states(hidden_states: Sequence[Tensor], encoders: Sequence[int], mask: Tensor) -> Tensor:
+    """Collect [CLS] after each of M encoders, counted from 1, as [B, M, D].
+
+    Hidden states are all word-vectors, [B, N, D], or those of [CLS], [B, 1, D].
+    """
+    first = cls_position(mask)
+    of = [hidden_states[encoder] for encoder in encoders]
+    states = [state if state.shape[1] < mask.shape[1] else extract_rows(state, first) for state in of]
+    return torch.cat(states, dim=1) if states else hidden_states[0][:, :0]
+
+
+def hidden_cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Compute one minus the cosine between two models' word-vectors, in float32.
+
+    Args:
+        student: [B, N, D].
+        teacher: [B, N, D].
+        mask: True where a word is real, [B, N]; the loss is averaged over real words.
+    """
+    cosine = F.cosine_similarity(student.float(), teacher.float(), dim=-1)
+    return (1 - cosine)[mask].mean()
 
 
 def evenly_spread(encoders: int, k: int) -> list[int]:

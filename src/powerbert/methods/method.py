@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from powerbert.data import Task, TextDataModule
+from powerbert.measure import LatencySettings
 from powerbert.models import load_host_model
 from powerbert.stages import FineTune, Optimization, Stage
 from powerbert.store.artifacts import Artifact
@@ -23,6 +24,7 @@ class Context:
     data: TextDataModule
     optimization: Optimization
     seed: int
+    measure: LatencySettings
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class Method(ABC):
     @abstractmethod
     def plans(self, checkpoint: Path) -> list[StagePlan]:
         """List the stages in order, from a pretrained checkpoint folder to the final model."""
+
+    def identity(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return those of the method's settings that a record's identity consists of."""
+        return settings
 
     def check(self, model_config: Any) -> None:  # noqa: B027
         """Raise ConfigError, naming the setting, if one does not suit the pretrained model's config."""

@@ -1,18 +1,45 @@
-"""PoWER-BERT (section 2.3): fine-tune, search the retention configuration, re-train with extract layers."""
+"""PoWER-BERT (section 2.3): fine-tune, search the retention configuration, re-train with extract layers.
 
+The paper's method, and what goes beyond it by settings: shares of each input's length, distillation, fewer
+encoders, true cost as the objective, a wanted speed-up.
+"""
+
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from powerbert.elimination import derive_retention_configuration, random_order
+from powerbert.base.checks import check_choice, check_number, check_whole
+from powerbert.base.environment import default_device
+from powerbert.base.errors import ConfigError
+from powerbert.elimination import (
+    derive_retention_configuration,
+    random_order,
+    validate_retention_configuration,
+    validate_retention_shares,
+)
+from powerbert.measure.cost import KINDS, PROTOCOLS, CostModel, batches_of_protocol, cost_tables
+from powerbert.methods.distillation import Distillation, evenly_spread
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
-from powerbert.models import load_power_model
-from powerbert.stages import Retrain, Search, Stage
+from powerbert.models import (
+    as_power_model,
+    load_config,
+    load_model,
+    load_power_model,
+    num_encoders,
+    take_encoders,
+)
+from powerbert.stages import CostRegularizer, MassRegularizer, Regularizer, Retrain, Search, Stage
 
-SIGNIFICANCE = ("significance_diagonal", "significance_pad_queries")
+SIGNIFICANCE = ("significance_diagonal", "significance_pad_queries", "significance")
 SEARCH = (*SIGNIFICANCE, "soft_extract_protects_cls")
 RETRAIN = (*SIGNIFICANCE, "selection")
+
+PAPER: Mapping[str, Any] = {"significance": "received", "unit": "count", "regularizer": "mass"}
+"""Options of the elimination that came after the paper, and what it does; identities leave that out."""
+BEYOND = ("teacher", "encoders", "target_speedup", "cls_alone")
+"""Settings of the method that came after the paper, which has none of them; identities leave out null."""
 
 
 @dataclass
@@ -27,80 +54,217 @@ class PowerBert(Method):
     lambda_: float
     retention_learning_rate: float
     elimination: Mapping[str, Any]
+    encoders: int | str | None = None
+    teacher: str | None = None
+    alpha: float = 0.5
+    temperature: float = 2.0
+    beta: float = 0.0
+    target_speedup: float | None = None
+    target_protocol: str = "dynamic"
+    cls_alone: bool = False
 
     def __post_init__(self) -> None:
         self.lambda_ = float(self.lambda_)
         self.retention_learning_rate = float(self.retention_learning_rate)
         given = self.elimination["retention_configuration"]
         self.given = None if given is None else list(given)
+        self.shares = self.elimination["unit"] == "share"
+        check_choice("elimination.unit", self.elimination["unit"], ("count", "share"))
+        check_choice("elimination.regularizer", self.elimination["regularizer"], ("mass", "cost"))
+        check_choice("elimination.cost", self.elimination["cost"], KINDS)
+        check_whole("elimination.bins", self.elimination["bins"])
+        check_choice("target_protocol", self.target_protocol, PROTOCOLS)
+        if self.teacher is not None:
+            check_choice("method.teacher", self.teacher, ("finetune",))
+        Distillation(self.alpha, self.temperature, beta=self.beta)
+        if self.target_speedup is not None:
+            check_number("target_speedup", self.target_speedup, low=1.0, strict=True)
+            if self.elimination["regularizer"] != "cost":
+                raise ConfigError("target_speedup: it needs elimination.regularizer=cost")
+            if self.given is not None:
+                raise ConfigError("target_speedup: there is no search with a given retention_configuration")
 
     @property
     def knob(self) -> Mapping[str, float]:
-        """Lambda; empty if the retention configuration is given."""
-        return {"lambda": self.lambda_} if self.given is None else {}
+        """Lambda or the wanted speed-up; empty if the retention configuration is given."""
+        if self.given is not None:
+            return {}
+        if self.target_speedup is not None:
+            return {"target_speedup": self.target_speedup}
+        return {"lambda": self.lambda_}
+
+    def identity(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings without those that came after the paper, where they are as in the paper."""
+        own = {key: value for key, value in settings.items() if key not in BEYOND or value}
+        elimination = dict(own["elimination"])
+        if self.elimination["regularizer"] == "mass":
+            del elimination["cost"]
+        if not self.shares:
+            del elimination["bins"]
+        for key, value in PAPER.items():
+            if elimination[key] == value:
+                del elimination[key]
+        if self.teacher is None:
+            for key in ("alpha", "temperature", "beta"):
+                del own[key]
+        if self.target_speedup is None:
+            del own["target_protocol"]
+        return own | {"elimination": elimination}
+
+    def check(self, model_config: Any) -> None:
+        """Raise ConfigError, naming the setting, if one does not suit the pretrained model's config."""
+        encoders = num_encoders(model_config)
+        if self.encoders != "auto":
+            check_whole("method.encoders", self.encoders, high=encoders, optional=True)
+        if self.given is None:
+            return
+        own = len(self._kept(encoders))
+        try:
+            if self.shares:
+                validate_retention_shares(self.given, own)
+            else:
+                validate_retention_configuration(self.given, own)
+        except ConfigError as error:
+            raise ConfigError(f"elimination.retention_configuration: {error}") from error
 
     def plans(self, checkpoint: Path) -> list[StagePlan]:
         """Fine-tune, search unless the configuration is given, re-train."""
         search = StagePlan("search", ("finetune",), self._search_influence, self._build_search)
-        retrain = StagePlan("retrain", (self._start,), self._retrain_influence, self._build_retrain)
+        parents = (self._start,) if self.teacher is None else tuple(dict.fromkeys((self._start, "finetune")))
+        retrain = StagePlan("retrain", parents, self._retrain_influence, self._build_retrain)
         return [finetune_plan(checkpoint), *([search] if self.given is None else []), retrain]
 
-    def retention_configuration(self, artifacts: Artifacts) -> list[int]:
-        """Return the given configuration, or derive it from the masses of the search (section 2.2)."""
+    def retention(self, artifacts: Artifacts) -> dict[str, list[int] | list[float]]:
+        """Return the elimination field of the final model: given, or from what the search found."""
+        field = "retention_shares" if self.shares else "retention_configuration"
         if self.given is not None:
-            return self.given
-        mass = artifacts["search"].manifest["results"]["mass"]
-        return derive_retention_configuration(mass, rounding=self.elimination["rounding"])
+            return {field: self.given}
+        found = artifacts["search"].manifest["results"]
+        if self.shares:
+            chosen = found["shares"]
+        else:
+            chosen = derive_retention_configuration(found["mass"], rounding=self.elimination["rounding"])
+        return {field: [*chosen[:-1], 0.0 if self.shares else 1] if self.cls_alone else chosen}
 
     def findings(self, stage: str, artifacts: Artifacts) -> list[str]:
-        """Report the masses and the retention configuration after the search."""
+        """Report the masses or shares, and the retention configuration, after the search."""
         if stage != "search":
             return []
-        mass = artifacts["search"].manifest["results"]["mass"]
-        return [
-            f"mass ({', '.join(f'{value:.1f}' for value in mass)})",
-            f"retention configuration {tuple(self.retention_configuration(artifacts))}",
-        ]
+        found = artifacts["search"].manifest["results"]
+        ((_, chosen),) = self.retention(artifacts).items()
+        lines = [f"retention {'shares' if self.shares else 'configuration'} {tuple(chosen)}"]
+        if "mass" in found:
+            lines.insert(0, f"mass ({', '.join(f'{value:.1f}' for value in found['mass'])})")
+        if "predicted_speedup" in found:
+            lines.append(f"predicted speed-up {found['predicted_speedup']:.2f}x ({self.target_protocol})")
+        return lines
 
     @property
     def _start(self) -> str:
         """Name of the stage whose weights re-training starts from."""
         return self.elimination["retrain_from"] if self.given is None else "finetune"
 
+    def _kept(self, encoders: int) -> list[int]:
+        """Return which of the fine-tuned model's encoders the student has, from 0."""
+        if self.encoders is None:
+            return list(range(encoders))
+        own = self.encoders if isinstance(self.encoders, int) else self._choose_encoders(encoders)
+        return evenly_spread(encoders, own)
+
+    def _choose_encoders(self, encoders: int) -> int:
+        """Choose the number of encoders for the wanted speed-up: depth and length bring half of it each."""
+        return math.ceil(encoders * (self.target_speedup or 2.0) ** -0.5)
+
     def _options(self, names: tuple[str, ...]) -> dict[str, Any]:
-        return {name: self.elimination[name] for name in names}
+        options = {name: self.elimination[name] for name in names}
+        return {key: value for key, value in options.items() if PAPER.get(key) != value}
+
+    def _beyond(self) -> dict[str, Any]:
+        """Return the settings that influence search and re-training and are not as in the paper."""
+        learnt = {key: getattr(self, key) for key in ("teacher", "alpha", "temperature", "beta")}
+        return {
+            **({"encoders": self.encoders} if self.encoders is not None else {}),
+            **(learnt if self.teacher is not None else {}),
+            **({"cls_alone": True} if self.cls_alone else {}),
+        }
 
     def _search_influence(self, _: Artifacts) -> dict[str, Any]:
         rate = self.retention_learning_rate
-        return {"lambda": self.lambda_, "retention_learning_rate": rate, **self._options(SEARCH)}
+        influence = {"retention_learning_rate": rate, **self._options(SEARCH), **self._beyond()}
+        if self.shares:
+            influence["bins"] = self.elimination["bins"]
+        if self.elimination["regularizer"] == "cost":
+            influence |= {"cost": self.elimination["cost"], "target_protocol": self.target_protocol}
+        if self.target_speedup is not None:
+            return influence | {"target_speedup": self.target_speedup}
+        return influence | {"lambda": self.lambda_}
 
     def _build_search(self, artifacts: Artifacts, context: Context) -> Stage:
-        model = load_power_model(
-            artifacts["finetune"].path,
-            task=context.task.kind,
-            soft_extract_length=context.max_length,
-            **self._options(SEARCH),
-        )
+        length = {"bins": self.elimination["bins"]} if self.shares else {"length": context.max_length}
+        fields = {f"soft_extract_{name}": value for name, value in length.items()}
+        model = self._model(artifacts, "finetune", context, **fields, **self._options(SEARCH))
         return Search(
             model,
             context.task,
             context.optimization,
             context.seed,
-            lambda_=self.lambda_,
+            regularizer=self._regularizer(model, artifacts, context),
             retention_learning_rate=self.retention_learning_rate,
+            **self._learning(artifacts),
+        )
+
+    def _regularizer(self, model: Any, artifacts: Artifacts, context: Context) -> Regularizer:
+        if self.elimination["regularizer"] == "mass":
+            return MassRegularizer(self.lambda_, context.max_length)
+        padded, settings = self.target_protocol == "padded", context.measure
+        batch_size = settings.padded_batch_size if padded else settings.dynamic_batch_size
+        lengths = context.data.lengths("train").tolist()
+        longest = context.max_length if padded else max(lengths)
+        cost = CostModel(
+            cost_tables(model.to(default_device()), longest, self.elimination["cost"], batch_size),
+            batches_of_protocol(lengths, self.target_protocol, context.max_length, batch_size),
+            num_encoders(load_config(artifacts["finetune"].path)),
+        )
+        return CostRegularizer(
+            cost,
+            encoders=num_encoders(model.config),
+            lambda_=self.lambda_,
+            target_speedup=self.target_speedup,
+            max_length=context.max_length,
+            cls_alone=self.cls_alone,
         )
 
     def _retrain_influence(self, artifacts: Artifacts) -> dict[str, Any]:
-        configuration = self.retention_configuration(artifacts)
-        return {"retention_configuration": configuration, **self._options(RETRAIN)}
+        return {**self.retention(artifacts), **self._options(RETRAIN), **self._beyond()}
 
     def _build_retrain(self, artifacts: Artifacts, context: Context) -> Stage:
         drawn = self.elimination["selection"] == "rand"
-        model = load_power_model(
-            artifacts[self._start].path,
-            task=context.task.kind,
-            retention_configuration=self.retention_configuration(artifacts),
+        model = self._model(
+            artifacts,
+            self._start,
+            context,
+            **self.retention(artifacts),
             selection_order=random_order(context.max_length, context.seed) if drawn else None,
             **self._options(RETRAIN),
         )
-        return Retrain(model, context.task, context.optimization, context.seed)
+        return Retrain(model, context.task, context.optimization, context.seed, **self._learning(artifacts))
+
+    def _model(self, artifacts: Artifacts, stage: str, context: Context, **fields: Any) -> Any:
+        """Load a stage's model as a power model; of the fine-tuned one only the student's encoders."""
+        if self.cls_alone:
+            fields["cls_alone"] = True
+        folder = artifacts[stage].path
+        if stage != "finetune" or self.encoders is None:
+            return load_power_model(folder, task=context.task.kind, **fields)
+        finetuned = load_model(folder)
+        return as_power_model(take_encoders(finetuned, self._kept(num_encoders(finetuned.config))), **fields)
+
+    def _learning(self, artifacts: Artifacts) -> dict[str, Any]:
+        """Return the teacher and what a stage learns from it; nothing without a teacher."""
+        if self.teacher is None:
+            return {}
+        teacher = load_model(artifacts["finetune"].path)
+        kept = self._kept(num_encoders(teacher.config))
+        imitated = [(own, its + 1) for own, its in enumerate(kept[:-1], start=1)]
+        objective = Distillation(self.alpha, self.temperature, beta=self.beta, imitated=imitated)
+        return {"teacher": teacher, "objective": objective}

@@ -23,7 +23,7 @@ from powerbert.models.loading import (
 )
 from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
 from powerbert.models.packed import can_pack_linear_layers, pack_linear_layers
-from powerbert.models.smaller import prune_heads, take_encoders
+from powerbert.models.smaller import as_power_model, prune_heads, take_encoders
 
 __all__ = [
     "BACKBONES",
@@ -32,6 +32,7 @@ __all__ = [
     "PowerFields",
     "PowerModelMixin",
     "PowerTaskMixin",
+    "as_power_model",
     "can_pack_linear_layers",
     "classify",
     "embed",

@@ -5,20 +5,32 @@ from typing import Any
 
 from powerbert.base.checks import check_whole
 from powerbert.base.errors import ConfigError
-from powerbert.elimination.configuration import validate_retention_configuration
+from powerbert.elimination.configuration import (
+    validate_retention_configuration,
+    validate_retention_shares,
+)
 from powerbert.elimination.selection import validate_selection
+
+EXCLUSIVE = ("retention_configuration", "retention_shares", "soft_extract_length", "soft_extract_bins")
+"""The fields of which a model has at most one."""
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class PowerFields:
     """The fields that a power model's config adds to its host's; a mixin for config classes.
 
-    With none of ``retention_configuration``, ``soft_extract_length`` and ``encoder_heads`` the model equals
-    its host.
+    With none of ``retention_configuration``, ``retention_shares``, ``soft_extract_length``,
+    ``soft_extract_bins``, ``cls_alone`` and ``encoder_heads`` the model equals its host.
 
     Attributes:
         retention_configuration: Number of word-vectors that each encoder retains, non-increasing.
+        retention_shares: Share of an input's real words that each encoder retains, non-increasing: of n words
+            ``max(1, ceil(share * n))``; 0 is [CLS] alone.
         soft_extract_length: Number of retention parameters of each encoder of a search, its longest input.
+        soft_extract_bins: Number of retention parameters of each encoder of a search for shares: bins of the
+            ordered position relative to the number of real words.
+        cls_alone: Whether the last encoder computes the word-vector of [CLS] alone. The classifier reads no
+            other, so the logits stay.
         significance_diagonal: Whether a word's attention to itself counts towards its significance.
         significance_pad_queries: Whether the attention paid by padding counts. The result for an input then
             depends on how far its batch is padded.
@@ -32,7 +44,10 @@ class PowerFields:
     """
 
     retention_configuration: list[int] | None = None
+    retention_shares: list[float] | None = None
     soft_extract_length: int | None = None
+    soft_extract_bins: int | None = None
+    cls_alone: bool = False
     significance_diagonal: bool = True
     significance_pad_queries: bool = False
     soft_extract_protects_cls: bool = True
@@ -50,6 +65,11 @@ class PowerFields:
         """Return the number of word pieces that the model has positions for."""
         return self.max_position_embeddings
 
+    @property
+    def searches(self) -> bool:
+        """Whether there are soft-extract layers."""
+        return self.soft_extract_length is not None or self.soft_extract_bins is not None
+
     def to_dict(self) -> dict[str, Any]:
         """As the host's; without ``auto_map``, unless this class is the code that ``auto_map`` names."""
         values = super().to_dict()  # type: ignore[misc]
@@ -64,14 +84,22 @@ class PowerFields:
             ConfigError: If a field is invalid; the message names it.
         """
         encoders, longest = self.num_encoders(), self.longest_input()
-        if self.retention_configuration is not None and self.soft_extract_length is not None:
+        given = [name for name in EXCLUSIVE if getattr(self, name) is not None]
+        if len(given) > 1:
             raise ConfigError(
-                "retention_configuration and soft_extract_length exclude one another: a model eliminates "
-                "word-vectors, or it searches how many to eliminate"
+                f"{' and '.join(given)} exclude one another: a model eliminates word-vectors, or it searches "
+                "how many to eliminate"
             )
-        validate_selection(self.selection, self.selection_order, self.soft_extract_length is not None)
+        validate_selection(self.selection, self.selection_order, self.searches)
+        if self.retention_shares is not None:
+            validate_retention_shares(self.retention_shares, encoders)
+            if self.selection != "attn":
+                raise ConfigError(
+                    f"selection: '{self.selection}' needs a retention_configuration, not shares"
+                )
         if self.retention_configuration is not None:
             validate_retention_configuration(self.retention_configuration, encoders, longest)
+        check_whole("soft_extract_bins", self.soft_extract_bins, optional=True)
         check_whole("soft_extract_length", self.soft_extract_length, 1, longest, optional=True)
         left, heads = self.encoder_heads, self.num_attention_heads
         if left is not None and not (len(left) == encoders and all(1 <= number <= heads for number in left)):

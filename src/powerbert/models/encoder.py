@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from powerbert.elimination.extract import extract_mask, extract_rows, ordered_positions, retained_positions
+from powerbert.elimination.extract import extract_rows, ordered_positions, retained_positions
 
 Score = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Significance of word-vectors, [B, N], from each head's queries and keys, [B, H, N, E], and the mask."""
@@ -72,20 +72,34 @@ class HostEncoder:
         return self.attention_output(context.transpose(1, 2).flatten(2), residual)
 
 
-def encode(host: HostEncoder, hidden: Tensor, mask: Tensor | None, positions: Tensor | None = None) -> Tensor:
+def encode(
+    host: HostEncoder,
+    hidden: Tensor,
+    mask: Tensor | None,
+    positions: Tensor | None = None,
+    scale: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Run an encoder on word-vectors, [B, N, D]; retain those at ``positions``, [B, K], or all: [B, K, D].
 
-    The others are attended to, but have no output.
+    The others are attended to, but have no output. ``scale`` is applied to word-vectors, [B, K, D], before
+    the feed-forward network.
     """
     retained = hidden if positions is None else extract_rows(hidden, positions)
     attended = host.attend(host.query(retained), host.key(hidden), host.value(hidden), mask, retained)
-    return host.feed_forward(attended)
+    return host.feed_forward(attended if scale is None else scale(attended))
 
 
 def encode_and_extract(
-    host: HostEncoder, hidden: Tensor, mask: Tensor | None, k: int, score: Score
+    host: HostEncoder,
+    hidden: Tensor,
+    mask: Tensor | None,
+    k: int,
+    score: Score,
+    own: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Run an encoder that retains the k most significant word-vectors, k < N, in order, [CLS] among them.
+    """Run an encoder that retains the k most significant word-vectors, k <= N, in order, [CLS] among them.
+
+    ``own`` is the number of word-vectors that each input retains, at most k, [B]; None for k.
 
     Returns:
         The encoder's output, [B, K, D]; its mask, [B, K], None if ``mask`` is; the retained positions, [B,
@@ -93,10 +107,10 @@ def encode_and_extract(
     """
     query, key, value = host.query(hidden), host.key(hidden), host.value(hidden)
     significance = score(host.split_heads(query), host.split_heads(key), mask)
-    positions = retained_positions(significance, mask, k)
+    positions, retained_mask = retained_positions(significance, mask, k, own)
     query, retained = extract_rows(query, positions), extract_rows(hidden, positions)
     output = host.feed_forward(host.attend(query, key, value, mask, retained))
-    return output, None if mask is None else extract_mask(mask, positions), positions
+    return output, retained_mask, positions
 
 
 def encode_and_soft_extract(

@@ -28,7 +28,7 @@ from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from powerbert.base.errors import ModelError
 from powerbert.models.backbone import BACKBONES, ENTRY_POINTS, TASKS, find_backbone
-from powerbert.models.configuration import POWER_FIELDS
+from powerbert.models.configuration import EXCLUSIVE, POWER_FIELDS
 
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
 PICKLED_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
@@ -42,11 +42,12 @@ HOW_TO_CONVERT = (
 """For error messages. The command runs none of the file's code; all shards become one file."""
 
 REPLACED: dict[str, dict[str, Any]] = {
-    "retention_configuration": {"soft_extract_length": None},
-    "soft_extract_length": {"retention_configuration": None, "selection": "attn", "selection_order": None},
+    **{name: {other: None for other in EXCLUSIVE if other != name} for name in EXCLUSIVE},
     "selection": {"selection_order": None},
 }
 """The elimination fields of a checkpoint that are reset where another field is set."""
+for name in ("retention_shares", "soft_extract_length", "soft_extract_bins"):
+    REPLACED[name] |= {"selection": "attn", "selection_order": None}
 
 Folder = str | os.PathLike[str]
 

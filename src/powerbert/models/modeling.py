@@ -15,12 +15,14 @@ from transformers import initialization
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple
 
-from powerbert.elimination.extract import cls_position, extract_rows
+from powerbert.elimination.configuration import retained_by_share
+from powerbert.elimination.extract import cls_position, extract_mask, extract_rows
 from powerbert.elimination.selection import StaticSelection
 from powerbert.elimination.significance import blockwise_significance
 from powerbert.elimination.soft_extract import SoftExtract
 from powerbert.models.encoder import (
     HostEncoder,
+    Score,
     encode,
     encode_and_extract,
     encode_and_soft_extract,
@@ -62,11 +64,14 @@ class PowerModelMixin:
         host_encoder: Describes one of the ``layers`` as a ``HostEncoder``.
         only_cls: Whether ``last_hidden_state`` is the word-vector of [CLS] alone, [B, 1, D], where the model
             eliminates. For heads that read row 0, which is padding in a left-padded batch.
+        only_cls_states: Whether ``hidden_states`` hold the word-vectors of [CLS] alone, [B, 1, D], where the
+            model eliminates: it then stands at another row after each encoder.
     """
 
     config: Any
     host_encoder: Callable[[Any], HostEncoder]
     only_cls = False
+    only_cls_states = False
 
     _keys_to_ignore_on_load_unexpected: set[str] | list[str] | None = [r"soft_extract\."]  # noqa: RUF012
 
@@ -75,8 +80,11 @@ class PowerModelMixin:
         config.validate_power_fields()
         if config.encoder_heads is not None:
             keep_heads(self.hosts(), [range(heads) for heads in config.encoder_heads])
-        length = config.soft_extract_length
-        self.soft_extract = None if length is None else SoftExtract(config.num_encoders(), length)
+        bins = config.soft_extract_bins
+        length = config.soft_extract_length if bins is None else bins
+        self.soft_extract = (
+            None if length is None else SoftExtract(config.num_encoders(), length, bins=bins is not None)
+        )
         orders = {"head": range(config.longest_input()), "rand": config.selection_order}
         order = orders.get(config.selection)
         self.static_selection = None if order is None else StaticSelection(order)
@@ -97,10 +105,20 @@ class PowerModelMixin:
         """Describe the host's encoders in the order in which they run."""
         return [self.host_encoder(layer) for layer in self.layers()]
 
+    def score(self) -> Score:
+        """Return the function that computes significance."""
+        return partial(
+            blockwise_significance,
+            include_diagonal=self.config.significance_diagonal,
+            pad_queries=self.config.significance_pad_queries,
+        )
+
     @property
     def eliminates(self) -> bool:
-        """Whether there are extract or soft-extract layers."""
-        return self.soft_extract is not None or self.config.retention_configuration is not None
+        """Whether there are extract or soft-extract layers, or the last encoder computes [CLS] alone."""
+        config = self.config
+        given = config.retention_configuration is not None or config.retention_shares is not None
+        return self.soft_extract is not None or given or config.cls_alone
 
     @can_return_tuple
     def forward(
@@ -155,19 +173,19 @@ class PowerModelMixin:
         hidden, mask = embeddings, None if attention_mask is None else attention_mask.bool()
         words = mask if mask is not None else torch.ones_like(hidden[..., 0], dtype=torch.bool)
         positions = torch.arange(words.shape[1], device=words.device).expand_as(words)
-        schedule = None
-        if self.static_selection is not None and self.config.retention_configuration is not None:
-            schedule = self.static_selection.schedule(words, self.config.retention_configuration)
-        hidden_states, retained = [embeddings], []
+        inputs = self._inputs(words, mask)
+        hidden_states, retained = [], []
         for encoder, host in enumerate(self.hosts()):
-            hidden, mask, selected = self._run(encoder, host, hidden, mask, schedule)
             if output_hidden_states:
-                hidden_states.append(hidden)
+                hidden_states.append(_cls(hidden, mask) if self.only_cls_states else hidden)
+            hidden, mask, selected = self._run(encoder, host, hidden, mask, inputs)
             if output_retained:
                 positions = positions if selected is None else positions.gather(1, selected)
                 real = torch.ones_like(positions, dtype=torch.bool) if mask is None else mask
                 retained.append(Retained(positions, real))
-        cls = hidden[:, :1] if mask is None else extract_rows(hidden, cls_position(mask))
+        cls = _cls(hidden, mask)
+        if output_hidden_states:
+            hidden_states.append(cls if self.only_cls_states else hidden)
         return PowerModelOutput(
             last_hidden_state=cls if self.only_cls else hidden,
             pooler_output=self.pool(cls),
@@ -175,39 +193,63 @@ class PowerModelMixin:
             retained=tuple(retained) if output_retained else None,
         )
 
+    def _inputs(self, words: Tensor, mask: Tensor | None) -> "_Inputs":
+        """Determine once what all encoders need to know of a batch; see ``eliminate`` for the mask."""
+        config, schedule = self.config, None
+        if self.static_selection is not None and config.retention_configuration is not None:
+            schedule = self.static_selection.schedule(words, config.retention_configuration)
+        relative = config.retention_shares is not None or config.soft_extract_bins is not None
+        if not relative or mask is None:
+            return _Inputs(schedule, None, words.shape[1])
+        lengths, longest = mask.sum(dim=1), words.shape[1]
+        if lengths.device.type == "cpu" and not torch.compiler.is_compiling():
+            # Elsewhere the batch's width serves: reading the value would make the processor wait.
+            longest = max(1, int(lengths.max()))
+        return _Inputs(schedule, lengths, longest)
+
     def _run(
-        self,
-        encoder: int,
-        host: HostEncoder,
-        hidden: Tensor,
-        mask: Tensor | None,
-        schedule: list[tuple[Tensor, Tensor] | None] | None,
+        self, encoder: int, host: HostEncoder, hidden: Tensor, mask: Tensor | None, inputs: "_Inputs"
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Run one encoder; ``schedule`` is that of ``StaticSelection``, None without static selection.
+        """Run one encoder.
 
         Returns:
             Word-vectors, [B, K, D]; their mask, [B, K], None if all are real; and their positions among the
             given ones, [B, K], None if all are retained.
         """
         config, length = self.config, hidden.shape[1]
-        if schedule is not None:
-            positions, mask_after = schedule[encoder] or (None, mask)
-            return encode(host, hidden, mask, positions), mask_after, positions
-        score = partial(
-            blockwise_significance,
-            include_diagonal=config.significance_diagonal,
-            pad_queries=config.significance_pad_queries,
-        )
+        alone = config.cls_alone and encoder == config.num_encoders() - 1
+        first = _first(hidden, mask)
+        mask_of_first = None if mask is None else extract_mask(mask, first)
         if self.soft_extract is not None:
-            scale = partial(self.soft_extract.scale, encoder=encoder)
+            scale = partial(self.soft_extract.scale, encoder=encoder, words=inputs.lengths)
             protect_cls = config.soft_extract_protects_cls
-            return encode_and_soft_extract(host, hidden, mask, scale, score, protect_cls), mask, None
-        if config.retention_configuration is not None:
-            k = config.retention_configuration[encoder]
-            # An exported graph serves every length: there it extracts, unless no input is longer than k.
-            if not guard_or_false(k >= length):
-                return encode_and_extract(host, hidden, mask, torch.sym_min(k, length), score)
+            if alone and protect_cls:
+                scale = partial(scale, ranks=torch.zeros_like(first))
+                return encode(host, hidden, mask, first, scale), mask_of_first, first
+            return encode_and_soft_extract(host, hidden, mask, scale, self.score(), protect_cls), mask, None
+        k, own = self._limit(encoder, inputs)
+        if alone or (inputs.schedule is None and isinstance(k, int) and k == 1 < length):
+            return encode(host, hidden, mask, first), mask_of_first, first
+        if inputs.schedule is not None:
+            positions, mask_after = inputs.schedule[encoder] or (None, mask)
+            return encode(host, hidden, mask, positions), mask_after, positions
+        # An exported graph serves every length: there it extracts, unless no input is longer than k.
+        if k is not None and (own is not None or not guard_or_false(k >= length)):
+            return encode_and_extract(host, hidden, mask, torch.sym_min(k, length), self.score(), own)
         return encode(host, hidden, mask), mask, None
+
+    def _limit(self, encoder: int, inputs: "_Inputs") -> tuple[int | None, Tensor | None]:
+        """Return how many word-vectors an encoder retains, at most, and of each input, [B].
+
+        None stands for all, and for as many of each input.
+        """
+        counts, shares = self.config.retention_configuration, self.config.retention_shares
+        if counts is not None:
+            return counts[encoder], None
+        if shares is None or shares[encoder] == (shares[encoder - 1] if encoder else 1.0):
+            return None, None
+        own = None if inputs.lengths is None else retained_by_share(shares[encoder], inputs.lengths)
+        return retained_by_share(shares[encoder], inputs.longest), own
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -216,6 +258,30 @@ class PowerModelMixin:
             initialization.ones_(module.retention_parameters)
         elif isinstance(module, StaticSelection):
             initialization.copy_(module.places, module.inverse_order())
+
+
+class _Inputs(NamedTuple):
+    """A batch as all encoders see it.
+
+    Attributes:
+        schedule: That of ``StaticSelection``; None without static selection.
+        lengths: Real words of each input, [B], where shares or bins refer to them; None if all are real.
+        longest: Real words of the longest input, or more.
+    """
+
+    schedule: list[tuple[Tensor, Tensor] | None] | None
+    lengths: Tensor | None
+    longest: int
+
+
+def _first(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the position of [CLS], [B, 1], among word-vectors, [B, N, D]."""
+    return hidden.new_zeros(hidden.shape[0], 1, dtype=torch.long) if mask is None else cls_position(mask)
+
+
+def _cls(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the word-vector of [CLS], [B, 1, D]."""
+    return hidden[:, :1] if mask is None else extract_rows(hidden, cls_position(mask))
 
 
 class PowerTaskMixin:

@@ -1,6 +1,7 @@
-"""Smaller models made of a larger one: fewer encoders, or fewer heads in them."""
+"""Smaller models made of a larger one: fewer encoders, fewer heads, fewer word-vectors."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -45,10 +46,7 @@ def prune_heads(model: PreTrainedModel, heads: Sequence[Sequence[int]]) -> PreTr
     """
     of_query = {encoder.query: kept for encoder, kept in zip(unique_encoders(model), heads, strict=True)}
     kept = [of_query[encoder.query] for encoder in host_encoders(model)]
-    pruned_class = power_class(model)
-    fields = model.config.to_dict() | {"encoder_heads": None}
-    fields.pop("model_type")
-    pruned = pruned_class(pruned_class.config_class(**fields))
+    pruned = _untrained_power_model(model, encoder_heads=None)
     before = getattr(model.config, "encoder_heads", None)
     if before is not None:
         keep_heads(host_encoders(pruned), [range(left) for left in before])
@@ -56,3 +54,21 @@ def prune_heads(model: PreTrainedModel, heads: Sequence[Sequence[int]]) -> PreTr
     keep_heads(host_encoders(pruned), kept)
     pruned.config.encoder_heads = [len(left) for left in kept]
     return pruned.train(model.training)
+
+
+def as_power_model(model: PreTrainedModel, **power_fields: Any) -> PreTrainedModel:
+    """Return the power model of a host or power model for a task, with some elimination fields set.
+
+    It shares the model's weights, and changes none. Retention parameters that the model lacks start at 1.
+    """
+    power: Any = _untrained_power_model(model, **power_fields)
+    power.load_state_dict(model.state_dict(), assign=True, strict=power.soft_extract is None)
+    return power.train(model.training)
+
+
+def _untrained_power_model(model: PreTrainedModel, **power_fields: Any) -> Any:
+    """Create the power model of a host or power model with some elimination fields set."""
+    power = power_class(model)
+    fields = model.config.to_dict() | power_fields
+    fields.pop("model_type")
+    return power(power.config_class(**fields))

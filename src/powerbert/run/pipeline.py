@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import Logger
 from powerbert.base.errors import DataError
 from powerbert.data import TextDataModule
 from powerbert.methods import Context, StagePlan
-from powerbert.models import load_tokenizer, quiet_transformers
+from powerbert.models import as_power_model, load_tokenizer, quiet_transformers
 from powerbert.run.loggers import finish
 from powerbert.run.record import build_record
 from powerbert.run.settings import Settings
@@ -83,12 +83,13 @@ class Run:
     def _artifact(self, plan: StagePlan, artifacts: dict[str, Artifact]) -> Artifact:
         """Find the finished artifact of a stage by its address, or train it."""
         settings, stage_settings = self.settings, self.settings.stages[plan.name]
+        alone = settings.cls_alone and plan is settings.plans[-1]
         identity = {
             "stage": plan.name,
             **settings.inputs,
             "seed": settings.seed,
             "training": stage_settings.influence,
-            "settings": plan.influence(artifacts),
+            "settings": {**plan.influence(artifacts), **({"cls_alone": True} if alone else {})},
             "parents": [artifacts[parent].id for parent in plan.parents],
         }
         name = f"{settings.dataset}-{settings.model}-{plan.name}"
@@ -109,7 +110,12 @@ class Run:
             seed_everything(settings.seed, verbose=False)
             data = self._data_module(stage_settings.batch_size)
             context = Context(
-                settings.task, data.max_length, data, stage_settings.optimization, settings.seed
+                settings.task,
+                data.max_length,
+                data,
+                stage_settings.optimization,
+                settings.seed,
+                settings.measure,
             )
             stage = plan.build(artifacts, context)
             metrics = fit_on_devices(
@@ -120,10 +126,11 @@ class Run:
                 slot.checkpoints,
                 settings.checkpoint_interval,
             )
+            model = as_power_model(stage.model, cls_alone=True) if alone else stage.model
             with quiet_transformers():
-                stage.model.save_pretrained(slot.artifact_folder)
+                model.save_pretrained(slot.artifact_folder)
             data.tokenizer.save_pretrained(slot.artifact_folder)
-            save_modeling_code(stage.model, slot.artifact_folder)
+            save_modeling_code(model, slot.artifact_folder)
             return slot.finish(
                 metrics=metrics,
                 results=dict(stage.results()),

@@ -80,6 +80,7 @@ class Settings:
     longer_than: int | None
     checkpoint_interval: timedelta
     skip_recorded: bool
+    cls_alone: bool
     objectives: tuple[str, ...]
     dataset: str
     task: Task
@@ -129,7 +130,8 @@ def resolve(cfg: DictConfig) -> Settings:
     task = Task.from_config(cfg.dataset, source)
     everything["dataset"]["evaluation_split"] = task.evaluation_split
     model_config = load_config(checkpoint)
-    given = everything["elimination"]["retention_configuration"]
+    elimination = everything["elimination"]
+    given = elimination["retention_configuration"] if elimination["unit"] == "count" else None
     check_against_model(model_config, cfg.model.name, task.max_length, given)
     own = method_settings(everything)
     method: Method = instantiate(own)
@@ -153,6 +155,7 @@ def resolve(cfg: DictConfig) -> Settings:
         longer_than=cfg.longer_than,
         checkpoint_interval=timedelta(minutes=cfg.checkpoint_minutes),
         skip_recorded=cfg.skip_recorded,
+        cls_alone=cfg.cls_alone,
         objectives=tuple(cfg.get("objectives", ())),
         dataset=cfg.dataset.name,
         task=task,
@@ -168,12 +171,13 @@ def resolve(cfg: DictConfig) -> Settings:
         records=Path(cfg.records),
         inputs=inputs,
         identity={
-            "method": own,
+            "method": method.identity(own),
             **inputs,
             "seed": cfg.seed,
             "training": {name: stages[name].influence for name in names},
             "measure": everything["measure"],
             "longer_than": cfg.longer_than,
+            **({"cls_alone": True} if cfg.cls_alone else {}),
         },
         config={key: value for key, value in everything.items() if key not in BOOKKEEPING},
         hyperparameters=everything,

@@ -1,5 +1,16 @@
-"""Training stages as LightningModules: fine-tuning, configuration search, re-training, distillation."""
+"""Training stages as LightningModules: fine-tuning, configuration search, re-training."""
 
-from powerbert.stages.stage import Distill, FineTune, Objective, Optimization, Retrain, Search, Stage
+from powerbert.stages.search import CostRegularizer, MassRegularizer, Regularizer, Search
+from powerbert.stages.stage import FineTune, Objective, Optimization, Retrain, Stage
 
-__all__ = ["Distill", "FineTune", "Objective", "Optimization", "Retrain", "Search", "Stage"]
+__all__ = [
+    "CostRegularizer",
+    "FineTune",
+    "MassRegularizer",
+    "Objective",
+    "Optimization",
+    "Regularizer",
+    "Retrain",
+    "Search",
+    "Stage",
+]

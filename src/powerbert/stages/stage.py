@@ -1,25 +1,33 @@
-"""The training stages as LightningModules: fine-tuning, configuration search, re-training, distillation."""
+"""The training loop that all stages share, as a LightningModule; fine-tuning and re-training."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
-from transformers.utils import ModelOutput
 
 from powerbert.data import Task
-from powerbert.elimination import mass_regularizer
 from powerbert.measure.metrics import build_metrics
 
 Batch = dict[str, Tensor]
 
-Objective = Callable[[ModelOutput, ModelOutput, Tensor], Tensor]
-"""Compute a batch's loss from the student's output (with the task `loss`), the teacher's output, and the
-boolean mask of real words, [B, N]. Both outputs hold `logits` and all `hidden_states`. In mask and hidden
-states each choice of a multiple-choice input is a row."""
+
+class Objective(Protocol):
+    """What a student learns from its teacher; picklable, since each device has its own process."""
+
+    @property
+    def hidden_states(self) -> bool | Literal["cls"]:
+        """Which hidden states both outputs must hold: all, those of [CLS] at least, or none."""
+
+    def __call__(self, student: Any, teacher: Any, mask: Tensor) -> Tensor:
+        """Compute a batch's loss from the outputs of both models and the mask of real words, [B, N].
+
+        The student's output has the task's `loss`. In mask and hidden states each choice of a multiple-choice
+        input is a row.
+        """
 
 
 @dataclass(frozen=True)
@@ -50,14 +58,25 @@ class Stage(LightningModule):
         optimization: Optimization,
         seed: int = 0,
         *,
+        teacher: PreTrainedModel | None = None,
+        objective: Objective | None = None,
         results: Mapping[str, Any] | None = None,
     ):
-        """Take the model, the seed of dropout, and JSON-compatible `results` for the artifact's manifest."""
+        """Take the model, the seed of dropout, and JSON-compatible `results` for the artifact's manifest.
+
+        With an objective the model learns it from a teacher for the same task and tokenizer, which is not
+        trained; else it learns the task alone.
+        """
         super().__init__()
         self.model = model
         self.task = task
         self.optimization = optimization
         self.seed = seed
+        self.objective = objective
+        if objective is not None and objective.hidden_states == "cls":
+            self.model.base_model.only_cls_states = True
+        # in a list, which hides it from state_dict
+        self._teacher = [] if teacher is None else [teacher.eval().requires_grad_(False)]
         self._results = dict(results or {})
         self.metrics = build_metrics(task.metric, task.num_labels)
 
@@ -66,8 +85,15 @@ class Stage(LightningModule):
         return self._results
 
     def loss(self, batch: Batch) -> Tensor:
-        """Compute the task loss of the model on one batch (cross entropy or squared error)."""
-        return self.model(**batch).loss
+        """Compute the objective on one batch, without one the task loss (cross entropy or squared error)."""
+        if self.objective is None:
+            return self.model(**batch).loss
+        inputs: dict[str, Any] = {name: value for name, value in batch.items() if name != "labels"}
+        asked: dict[str, Any] = {"output_hidden_states": bool(self.objective.hidden_states)}
+        with torch.no_grad():
+            teacher = self._teacher[0](**inputs, **asked)
+        student = self.model(**batch, **asked)
+        return self.objective(student, teacher, batch["attention_mask"].flatten(0, -2).bool())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return AdamW's parameter groups."""
@@ -76,6 +102,8 @@ class Stage(LightningModule):
     def on_fit_start(self) -> None:
         """Turn dropout on: `from_pretrained` turns it off, and Lightning keeps the mode it finds."""
         self.model.train()
+        for teacher in self._teacher:
+            teacher.to(self.device)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed each step by seed, epoch, step and rank alone: a resumed run draws the same random numbers."""
@@ -145,107 +173,10 @@ class FineTune(Stage):
     name = "finetune"
 
 
-class Search(Stage):
-    """Minimise task loss + lambda * sum_j j * mass(j; r) subject to r in [0, 1] (section 2.2).
-
-    The last epoch is kept, since the objective and not the dev metric determines the configuration.
-    """
-
-    name = "search"
-    keeps = "last"
-
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        task: Task,
-        optimization: Optimization,
-        seed: int = 0,
-        *,
-        lambda_: float,
-        retention_learning_rate: float,
-    ):
-        """Take an eliminating model with `soft_extract_length` set, and lambda.
-
-        Args:
-            retention_learning_rate: peak learning rate of the retention parameters; `optimization` has that
-                of all others.
-        """
-        super().__init__(model, task, optimization, seed)
-        self.lambda_ = lambda_
-        self.retention_learning_rate = retention_learning_rate
-
-    @property
-    def soft_extract(self) -> Any:
-        """The model's soft-extract layers."""
-        return self.model.soft_extract
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Compute the task loss plus the mass-weighted L1 regularizer."""
-        return super().loss(batch) + self.lambda_ * mass_regularizer(self.soft_extract.mass())
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """Give the retention parameters a separate learning rate and no weight decay."""
-        retention = list(self.soft_extract.parameters())
-        own = {id(parameter) for parameter in retention}
-        host = [parameter for parameter in self.model.parameters() if id(parameter) not in own]
-        return [
-            *decay_groups(host, self.optimization),
-            {"params": retention, "weight_decay": 0.0, "lr": self.retention_learning_rate},
-        ]
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Project the retention parameters back onto [0, 1] after every optimizer step."""
-        super().optimizer_step(*args, **kwargs)
-        self.soft_extract.clip_()
-
-    def on_train_epoch_end(self) -> None:
-        """Log each encoder's mass as `search/mass_<j>`, j from 1."""
-        mass = self.soft_extract.mass().tolist()
-        self.log_dict({f"search/mass_{j}": value for j, value in enumerate(mass, start=1)})
-
-    def results(self) -> Mapping[str, Any]:
-        """Return the mass of every encoder."""
-        return {"mass": self.soft_extract.mass().tolist()}
-
-
 class Retrain(Stage):
     """Stage 3 (section 2.3): re-train the reduced model; the epoch with the best dev metric is kept."""
 
     name = "retrain"
-
-
-class Distill(Stage):
-    """Train a student on the task and its teacher's outputs; keep the epoch with the best dev metric."""
-
-    name = "retrain"
-
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        task: Task,
-        optimization: Optimization,
-        seed: int = 0,
-        *,
-        teacher: PreTrainedModel,
-        objective: Objective,
-    ):
-        """Take the student `model` and a teacher for the same task and tokenizer, which is not trained."""
-        super().__init__(model, task, optimization, seed)
-        self._teacher = [teacher.eval().requires_grad_(False)]  # in a list, which hides it from state_dict
-        self.objective = objective
-
-    def on_fit_start(self) -> None:
-        """Move the teacher to the student's device."""
-        super().on_fit_start()
-        self._teacher[0].to(self.device)
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Compute the objective on one batch."""
-        inputs: dict[str, Any] = {name: value for name, value in batch.items() if name != "labels"}
-        with torch.no_grad():
-            teacher = self._teacher[0](**inputs, output_hidden_states=True)
-        student = self.model(**batch, output_hidden_states=True)
-        return self.objective(student, teacher, batch["attention_mask"].flatten(0, -2).bool())
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], optimization: Optimization) -> list[dict[str, Any]]:

@@ -1,0 +1,175 @@
+"""What a retention costs before it exists: tables of one encoder's cost, interpolated and differentiable.
+
+An encoder is given some word-vectors of each input and retains fewer. Its cost for both numbers is counted in
+operations or measured as time on this device, for a batch of inputs of equal length; so it knows what scoring
+costs, and that short inputs do not use a processor well. N is the number of widths in a table, S that of
+batches whose cost is averaged, L that of encoders.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from powerbert.base.progress import progress
+from powerbert.measure.evaluation import evaluation_mode
+from powerbert.measure.timing import milliseconds
+from powerbert.models import classify, embed, host_encoders
+from powerbert.models.encoder import encode, encode_and_extract
+
+PROTOCOLS = ("dynamic", "padded")
+KINDS = ("operations", "time")
+
+RUNS = 5
+"""Timed runs of each entry; the quickest counts, since whatever disturbs a run makes it longer."""
+
+
+class CostModel(nn.Module):
+    """The cost of a model with a given retention, relative to the model that retains everything.
+
+    Attributes:
+        widths: word-vectors of an input that the tables know, increasing from 1, [N].
+        eliminating: cost of an encoder that scores, [given, retained], [N, N].
+        dense: cost of an encoder that retains all it is given, [N].
+        alone: cost of an encoder that retains [CLS] alone, [N].
+        rest: cost of embeddings and classifier, [N].
+        given: word-vectors of an input of each batch, padding included, [S].
+        longest: real words of the longest input of each batch, [S].
+        weight: share of the inputs in batches of that kind, [S].
+    """
+
+    widths: Tensor
+    eliminating: Tensor
+    dense: Tensor
+    alone: Tensor
+    rest: Tensor
+    given: Tensor
+    longest: Tensor
+    weight: Tensor
+
+    def __init__(self, tables: dict[str, Tensor], batches: dict[str, Tensor], encoders: int) -> None:
+        """Take the tables, the batches, and the number of encoders of the model to compare with."""
+        super().__init__()
+        for name, value in {**tables, **batches}.items():
+            self.register_buffer(name, value.float())
+        self.encoders = encoders
+
+    def forward(
+        self, retained: Callable[[Tensor], Tensor], *, cls_alone: bool = False, exact: bool = False
+    ) -> Tensor:
+        """Return the relative cost, a scalar, with the gradient of what is retained.
+
+        Args:
+            retained: given the real words of inputs, [S], returns how many of them each encoder retains,
+                [L, S].
+            cls_alone: whether the last encoder computes [CLS] alone.
+            exact: whether an encoder that retains all it is given does not score. The step that this makes
+                has no gradient, so a training leaves it out.
+        """
+        given, total = self.given, self._at(self.rest, self.given)
+        numbers = retained(self.longest)
+        for number, own in enumerate(numbers, start=1):
+            if cls_alone and number == len(numbers):
+                total = total + self._at(self.alone, given)
+                break
+            kept = torch.minimum(own.clamp_min(1.0), given)
+            cost = self._between(given, kept)
+            total = total + (torch.where(kept >= given, self._at(self.dense, given), cost) if exact else cost)
+            given = kept
+        whole = self._at(self.rest, self.given) + self.encoders * self._at(self.dense, self.given)
+        return (self.weight * total).sum() / (self.weight * whole).sum()
+
+    def _place(self, width: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the index of the interval of `widths` in which each width lies, and how far, from 0 to 1."""
+        last = len(self.widths) - 2
+        index = (torch.searchsorted(self.widths, width.detach().contiguous(), right=True) - 1).clamp(0, last)
+        low, high = self.widths[index], self.widths[index + 1]
+        return index, (width - low) / (high - low)
+
+    def _at(self, table: Tensor, width: Tensor) -> Tensor:
+        index, part = self._place(width)
+        return torch.lerp(table[index], table[index + 1], part)
+
+    def _between(self, given: Tensor, kept: Tensor) -> Tensor:
+        row, down = self._place(given)
+        column, right = self._place(kept)
+        upper = torch.lerp(self.eliminating[row, column], self.eliminating[row, column + 1], right)
+        lower = torch.lerp(self.eliminating[row + 1, column], self.eliminating[row + 1, column + 1], right)
+        return torch.lerp(upper, lower, down)
+
+
+def cost_tables(model: Any, longest: int, kind: str, batch_size: int) -> dict[str, Tensor]:
+    """Count or measure the tables of `CostModel` with the first encoder of a power model.
+
+    Args:
+        longest: word-vectors of the longest input.
+        kind: `operations`, or `time` on the model's device.
+        batch_size: inputs in a batch.
+    """
+    if kind == "operations":
+        model = copy.deepcopy(model).to("meta")
+    measure = _operations if kind == "operations" else _seconds
+    device, score = model.device, model.base_model.score()
+    encoder, widths = host_encoders(model)[0], _widths(longest)
+    tables = {name: torch.zeros(len(widths)) for name in ("dense", "alone", "rest")}
+    eliminating = torch.zeros(len(widths), len(widths))
+    with evaluation_mode(model), torch.inference_mode():
+        for row, given in enumerate(progress(widths, f"Cost of an encoder, {kind}")):
+            words = torch.zeros(batch_size, given, dtype=torch.long, device=device)
+            mask, first = torch.ones_like(words, dtype=torch.bool), torch.zeros_like(words[:, :1])
+            hidden = torch.randn(embed(model, input_ids=words).shape, device=device)
+            tables["dense"][row] = measure(partial(encode, encoder, hidden, mask), device)
+            tables["alone"][row] = measure(partial(encode, encoder, hidden, mask, first), device)
+            tables["rest"][row] = measure(partial(embed, model, input_ids=words), device)
+            tables["rest"][row] += measure(partial(classify, model, hidden, mask), device)
+            for column, kept in enumerate(widths[: row + 1]):
+                own = torch.full((batch_size,), kept, device=device)
+                call = partial(encode_and_extract, encoder, hidden, mask, kept, score, own)
+                eliminating[row, column] = measure(call, device)
+            eliminating[row, row + 1 :] = eliminating[row, row]
+    return {"widths": torch.tensor(widths), "eliminating": eliminating, **tables}
+
+
+def batches_of_protocol(
+    lengths: Sequence[int], protocol: str, max_length: int, batch_size: int, most: int = 32
+) -> dict[str, Tensor]:
+    """Describe the batches of `CostModel` under a protocol of `measure_latencies`.
+
+    Args:
+        lengths: real words of each input.
+        batch_size: inputs in a batch.
+        most: number of batches, spread evenly over the lengths, that stand for all.
+    """
+    ordered = sorted(lengths)
+    if protocol == "padded":
+        rank = min(len(ordered) - 1, round(len(ordered) * (1 - 1 / batch_size)))
+        longest = torch.tensor([ordered[rank]])
+        return {"given": torch.full_like(longest, max_length), "longest": longest, "weight": torch.ones(1)}
+    count = min(most, max(1, len(ordered) // batch_size))
+    last = [
+        ordered[min(len(ordered) - 1, (number + 1) * len(ordered) // count - 1)] for number in range(count)
+    ]
+    longest = torch.tensor(last)
+    return {"given": longest, "longest": longest, "weight": torch.full((count,), 1 / count)}
+
+
+def _widths(longest: int) -> list[int]:
+    steps = [1, 2, 4, 8]
+    while steps[-1] < longest:
+        steps += [steps[-1] * 3 // 2, steps[-1] * 2]
+    return [*(width for width in steps if width < longest), max(longest, 2)]
+
+
+def _operations(call: Callable[[], object], _: torch.device) -> float:
+    counter = FlopCounterMode(display=False)
+    with counter:
+        call()
+    return float(counter.get_total_flops())
+
+
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    return min([milliseconds(call, device) for _ in range(RUNS + 1)][1:]) / 1000
