@@ -3,10 +3,11 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from powerbert.base.checks import check_whole
+from powerbert.base.checks import check_choice, check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.elimination.configuration import validate_retention_configuration
 from powerbert.elimination.selection import validate_selection
+from powerbert.elimination.significance import SIGNIFICANCES
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -19,6 +20,8 @@ class PowerFields:
     Attributes:
         retention_configuration: Number of word-vectors that each encoder retains, non-increasing.
         soft_extract_length: Number of retention parameters of each encoder of a search, its longest input.
+        significance: Which attention counts: "received" by a word from all words, or from [CLS] alone, "cls".
+            The next two fields concern "received".
         significance_diagonal: Whether a word's attention to itself counts towards its significance.
         significance_pad_queries: Whether the attention paid by padding counts. The result for an input then
             depends on how far its batch is padded.
@@ -33,6 +36,7 @@ class PowerFields:
 
     retention_configuration: list[int] | None = None
     soft_extract_length: int | None = None
+    significance: str = "received"
     significance_diagonal: bool = True
     significance_pad_queries: bool = False
     soft_extract_protects_cls: bool = True
@@ -69,6 +73,7 @@ class PowerFields:
                 "retention_configuration and soft_extract_length exclude one another: a model eliminates "
                 "word-vectors, or it searches how many to eliminate"
             )
+        check_choice("significance", self.significance, SIGNIFICANCES)
         validate_selection(self.selection, self.selection_order, self.soft_extract_length is not None)
         if self.retention_configuration is not None:
             validate_retention_configuration(self.retention_configuration, encoders, longest)

@@ -17,7 +17,7 @@ from transformers.utils.generic import can_return_tuple
 
 from powerbert.elimination.extract import cls_position, extract_rows
 from powerbert.elimination.selection import StaticSelection
-from powerbert.elimination.significance import blockwise_significance
+from powerbert.elimination.significance import blockwise_significance, cls_significance
 from powerbert.elimination.soft_extract import SoftExtract
 from powerbert.models.encoder import (
     HostEncoder,
@@ -193,11 +193,12 @@ class PowerModelMixin:
         if schedule is not None:
             positions, mask_after = schedule[encoder] or (None, mask)
             return encode(host, hidden, mask, positions), mask_after, positions
-        score = partial(
+        received = partial(
             blockwise_significance,
             include_diagonal=config.significance_diagonal,
             pad_queries=config.significance_pad_queries,
         )
+        score = cls_significance if config.significance == "cls" else received
         if self.soft_extract is not None:
             scale = partial(self.soft_extract.scale, encoder=encoder)
             protect_cls = config.soft_extract_protects_cls
