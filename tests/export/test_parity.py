@@ -16,6 +16,7 @@ OPTIONS = {
     "two encoders": TWO,
     "equal l_j": {"retention_configuration": [17, 6, 5, 5]},
     "released": ONE | {"significance_diagonal": False, "significance_pad_queries": True},
+    "by [CLS]": ONE | {"significance": "cls"},
     "head": ONE | {"selection": "head"},
     "rand": TWO | {"selection": "rand", "selection_order": ORDER},
     "search": {"soft_extract_length": 48},

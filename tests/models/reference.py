@@ -162,7 +162,8 @@ def run_reference(model, input_ids, attention_mask, position_ids):
                 z[query].append(sum(a * v[w][h] for w, a in row.items()))
                 for w, a in row.items():
                     counts = real[query] or config.significance_pad_queries
-                    if counts and (w != query or config.significance_diagonal):
+                    counts = counts and (w != query or config.significance_diagonal)
+                    if query == cls if config.significance == "cls" else counts:
                         significance[w] += a
 
         ordered = order(significance)

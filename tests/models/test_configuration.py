@@ -22,6 +22,7 @@ def test_eliminates_nothing_by_default():
     assert {name: fields[name] for name in POWER_FIELDS} == {
         **dict.fromkeys(POWER_FIELDS),
         "cls_alone": False,
+        "significance": "received",
         "significance_diagonal": True,
         "significance_pad_queries": False,
         "soft_extract_protects_cls": True,
@@ -34,6 +35,7 @@ def test_fields_survive_saving(backbone, tmp_path):
     host = tiny_config(backbone)
     power = host.to_dict() | {"model_type": f"power_{backbone}"}
     power |= {"retention_configuration": [3, 2, 1], "significance_diagonal": False}
+    power |= {"significance": "cls"}
     power |= {"selection": "rand", "selection_order": [0, 2, 1, 3]}
     BACKBONES[backbone].config(**power).save_pretrained(tmp_path)
     loaded = BACKBONES[backbone].config.from_pretrained(tmp_path)
@@ -69,6 +71,7 @@ def test_inner_encoders_of_albert_count():
         ({"soft_extract_length": 0}, "^soft_extract_length"),
         ({"soft_extract_length": 513}, "^soft_extract_length: 513 .* 512"),
         ({"is_decoder": True}, "^is_decoder"),
+        ({"significance": "sent"}, "^significance: 'sent' is unknown"),
         ({"selection": "tail"}, "^selection: 'tail' is unknown"),
         ({"selection": "head", "soft_extract_length": 9}, "^selection: 'head' needs a given"),
         ({"selection": "rand", "retention_configuration": [3, 2, 1]}, "^selection_order"),

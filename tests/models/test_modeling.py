@@ -23,6 +23,7 @@ VARIANTS = {
     "hard, from the second encoder on": {"retention_configuration": [12, 6, 6]},
     "hard, [CLS] alone": {"retention_configuration": [1, 1, 1]},
     "hard, released": {**HARD, "significance_diagonal": False},
+    "hard, by [CLS]": {**HARD, "significance": "cls"},
     "head": HEAD,
     "head, from the second encoder on": {**HEAD, "retention_configuration": [12, 6, 6]},
     "rand": RAND,

@@ -14,13 +14,15 @@ from powerbert.elimination.configuration import (
 )
 from powerbert.elimination.extract import cls_position, extract_mask, extract_rows
 from powerbert.elimination.selection import SELECTIONS, random_order
-from powerbert.elimination.significance import blockwise_significance
+from powerbert.elimination.significance import SIGNIFICANCES, blockwise_significance, cls_significance
 from powerbert.elimination.soft_extract import mass_regularizer
 
 __all__ = [
     "SELECTIONS",
+    "SIGNIFICANCES",
     "blockwise_significance",
     "cls_position",
+    "cls_significance",
     "derive_retention_configuration",
     "derive_retention_shares",
     "extract_mask",

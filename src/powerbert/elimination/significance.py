@@ -2,9 +2,18 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-BLOCK_BYTES = 4 * 2**20
-"""Size of the attention probabilities that ``blockwise_significance`` holds at a time; it fits CPU caches."""
+from powerbert.elimination.extract import cls_position
+
+SIGNIFICANCES = ("received", "cls")
+"""What counts: the attention that a word receives from all words (section 2.1), or from [CLS] alone."""
+
+CACHED_BYTES, ACCELERATOR_BYTES = 2**20, 64 * 2**20
+"""Sizes of a block of ``blockwise_significance``: on a CPU, where it fits a core's cache, and elsewhere."""
+
+LONGEST_SUM = 128
+"""Number of rows that a product adds up one after the other; rounding errors grow with it."""
 
 
 def significance_scores(
@@ -60,36 +69,65 @@ def blockwise_significance(
     *,
     include_diagonal: bool = True,
     pad_queries: bool = False,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int | None = None,
 ) -> Tensor:
     """Compute ``significance_scores`` of ``attention_probabilities``, [B, N], without holding the latter.
 
-    A block is several inputs, or some query rows of one input if a whole one exceeds ``block_bytes`` (in
-    float32; a single row is never divided). An exported model has symbolic sizes, so it takes one block.
-    Queries and keys are [B, H, N, E].
+    A block is some query rows of one or several heads' matrices, up to ``block_bytes`` (a single row is never
+    divided). An exported model has symbolic sizes, so it takes one block. Queries and keys are [B, H, N, E].
     """
-
-    def received_from(inputs: slice, first: int, last: int) -> Tensor:
-        words = None if mask is None else mask[inputs]
-        return significance_scores(
-            attention_probabilities(query[inputs, :, first:last], key[inputs], words),
-            words,
-            include_diagonal=include_diagonal,
-            pad_queries=pad_queries,
-            first_query=first,
-        )
-
-    batch, heads, length, _ = query.shape
     if torch.compiler.is_exporting():
-        return received_from(slice(None), 0, length)
-    row_bytes = 4 * heads * length
-    rows = min(length, max(1, block_bytes // row_bytes))
-    inputs = max(1, block_bytes // (row_bytes * length))
-    blocks = []
-    for start in range(0, batch, inputs):
-        block = slice(start, start + inputs)
-        received = received_from(block, 0, rows)
-        for first in range(rows, length, rows):
-            received += received_from(block, first, min(first + rows, length))
-        blocks.append(received)
-    return torch.cat(blocks)
+        attention = attention_probabilities(query, key, mask)
+        return significance_scores(
+            attention, mask, include_diagonal=include_diagonal, pad_queries=pad_queries
+        )
+    batch, heads, length, size = query.shape
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    weights = query.new_ones(batch, heads, length, dtype=dtype)
+    if mask is not None:
+        # One more dimension adds the mask to the scores within their product: of a query 1, of a key 0 or
+        # the lowest finite number, as in attention_probabilities.
+        padding = torch.zeros_like(mask, dtype=key.dtype).masked_fill(~mask, torch.finfo(key.dtype).min)
+        query = F.pad(query, (0, 1), value=1.0)
+        key = torch.cat([key, padding[:, None, :, None].expand(-1, heads, -1, -1)], dim=-1)
+        if not pad_queries:
+            weights *= mask[:, None, :]
+    queries, keys = query.flatten(0, 1), key.flatten(0, 1).transpose(1, 2)
+    weights = weights.view(-1, 1, length)
+    if block_bytes is None:
+        block_bytes = CACHED_BYTES if query.device.type == "cpu" else ACCELERATOR_BYTES
+    row_bytes = dtype.itemsize * length
+    rows = min(length, LONGEST_SUM, max(1, block_bytes // row_bytes))
+    matrices = max(1, block_bytes // (row_bytes * rows))
+    starts = range(0, length, rows)
+    received = weights.new_empty(len(starts), *weights.shape)
+    for start in range(0, batch * heads, matrices):
+        block = slice(start, start + matrices)
+        for part, first in enumerate(starts):
+            some = slice(first, first + rows)
+            scores = _scaled_product(queries[block, some], keys[block], size**-0.5)
+            attention = scores.softmax(dim=-1, dtype=dtype)
+            if not include_diagonal:
+                attention.diagonal(first, dim1=1, dim2=2).zero_()
+            # This reads the block once. Autocast leaves a product alone that has a place to go.
+            torch.bmm(weights[block, :, some], attention, out=received[part, block])
+    return received.view(-1, batch, heads, length).sum(dim=(0, 2))
+
+
+def _scaled_product(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
+    """Multiply [M, R, E] by [M, E, N] in their own data type, whatever autocast wants."""
+    scores = queries.new_empty(*queries.shape[:2], keys.shape[2])
+    return scores.baddbmm_(queries, keys, beta=0, alpha=scale)
+
+
+@torch.no_grad()
+def cls_significance(query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Compute the attention that [CLS] pays to each word, summed over heads, [B, N], in float32 at least.
+
+    Queries and keys are [B, H, N, E]. EViT (Liang et al., 2022) ranks by this score.
+    """
+    if mask is None:
+        cls = query[:, :, :1]
+    else:
+        cls = query.take_along_dim(cls_position(mask)[:, None, :, None], dim=2)
+    return significance_scores(attention_probabilities(cls, key, mask))

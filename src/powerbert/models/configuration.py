@@ -3,13 +3,14 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from powerbert.base.checks import check_whole
+from powerbert.base.checks import check_choice, check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.elimination.configuration import (
     validate_retention_configuration,
     validate_retention_shares,
 )
 from powerbert.elimination.selection import validate_selection
+from powerbert.elimination.significance import SIGNIFICANCES
 
 EXCLUSIVE = ("retention_configuration", "retention_shares", "soft_extract_length", "soft_extract_bins")
 """The fields of which a model has at most one."""
@@ -27,10 +28,15 @@ class PowerFields:
         retention_shares: Share of an input's real words that each encoder retains, non-increasing: of n words
             ``max(1, ceil(share * n))``; 0 is [CLS] alone.
         soft_extract_length: Number of retention parameters of each encoder of a search, its longest input.
+<<<<<<< HEAD
         soft_extract_bins: Number of retention parameters of each encoder of a search for shares: bins of the
             ordered position relative to the number of real words.
         cls_alone: Whether the last encoder computes the word-vector of [CLS] alone. The classifier reads no
             other, so the logits stay.
+=======
+        significance: Which attention counts: "received" by a word from all words, or from [CLS] alone, "cls".
+            The next two fields concern "received".
+>>>>>>> r13-sig
         significance_diagonal: Whether a word's attention to itself counts towards its significance.
         significance_pad_queries: Whether the attention paid by padding counts. The result for an input then
             depends on how far its batch is padded.
@@ -50,8 +56,12 @@ class PowerFields:
     retention_configuration: list[int] | None = None
     retention_shares: list[float] | None = None
     soft_extract_length: int | None = None
+<<<<<<< HEAD
     soft_extract_bins: int | None = None
     cls_alone: bool = False
+=======
+    significance: str = "received"
+>>>>>>> r13-sig
     significance_diagonal: bool = True
     significance_pad_queries: bool = False
     soft_extract_protects_cls: bool = True
@@ -104,6 +114,7 @@ class PowerFields:
                 f"{' and '.join(given)} exclude one another: a model eliminates word-vectors, or it searches "
                 "how many to eliminate"
             )
+<<<<<<< HEAD
         validate_selection(self.selection, self.selection_order, self.searches)
         if self.retention_shares is not None:
             validate_retention_shares(self.retention_shares, running)
@@ -111,6 +122,10 @@ class PowerFields:
                 raise ConfigError(
                     f"selection: '{self.selection}' needs a retention_configuration, not shares"
                 )
+=======
+        check_choice("significance", self.significance, SIGNIFICANCES)
+        validate_selection(self.selection, self.selection_order, self.soft_extract_length is not None)
+>>>>>>> r13-sig
         if self.retention_configuration is not None:
             validate_retention_configuration(self.retention_configuration, running, longest)
         check_whole("soft_extract_bins", self.soft_extract_bins, optional=True)

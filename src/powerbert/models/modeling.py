@@ -18,7 +18,7 @@ from transformers.utils.generic import can_return_tuple
 from powerbert.elimination.configuration import retained_by_share
 from powerbert.elimination.extract import cls_position, extract_mask, extract_rows
 from powerbert.elimination.selection import StaticSelection
-from powerbert.elimination.significance import blockwise_significance
+from powerbert.elimination.significance import blockwise_significance, cls_significance
 from powerbert.elimination.soft_extract import SoftExtract
 from powerbert.models.encoder import (
     HostEncoder,
@@ -236,9 +236,21 @@ class PowerModelMixin:
             given ones, [B, K], None if all are retained.
         """
         config, length = self.config, hidden.shape[1]
+<<<<<<< HEAD
         alone = config.cls_alone and encoder == len(config.running_encoders()) - 1
         first = _first(hidden, mask)
         mask_of_first = None if mask is None else extract_mask(mask, first)
+=======
+        if schedule is not None:
+            positions, mask_after = schedule[encoder] or (None, mask)
+            return encode(host, hidden, mask, positions), mask_after, positions
+        received = partial(
+            blockwise_significance,
+            include_diagonal=config.significance_diagonal,
+            pad_queries=config.significance_pad_queries,
+        )
+        score = cls_significance if config.significance == "cls" else received
+>>>>>>> r13-sig
         if self.soft_extract is not None:
             scale = partial(self.soft_extract.scale, encoder=encoder, words=inputs.lengths)
             protect_cls = config.soft_extract_protects_cls
