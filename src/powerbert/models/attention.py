@@ -9,7 +9,7 @@ Shapes: B inputs, H heads, Q queries, N keys, n real ones, E size of a head, D h
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -32,13 +32,14 @@ INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @contextmanager
-def quick_long_inputs() -> Iterator[None]:
-    """Replace ``F.scaled_dot_product_attention`` and ``F.dropout`` where they drop words of long inputs.
+def quick_long_inputs(words: Tensor) -> Iterator[None]:
+    """Replace ``F.scaled_dot_product_attention`` and ``F.dropout`` if a batch, [..., N], is long and on a CPU.
 
-    They do so on a CPU, for every model that calls them within the block; the backward pass may come after
-    it. The distribution is that of PyTorch's functions up to ``LEVELS``; the random numbers are others.
+    They are replaced for every model that calls them within the block, where they drop something of more than
+    ``SHORT`` words; the backward pass may come after it. The random numbers are others than PyTorch's.
     """
-    with _QuickLongInputs():
+    quick = words.device.type == "cpu" and words.shape[-1] > SHORT
+    with _QuickLongInputs() if quick else nullcontext():
         yield
 
 
@@ -103,15 +104,16 @@ def real_spans(mask: Tensor | None, batch: int, length: int) -> list[slice] | No
         return [slice(0, length)] * batch
     if mask.dtype != torch.bool or mask.ndim != 4 or mask.shape[1] != 1:
         return None
-    keys = mask[:, 0, :1].expand(batch, 1, length)
-    if mask.shape[2] > 1 and not torch.equal(mask[:, 0], keys.expand_as(mask[:, 0])):
+    of_queries, of_first = mask[:, 0], mask[:, 0, :1]
+    if not torch.equal(of_queries, of_first.expand_as(of_queries)):
         return None
     spans = []
-    for words in keys[:, 0]:
-        places = words.nonzero().flatten().tolist() or [-1]
-        spans.append(slice(places[0], places[-1] + 1) if places[0] >= 0 else slice(0, 0))
-        if places[0] >= 0 and places[-1] - places[0] >= len(places):
+    for words in of_first.expand(batch, 1, length):
+        places = words[0].nonzero().flatten().tolist()
+        first, last = (places[0], places[-1] + 1) if places else (0, 0)
+        if last - first != len(places):
             return None
+        spans.append(slice(first, last))
     return spans
 
 

@@ -93,7 +93,7 @@ class Stage(LightningModule):
         inputs = len(share["labels"])
         weight = inputs * self.trainer.world_size / len(batch["labels"])
         # DDP waits for a gradient from every process: without inputs it takes the first one's, with weight 0.
-        with quick_long_inputs():
+        with quick_long_inputs(share["input_ids"]):
             loss = self.loss(share if inputs else self._share(batch, 0))
         self.log(f"{self.name}/train_loss", loss.detach(), prog_bar=True, batch_size=max(inputs, 1))
         return loss * weight
