@@ -46,7 +46,7 @@ def key_mask(spans, keys=N) -> Tensor:
 
 
 def kept(spans, queries=Q, keys=N) -> Tensor:
-    """Which probabilities dropout keeps, read off the attention to values that are the rows of a unit matrix."""
+    """Which probabilities dropout keeps, read off the attention to the rows of a unit matrix."""
     query, key, _ = vectors(queries=queries, keys=keys)
     unit = torch.eye(keys, dtype=torch.float64).expand(B, H, keys, keys)
     padded = F.pad(query, (0, keys - E)), F.pad(key, (0, keys - E)), unit
@@ -92,9 +92,11 @@ def test_lower_precisions_are_close(dtype, tolerance):
 def test_an_input_without_real_words_gets_zero_and_no_gradient():
     inputs = vectors()
     found = attend(*inputs, [slice(0, 9), slice(0, 0), slice(0, 9)])
-    assert found[1].eq(0).all() and found[0].ne(0).all()
+    assert found[1].eq(0).all()
+    assert found[0].ne(0).all()
     for gradient in torch.autograd.grad(found.sum(), inputs):
-        assert gradient[1].eq(0).all() and gradient.isfinite().all()
+        assert gradient[1].eq(0).all()
+        assert gradient.isfinite().all()
 
 
 def test_each_probability_is_dropped_by_itself():

@@ -1,8 +1,8 @@
 """Attention and dropout that train quickly on long inputs on a CPU.
 
-PyTorch computes attention with dropout by passing many times over [B, H, Q, N] tensors, and draws the elements
-of a mask one by one. Within ``quick_long_inputs`` attention works on blocks that fit CPU caches, and one
-random number of PyTorch's generator serves eight elements of a mask.
+PyTorch computes attention with dropout by many passes over [B, H, Q, N] tensors, and draws the elements of a
+mask one by one. Within ``quick_long_inputs`` attention works on blocks that fit CPU caches, and one random
+number of PyTorch's generator serves eight elements of a mask.
 
 Shapes: B inputs, H heads, Q queries, N keys, n real ones, E size of a head, D hidden size.
 """
@@ -33,10 +33,10 @@ INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 @contextmanager
 def quick_long_inputs(words: Tensor) -> Iterator[None]:
-    """Replace ``F.scaled_dot_product_attention`` and ``F.dropout`` if a batch, [..., N], is long and on a CPU.
+    """Replace attention and dropout of ``torch.nn.functional`` if a batch, [..., N], is long and on a CPU.
 
     They are replaced for every model that calls them within the block, where they drop something of more than
-    ``SHORT`` words; the backward pass may come after it. The random numbers are others than PyTorch's.
+    ``SHORT`` words; the backward pass may come after it. They draw other random numbers than PyTorch's.
     """
     quick = words.device.type == "cpu" and words.shape[-1] > SHORT
     with _QuickLongInputs() if quick else nullcontext():
@@ -61,7 +61,7 @@ def _attention(
 ) -> Tensor:
     """Compute ``F.scaled_dot_product_attention``, by blocks if it has dropout and many keys."""
     quick = _is_quick(query, dropout_p) and query.ndim == 4 and key.shape[2] > SHORT
-    quick = quick and not is_causal and not rest.get("enable_gqa", False)
+    quick = quick and query.shape[3] == value.shape[3] and not is_causal and not rest.get("enable_gqa", False)
     spans = real_spans(attn_mask, *key.shape[:3:2]) if quick else None
     if spans is None:
         return F.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, **rest)
@@ -144,7 +144,13 @@ class _BlockwiseAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, spans: Sequence[slice], dropped: int, scale: float
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        spans: Sequence[slice],
+        dropped: int,
+        scale: float,
     ) -> Tensor:
         context = torch.zeros_like(query)
         query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
