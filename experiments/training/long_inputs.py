@@ -7,6 +7,7 @@ import argparse
 import json
 import re
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -22,7 +23,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from powerbert.base.environment import describe_environment
-from powerbert.measure.timing import milliseconds
 from powerbert.methods import BertPkd
 from powerbert.models import load_host_model, load_power_model, take_encoders
 from powerbert.models.attention import quick_long_inputs
@@ -30,7 +30,6 @@ from powerbert.models.checkpoint import packaged_minilm
 from powerbert.stages import Distill, FineTune, Optimization, Retrain, Search, Stage
 
 SHAPES = [(8, 512), (16, 290)]
-CPU = torch.device("cpu")
 RETENTION = [165, 78, 16, 4, 3, 1]
 PRECISIONS = {"bf16-mixed": torch.bfloat16, "32-true": None}
 TASK: Any = SimpleNamespace(metric="accuracy", num_labels=2)
@@ -153,8 +152,7 @@ def measure(stage: str, inputs: int, length: int, precision: str, folder: Path, 
     for quick in (False, True):
         calls["step", quick] = partial(step, quick)
         calls["products", quick] = counted[quick]
-    # The least of several runs: the machine is shared, and it need not be quiet for as long as all of them.
-    times = {key: min(milliseconds(call, CPU) for _ in range(runs)) for key, call in calls.items()}
+    times = {key: min(processor_ms(call) for _ in range(runs)) for key, call in calls.items()}
     rows = []
     for quick in (False, True):
         ms, floor = times["step", quick], times["products", quick]
@@ -179,6 +177,13 @@ def measure(stage: str, inputs: int, length: int, precision: str, folder: Path, 
     return rows
 
 
+def processor_ms(call: Callable[[], None]) -> float:
+    """Return the processor time of a call, of all threads; other processes hardly change it."""
+    start = time.process_time()
+    call()
+    return 1e3 * (time.process_time() - start)
+
+
 def peak(stage: str, inputs: int, length: int, precision: str, folder: Path, quick: bool) -> int:
     """Return the peak memory of a process, this one, while it takes two steps, in bytes; under Linux."""
     step = Step(STAGES[stage](folder, length), inputs, length, precision)
@@ -195,17 +200,18 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--stages", nargs="+", default=list(STAGES))
     parser.add_argument("--precision", choices=PRECISIONS, default="bf16-mixed")
-    parser.add_argument("--runs", type=int, default=4)
+    parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    rows = []
+    environment = describe_environment("cpu") | {"threads": torch.get_num_threads()}
+    rows: list[dict] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         load_host_model(packaged_minilm(), num_labels=2).save_pretrained(folder)
         for inputs, length in SHAPES:
             for stage in options.stages:
                 rows += measure(stage, inputs, length, options.precision, folder, options.runs)
-    environment = describe_environment("cpu") | {"threads": torch.get_num_threads()}
-    options.output.write_text(json.dumps({"environment": environment, "rows": rows}, indent=1) + "\n")
+                result = {"environment": environment, "rows": rows}
+                options.output.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
