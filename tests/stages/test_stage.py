@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import seed_everything
 
 from powerbert.base.errors import ModelError
-from powerbert.models import load_host_model, load_power_model, take_encoders
+from powerbert.models import attention, load_host_model, load_power_model, take_encoders
 from powerbert.stages import FineTune, MassRegularizer, Optimization, Retrain, Search, Stage
 from powerbert.stages.fit import fit
 from tests.stages.trainings import LENGTH, SETTINGS, TASK, Data, batch
@@ -116,6 +116,18 @@ def test_a_step_draws_the_same_whatever_came_before(finetuned):
         losses.append(stage.loss(batch(0)).item())
     stage.on_train_batch_start({}, 4)
     assert losses[0] == losses[1] != stage.loss(batch(0)).item()
+
+
+def test_long_inputs_train_with_attention_by_blocks_and_repeatably(finetuned, monkeypatch, tmp_path):
+    def weights(longest: int) -> dict:
+        monkeypatch.setattr(attention, "SHORT", longest)
+        stage = tuning(finetuned)
+        fit(stage, Data(), SETTINGS | {"max_epochs": 1}, [], tmp_path / str(len(list(tmp_path.iterdir()))))
+        return stage.model.state_dict()
+
+    by_blocks, again, whole = weights(LENGTH - 1), weights(LENGTH - 1), weights(LENGTH)
+    assert same(by_blocks, again)
+    assert not same(by_blocks, whole)
 
 
 class Code:

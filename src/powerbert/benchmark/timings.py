@@ -23,6 +23,7 @@ from powerbert.data import Task
 from powerbert.measure import count_flops
 from powerbert.measure.latency import Batch
 from powerbert.measure.timing import Times, time_in_turn
+from powerbert.models.attention import quick_long_inputs
 from powerbert.stages import FineTune, MassRegularizer, Optimization, Search, Stage
 
 log = logging.getLogger(__name__)
@@ -228,7 +229,9 @@ def training_step(stage: Stage) -> Callable[[Batch], None]:
     optimizer = torch.optim.AdamW(stage.parameter_groups(), lr=OPTIMIZATION.learning_rate, fused=True)
 
     def step(batch: Batch) -> None:
-        stage.loss(batch).backward()
+        with quick_long_inputs(batch["input_ids"]):
+            loss = stage.loss(batch)
+        loss.backward()
         optimizer.step()
         if isinstance(stage, Search):
             stage.soft_extract.clip_()

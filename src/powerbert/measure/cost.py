@@ -174,13 +174,13 @@ def _fingerprint(model: Any, widths: Sequence[int], batch_size: int) -> str:
     """Return a name for what determines the times: device, software, and sizes of model and batch."""
     here = describe_environment(model.device)
     encoder = host_encoders(model)[0]
-    score = model.base_model.score()
+    config = model.config
     return content_hash(
         {
             **{key: here[key] for key in ("torch", "powerbert", "cpu", "threads", "device")},
             "model": [model.config.model_type, model.num_parameters(), str(model.dtype)],
             "heads": [encoder.query.out_features, encoder.head_size],
-            "score": [score.func.__name__, score.keywords],
+            "score": [config.significance, config.significance_diagonal, config.significance_pad_queries],
             "sizes": [*widths, batch_size],
         }
     )

@@ -28,15 +28,12 @@ class PowerFields:
         retention_shares: Share of an input's real words that each encoder retains, non-increasing: of n words
             ``max(1, ceil(share * n))``; 0 is [CLS] alone.
         soft_extract_length: Number of retention parameters of each encoder of a search, its longest input.
-<<<<<<< HEAD
         soft_extract_bins: Number of retention parameters of each encoder of a search for shares: bins of the
             ordered position relative to the number of real words.
         cls_alone: Whether the last encoder computes the word-vector of [CLS] alone. The classifier reads no
             other, so the logits stay.
-=======
         significance: Which attention counts: "received" by a word from all words, or from [CLS] alone, "cls".
             The next two fields concern "received".
->>>>>>> r13-sig
         significance_diagonal: Whether a word's attention to itself counts towards its significance.
         significance_pad_queries: Whether the attention paid by padding counts. The result for an input then
             depends on how far its batch is padded.
@@ -56,12 +53,9 @@ class PowerFields:
     retention_configuration: list[int] | None = None
     retention_shares: list[float] | None = None
     soft_extract_length: int | None = None
-<<<<<<< HEAD
     soft_extract_bins: int | None = None
     cls_alone: bool = False
-=======
     significance: str = "received"
->>>>>>> r13-sig
     significance_diagonal: bool = True
     significance_pad_queries: bool = False
     soft_extract_protects_cls: bool = True
@@ -114,7 +108,7 @@ class PowerFields:
                 f"{' and '.join(given)} exclude one another: a model eliminates word-vectors, or it searches "
                 "how many to eliminate"
             )
-<<<<<<< HEAD
+        check_choice("significance", self.significance, SIGNIFICANCES)
         validate_selection(self.selection, self.selection_order, self.searches)
         if self.retention_shares is not None:
             validate_retention_shares(self.retention_shares, running)
@@ -122,10 +116,6 @@ class PowerFields:
                 raise ConfigError(
                     f"selection: '{self.selection}' needs a retention_configuration, not shares"
                 )
-=======
-        check_choice("significance", self.significance, SIGNIFICANCES)
-        validate_selection(self.selection, self.selection_order, self.soft_extract_length is not None)
->>>>>>> r13-sig
         if self.retention_configuration is not None:
             validate_retention_configuration(self.retention_configuration, running, longest)
         check_whole("soft_extract_bins", self.soft_extract_bins, optional=True)

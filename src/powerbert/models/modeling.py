@@ -125,10 +125,13 @@ class PowerModelMixin:
 
     def score(self) -> Score:
         """Return the function that computes significance."""
+        config = self.config
+        if config.significance == "cls":
+            return cls_significance
         return partial(
             blockwise_significance,
-            include_diagonal=self.config.significance_diagonal,
-            pad_queries=self.config.significance_pad_queries,
+            include_diagonal=config.significance_diagonal,
+            pad_queries=config.significance_pad_queries,
         )
 
     @property
@@ -236,21 +239,9 @@ class PowerModelMixin:
             given ones, [B, K], None if all are retained.
         """
         config, length = self.config, hidden.shape[1]
-<<<<<<< HEAD
         alone = config.cls_alone and encoder == len(config.running_encoders()) - 1
         first = _first(hidden, mask)
         mask_of_first = None if mask is None else extract_mask(mask, first)
-=======
-        if schedule is not None:
-            positions, mask_after = schedule[encoder] or (None, mask)
-            return encode(host, hidden, mask, positions), mask_after, positions
-        received = partial(
-            blockwise_significance,
-            include_diagonal=config.significance_diagonal,
-            pad_queries=config.significance_pad_queries,
-        )
-        score = cls_significance if config.significance == "cls" else received
->>>>>>> r13-sig
         if self.soft_extract is not None:
             scale = partial(self.soft_extract.scale, encoder=encoder, words=inputs.lengths)
             protect_cls = config.soft_extract_protects_cls

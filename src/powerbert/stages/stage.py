@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 
 from powerbert.data import Task
 from powerbert.measure.metrics import build_metrics
+from powerbert.models.attention import quick_long_inputs
 
 Batch = dict[str, Tensor]
 
@@ -124,7 +125,8 @@ class Stage(LightningModule):
         inputs = len(share["labels"])
         weight = inputs * self.trainer.world_size / len(batch["labels"])
         # DDP waits for a gradient from every process: without inputs it takes the first one's, with weight 0.
-        loss = self.loss(share if inputs else self._share(batch, 0))
+        with quick_long_inputs(share["input_ids"]):
+            loss = self.loss(share if inputs else self._share(batch, 0))
         self.log(f"{self.name}/train_loss", loss.detach(), prog_bar=True, batch_size=max(inputs, 1))
         return loss * weight
 
