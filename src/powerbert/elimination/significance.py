@@ -129,5 +129,6 @@ def cls_significance(query: Tensor, key: Tensor, mask: Tensor | None = None) -> 
     if mask is None:
         cls = query[:, :, :1]
     else:
-        cls = query.take_along_dim(cls_position(mask)[:, None, :, None], dim=2)
+        first = cls_position(mask)[:, None, :, None]
+        cls = query.gather(2, first.expand(-1, query.shape[1], -1, query.shape[3]))
     return significance_scores(attention_probabilities(cls, key, mask))
