@@ -6,5 +6,16 @@ from powerbert.methods.distilbert import DistilBert
 from powerbert.methods.head_prune import HeadPrune
 from powerbert.methods.method import Context, Method, StagePlan
 from powerbert.methods.power_bert import PowerBert
+from powerbert.methods.unchanged import Unchanged
 
-__all__ = ["BertPkd", "Context", "Dense", "DistilBert", "HeadPrune", "Method", "PowerBert", "StagePlan"]
+__all__ = [
+    "BertPkd",
+    "Context",
+    "Dense",
+    "DistilBert",
+    "HeadPrune",
+    "Method",
+    "PowerBert",
+    "StagePlan",
+    "Unchanged",
+]
