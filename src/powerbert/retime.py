@@ -100,6 +100,9 @@ def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> l
         )
     length, task = subject.max_length, subject.task
     models: list[Any] = [load_model(artifacts / _final(record)) for record in records]
+    for record, model in zip(records, models, strict=True):
+        if getattr(model, "speeds", ()):
+            model.set_speed(record["knob"]["speed"])
     latencies = measure_latencies(
         [model.to(device) for model in models],
         subject.model,

@@ -150,10 +150,8 @@ def batches_of_protocol(
         longest = torch.tensor([ordered[rank]])
         return {"given": torch.full_like(longest, max_length), "longest": longest, "weight": torch.ones(1)}
     count = min(most, max(1, len(ordered) // batch_size))
-    last = [
-        ordered[min(len(ordered) - 1, (number + 1) * len(ordered) // count - 1)] for number in range(count)
-    ]
-    longest = torch.tensor(last)
+    centers = ((number + 0.5) * len(ordered) / count for number in range(count))
+    longest = torch.tensor([ordered[min(len(ordered), round(at + batch_size / 2)) - 1] for at in centers])
     return {"given": longest, "longest": longest, "weight": torch.full((count,), 1 / count)}
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from powerbert.base.errors import ConfigError
 from powerbert.elimination import derive_retention_shares, mass_regularizer, retained_by_share
 from powerbert.measure.cost import CostModel
 from powerbert.stages.stage import Batch, Stage, decay_groups
@@ -75,6 +76,12 @@ class CostRegularizer(Regularizer):
         self.cost, self.cls_alone = cost, cls_alone
         self.lambda_, self.target_speedup, self.max_length = lambda_, target_speedup, max_length
         self.register_buffer("multiplier", torch.zeros(()))
+        least = float(cost(lambda words: torch.ones(encoders, len(words)), cls_alone=cls_alone, exact=True))
+        if target_speedup is not None and target_speedup > 1 / least:
+            raise ConfigError(
+                f"target_speedup: {target_speedup:g} is out of reach: with [CLS] alone after the first of "
+                f"{encoders} encoders it would be {1 / least:.1f}; set fewer method.encoders"
+            )
         self.start = float(cost(lambda words: words.expand(encoders, -1), cls_alone=cls_alone, exact=True))
 
     def relative_cost(self, soft_extract: Any) -> Tensor:
@@ -115,9 +122,10 @@ class CostRegularizer(Regularizer):
         chosen = list(accumulate(found, min))
         if self.target_speedup is None:
             chosen = without_loss(exact, chosen, whole)
-        else:  # twice, since what is not eliminated for nothing makes room
+        else:  # again, since what is not eliminated for nothing makes room
             for _ in range(2):
                 chosen = without_loss(exact, reach(exact, chosen, 1 / self.target_speedup, whole), whole)
+            chosen = reach(exact, chosen, 1 / self.target_speedup, whole)
         chosen = derive_retention_shares(chosen) if name == "shares" else chosen
         return {name: chosen, "searched": found, "predicted_speedup": 1 / exact(chosen)}
 
@@ -125,7 +133,7 @@ class CostRegularizer(Regularizer):
         def retained(values: list[float], words: Tensor) -> Tensor:
             if name == "shares":
                 return torch.stack([retained_by_share(value, words.long()).float() for value in values])
-            return torch.minimum(torch.tensor(values).ceil().unsqueeze(1), words)
+            return torch.minimum(words.new_tensor(values).ceil().unsqueeze(1), words)
 
         return lambda values: float(
             self.cost(lambda words: retained(values, words), cls_alone=self.cls_alone, exact=True)
