@@ -14,7 +14,7 @@ from powerbert.measure import (
     measure_latencies,
     word_vectors,
 )
-from powerbert.models import load_model, num_encoders
+from powerbert.models import load_model, num_encoders, retention_of
 from powerbert.run.settings import Settings
 from powerbert.store.artifacts import Artifact, ArtifactStore
 from powerbert.store.chain import Chain
@@ -93,16 +93,6 @@ def build_record(
         protocol = settings.method.target_protocol
         record["target"] = {"speedup": speedup, "protocol": protocol, "predicted": predicted}
     return record
-
-
-def retention_of(config: Any) -> dict[str, Any]:
-    """Return what a model's config says of its retention, as records hold it."""
-    shares = getattr(config, "retention_shares", None)
-    return {
-        "retention_configuration": getattr(config, "retention_configuration", None),
-        **({} if shares is None else {"retention_shares": shares}),
-        **({"cls_alone": True} if getattr(config, "cls_alone", False) else {}),
-    }
 
 
 def _metric(metrics: Mapping[str, Any], name: str, split: str) -> dict[str, Any]:

@@ -32,9 +32,13 @@ def facts(record: Record) -> list[tuple[str, str]]:
     return [(name, text) for name, text in _facts(record) if text]
 
 
-def shares_text(record: Record) -> str:
-    """List the shares of words that the encoders retain; empty for a record without them."""
-    return ", ".join(f"{share:g}" if share else "[CLS]" for share in record.get("retention_shares") or ())
+def retention_facts(record: Record) -> list[tuple[str, list[str]]]:
+    """Name what the encoders of a record's model retain, and list it; empty for one that retains all."""
+    counts, shares = record["retention_configuration"], record.get("retention_shares")
+    found = [] if counts is None else [("retention configuration", list(map(str, counts)))]
+    if shares is not None:
+        found.append(("retention shares", [f"{share:g}" if share else "[CLS]" for share in shares]))
+    return found
 
 
 def _facts(record: Record) -> Iterator[tuple[str, str]]:
@@ -48,8 +52,8 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "method", method_label(record)
     yield "knob", knob_label(record)
     yield "target", _target(record)
-    yield "retention configuration", ", ".join(map(str, record["retention_configuration"] or ()))
-    yield "retention shares", shares_text(record)
+    for name, values in retention_facts(record):
+        yield name, ", ".join(values)
     yield "[CLS] alone", "in the last encoder" if record.get("cls_alone") else ""
     yield "word-vectors", f"{vectors['retained']} of {vectors['baseline']}"
     yield "epochs", ", ".join(f"{stage} {count}" for stage, count in record.get("epochs", {}).items())
