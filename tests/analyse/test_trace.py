@@ -134,3 +134,10 @@ def test_refuses_a_number_of_inputs_and_a_model_that_eliminates_nothing(
     for one in (subject, Subject(str(make_artifact(soft_extract_length=16)))):
         with pytest.raises(ConfigError, match=r"^artifact: .*has no retention configuration"):
             trace.run(one, tmp_path, text="good")
+
+
+def test_with_shares_each_input_retains_its_own_number(make_artifact, tmp_path, capsys):
+    folder = str(make_artifact(retention_shares=[0.5, 0.3, 0.0]))
+    table = trace.run(Subject(folder), tmp_path, text="the film was a great story")
+    assert [(table["survives"] >= encoder).sum() for encoder in (1, 2, 3)] == [4, 3, 1]
+    assert "retention shares (0.5, 0.3, [CLS])" in capsys.readouterr().out
