@@ -50,3 +50,16 @@ def test_refuses_what_has_no_configuration(finetuned, tmp_path):
     for given in ({}, {"artifacts": []}, {"artifacts": [], "records": "r"}):
         with pytest.raises(ConfigError, match=r"^artifact, records: give one of them"):
             run(tmp_path, **given)
+
+
+def test_shares_are_shown_as_what_the_longest_input_retains(make_artifact, tmp_path):
+    shares = {"retention_shares": [0.82, 0.5, 0.0], "cls_alone": True}
+    write(tmp_path / "records", "a", retention_configuration=None, **shares)
+    write(tmp_path / "records", "b", knob={"lambda": 0.5})
+    table = run(tmp_path / "out", records=str(tmp_path / "records"))
+    own = table[table["share"].notna()]
+    assert own["retained"].tolist() == [210, 128, 1]
+    assert own["share"].tolist() == [0.82, 0.5, 0.0]
+    assert len(table) == 6
+    artifact = make_artifact(retention_shares=[0.5, 0.25, 0.25])
+    assert run(tmp_path / "out", artifacts=str(artifact))["retained"].tolist() == [8, 4, 4]

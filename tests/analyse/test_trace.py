@@ -86,7 +86,7 @@ def test_eliminated_words_are_dots_where_piped_and_dim_on_a_terminal():
 
 def test_prints_every_encoder():
     console = Console(file=io.StringIO(), width=60)
-    trace.print_traces([TRACE], [3, 2], console)
+    trace.print_traces([TRACE], 2, "retention configuration (3, 2)", console)
     text = console.file.getvalue()
     assert "retention configuration (3, 2)" in text
     assert "input 1: positive (0.88), labelled negative" in text
@@ -97,7 +97,7 @@ def test_prints_every_encoder():
 
 def test_page_shows_text_as_text_and_needs_nothing_else(tmp_path):
     hostile = Trace("", "<i>&, labelled <u>", (Piece("<script>alert(1)</script>", False, 1),))
-    trace.write_page(tmp_path / "trace.html", "<model>", [3, 2], [hostile, TRACE])
+    trace.write_page(tmp_path / "trace.html", "<model>", 2, [hostile, TRACE])
     page = (tmp_path / "trace.html").read_text(encoding="utf-8")
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 3
     assert not re.search(r"<(script|i|u|b|model|link|img)\b", page)
@@ -134,3 +134,10 @@ def test_refuses_a_number_of_inputs_and_a_model_that_eliminates_nothing(
     for one in (subject, Subject(str(make_artifact(soft_extract_length=16)))):
         with pytest.raises(ConfigError, match=r"^artifact: .*has no retention configuration"):
             trace.run(one, tmp_path, text="good")
+
+
+def test_with_shares_each_input_retains_its_own_number(make_artifact, tmp_path, capsys):
+    folder = str(make_artifact(retention_shares=[0.5, 0.3, 0.0]))
+    table = trace.run(Subject(folder), tmp_path, text="the film was a great story")
+    assert [(table["survives"] >= encoder).sum() for encoder in (1, 2, 3)] == [4, 3, 1]
+    assert "retention shares (0.5, 0.3, [CLS])" in capsys.readouterr().out

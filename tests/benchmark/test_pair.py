@@ -116,3 +116,20 @@ def test_a_model_with_fewer_heads_is_compared_with_a_host_that_has_them_all(
 def test_a_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(ModelError, match=str(tmp_path)):
         from_artifact(tmp_path)
+
+
+def test_cls_alone_is_for_both_sides(words):
+    whole, alone = (from_shape("tiny", "bert", seed=3, **SIZES) for _ in range(2))
+    alone.cls_alone = True
+    for one, other in ((whole.host(), alone.host()), (whole.power(RETENTION), alone.power(RETENTION))):
+        assert other.config.cls_alone
+        torch.testing.assert_close(logits(other, words), logits(one, words))
+    with pytest.raises(ConfigError, match=r"cls_alone=true .* eager"):
+        alone.host("eager")
+
+
+def test_an_artifact_with_shares_keeps_them(make_artifact, words):
+    folder = make_artifact(retention_shares=[0.5, 0.3, 0.0], cls_alone=True)
+    pair = from_artifact(folder)
+    assert pair.own.at(16) == [8, 5, 1]
+    torch.testing.assert_close(logits(pair.power(pair.own), words), logits(load_model(folder), words))

@@ -124,3 +124,11 @@ def test_a_contestant_that_is_left_out_is_printed(broken):
 def test_invalid_settings_are_refused_before_anything_is_measured(override, message):
     with pytest.raises(ConfigError, match=f"^{message}"):
         benchmark(override)
+
+
+def test_with_cls_alone_the_result_says_so():
+    found, text = benchmark(
+        "retention=[12,6,2]", "length=16", "batch_size=2", "runtimes=sdpa", "cls_alone=true"
+    )
+    assert found["config"]["cls_alone"] is True
+    assert "[CLS] alone in the last one, of every model" in text

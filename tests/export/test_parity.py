@@ -19,6 +19,11 @@ OPTIONS = {
     "by [CLS]": ONE | {"significance": "cls"},
     "head": ONE | {"selection": "head"},
     "rand": TWO | {"selection": "rand", "selection_order": ORDER},
+    "shares": {"retention_shares": [0.6, 0.3]},
+    "shares, [CLS] in the end": {"retention_shares": [1.0, 0.3, 0.3, 0.0]},
+    "[CLS] alone": {"retention_shares": [0.5, 0.2], "cls_alone": True},
+    "host, [CLS] alone": {"cls_alone": True},
+    "bins": {"soft_extract_bins": 6},
     "search": {"soft_extract_length": 48},
     "host": {},
 }
@@ -47,7 +52,9 @@ def tiny_model(backbone="bert", task="sequence_classification", **power_fields):
     host = make_host(
         backbone,
         task,
-        num_hidden_layers=len(power_fields.get("retention_configuration", [1])),
+        num_hidden_layers=len(
+            power_fields.get("retention_configuration") or power_fields.get("retention_shares") or [1]
+        ),
         max_position_embeddings=49 if backbone == "roberta" else 48,
     )
     return make_power(host, task, **power_fields) if power_fields else host

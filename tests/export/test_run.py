@@ -193,3 +193,14 @@ def test_an_invalid_setting_is_one_message(artifacts, tmp_path, overrides, error
     with pytest.raises(error, match=f"^{message}"):
         run(f"artifact={artifacts[0]}", f"paths.runs={tmp_path}", *overrides)
     assert list(tmp_path.rglob("model*")) == []
+
+
+def test_cls_alone_can_be_exported_of_any_model(artifacts, tmp_path):
+    for number, folder in enumerate(artifacts):
+        output = tmp_path / str(number)
+        run(f"artifact={folder}", "format=torch_export", f"output={output}", "cls_alone=true")
+        (record,) = records_of(output).values()
+        assert record["cls_alone"] is True
+        batch = load_tokenizer(folder)(["A joy to watch."], return_tensors="pt")
+        found = load_torch(output / record["file"])(**batch).logits
+        torch.testing.assert_close(found, load_model(folder)(**batch).logits, atol=1e-4, rtol=0)

@@ -3,11 +3,17 @@
 import json
 
 import pytest
+from hydra.utils import instantiate
 
-from powerbert.elimination import random_order
+from powerbert.base.cli import plain
+from powerbert.base.errors import find_user_error
+from powerbert.elimination import random_order, retained_by_share
 from powerbert.models import load_model
 from powerbert.models.backbone import BACKBONES
+from powerbert.run.settings import method_settings
+from powerbert.store.artifacts import ArtifactStore
 from powerbert.store.records import read_records
+from tests.run.test_settings import composed
 from tests.tiny_runs import artifacts, train
 
 
@@ -84,3 +90,90 @@ def test_a_static_selection_can_take_the_searched_configuration(corpus, tmp_path
     model = load_model(tmp_path / "artifacts" / record["artifacts"]["retrain"])
     assert model.config.selection == "head"
     assert load_model(tmp_path / "artifacts" / record["artifacts"]["search"]).config.selection == "attn"
+
+
+HASHES = {
+    (): "39943e208a7d1f5c",
+    ("elimination=released",): "65da8c3c88c5ad33",
+    ("elimination.retention_configuration=[9,5,2]", "elimination.selection=head"): "7782a5f25ca8f792",
+    ("lambda=0.5",): "117f9fe721c02ee1",
+}
+"""Identities of the method before it had shares, distillation, targets and [CLS] alone."""
+
+
+def method_of(tmp_path, *overrides):
+    settings = method_settings(plain(composed(tmp_path, *overrides)))
+    return instantiate(settings), settings
+
+
+@pytest.mark.parametrize("overrides", HASHES, ids=" ".join)
+def test_new_settings_at_their_defaults_change_no_identity(tmp_path, overrides):
+    method, settings = method_of(tmp_path, *overrides)
+    assert ArtifactStore.hash(method.identity(settings)) == HASHES[overrides]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "elimination.unit=share",
+        "elimination.regularizer=cost",
+        "method.teacher=finetune",
+        "method.encoders=2",
+        "cls_alone=true",
+    ],
+)
+def test_a_new_setting_that_is_used_makes_another_identity(tmp_path, override):
+    method, settings = method_of(tmp_path, override)
+    assert ArtifactStore.hash(method.identity(settings)) not in HASHES.values()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("target_speedup=2",), "target_speedup: it needs elimination.regularizer=cost"),
+        (("target_speedup=1", "elimination.regularizer=cost"), "target_speedup: 1 must"),
+        (("target_speedup=-3", "method=combined"), "target_speedup: -3 must"),
+        (("target_protocol=both",), "target_protocol: 'both' is unknown"),
+        (("elimination.unit=part",), "elimination.unit: 'part' is unknown"),
+        (("method.teacher=bert",), "method.teacher: 'bert' is unknown"),
+        (("method.encoders=4",), "method.encoders: 4 must .* from 1 to 3"),
+        (("elimination.unit=share", "elimination.retention_configuration=[0.5,0.2]"), "has 2 entries"),
+        (
+            ("target_speedup=1000", "method=combined", "elimination.cost=operations", "trainer.max_epochs=1"),
+            "target_speedup: 1000 is out of reach",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_met_are_refused_in_one_line(corpus, tmp_path, overrides, message):
+    with pytest.raises(Exception, match=message) as raised:  # Hydra wraps what a constructor raises
+        train(corpus, tmp_path, *overrides)
+    told = find_user_error(raised.value)
+    assert told is not None
+    assert "\n" not in str(told)
+
+
+def test_combined_eliminates_by_shares_in_fewer_encoders_and_records_the_target(corpus, tmp_path):
+    settings = ("method=combined", "elimination.cost=operations", "trainer.max_epochs=1")
+    record = train(corpus, tmp_path, *settings, "target_speedup=2.5")
+    assert list(record["artifacts"]) == ["finetune", "search", "retrain"]
+    assert record["retention_configuration"] is None
+    assert len(record["retention_shares"]) == 2, "auto: ceil(3 / sqrt(2.5))"
+    assert record["cls_alone"] is True
+    assert record["target"] == {
+        "speedup": 2.5,
+        "protocol": "dynamic",
+        "predicted": pytest.approx(2.5, rel=0.1),
+    }
+    model = load_model(tmp_path / "artifacts" / record["artifacts"]["retrain"])
+    assert model.config.retention_shares == record["retention_shares"]
+    assert record["word_vectors"]["retained"] == 1 + retained_by_share(record["retention_shares"][0], 32)
+    assert record["flops"]["dynamic"]["ratio"] == pytest.approx(2.5, rel=0.25)
+
+
+def test_the_fine_tuned_model_with_cls_alone_is_a_point(corpus, tmp_path):
+    record = train(corpus, tmp_path, "method=unchanged", "cls_alone=true", "trainer.max_epochs=1")
+    assert record["cls_alone"] is True
+    assert record["epochs"] == {"finetune": 1, "retrain": 0}
+    assert record["metric"]["value"] == record["baseline"]["value"]
+    assert record["flops"]["ratio"] > record["flops"]["dynamic"]["ratio"] > 1
+    assert record["word_vectors"] == {"retained": 65, "baseline": 96}

@@ -5,6 +5,7 @@ share no code.
 """
 
 import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import torch
@@ -146,6 +147,20 @@ def run_reference(model, input_ids, attention_mask, position_ids):
         count = config.retention_configuration[j]
         return range(count) if config.selection == "head" else config.selection_order[:count]
 
+    def retained_number(j):
+        """How many words encoder j retains of this input."""
+        if config.retention_configuration is not None:
+            return config.retention_configuration[j]
+        if config.retention_shares is None:
+            return len(input_ids)
+        return max(1, math.ceil(Fraction(round(10_000 * config.retention_shares[j]), 10_000) * sum(real)))
+
+    def scale(j, place):
+        """The retention parameter of an ordered position, from 0, or of its bin."""
+        if config.soft_extract_bins is None:
+            return r[j, place]
+        return 1.0 if place == 0 else r[j, min(place * r.shape[1] // sum(real), r.shape[1] - 1)]
+
     words = list(range(len(input_ids)))
     x = {w: embed(w) for w in words}
     retained = []
@@ -168,17 +183,20 @@ def run_reference(model, input_ids, attention_mask, position_ids):
 
         ordered = order(significance)
         if r is None and config.selection == "attn":
-            words = sorted(ordered[: config.retention_configuration[j]])
+            words = sorted(ordered[: retained_number(j)])
         elif r is None:
             index = {w: sum(real[:w]) for w in words if real[w]}
             words = [w for w in words if real[w] and index[w] in selected_positions(j)]
-        retained.append([w for w in words if real[w]])
+        last = j == config.num_hidden_layers - 1
+        alone = config.cls_alone and last and (r is None or config.soft_extract_protects_cls)
+        leaving = [cls] if alone else words
+        retained.append([w for w in leaving if real[w]])
 
         for w in words:
             attended = linear(layer["attention"], torch.cat(z[w])) + x[w]
             attended = layer_norm(layer["attention_norm"], attended)
             if r is not None:
-                attended = r[j, ordered.index(w)] * attended
+                attended = scale(j, ordered.index(w)) * attended
             inner = host.activation(linear(layer["inner"], attended))
             x[w] = layer_norm(layer["norm"], linear(layer["outer"], inner) + attended)
         x = {w: x[w] for w in words}

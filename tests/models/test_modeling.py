@@ -15,6 +15,9 @@ from .reference import run_reference
 
 SOFT = {"soft_extract_length": 20}
 HARD = {"retention_configuration": [8, 5, 2]}
+SHARES = {"retention_shares": [0.8, 0.45, 0.2]}
+BINS = {"soft_extract_bins": 6}
+ALONE = {"cls_alone": True}
 HEAD = {**HARD, "selection": "head"}
 ORDER = [0, 3, 15, 1, 8, 12, 5, 18, 2, 6, 4, 10, 7, 9, 11, 13, 14, 16, 17, 19]
 RAND = {**HARD, "selection": "rand", "selection_order": ORDER}
@@ -28,10 +31,21 @@ VARIANTS = {
     "head, from the second encoder on": {**HEAD, "retention_configuration": [12, 6, 6]},
     "rand": RAND,
     "rand, [CLS] alone": {**RAND, "retention_configuration": [20, 1, 1]},
+    "shares": SHARES,
+    "shares, from the second encoder on": {"retention_shares": [1.0, 0.5, 0.5]},
+    "shares, [CLS] in the end": {"retention_shares": [0.6, 0.3, 0.0]},
+    "[CLS] alone": ALONE,
+    "hard, [CLS] alone in the last": HARD | ALONE,
+    "shares, [CLS] alone in the last": SHARES | ALONE,
+    "head, [CLS] alone in the last": HEAD | ALONE,
+    "soft, [CLS] alone in the last": SOFT | ALONE,
+    "bins": BINS,
+    "bins, [CLS] alone in the last": BINS | ALONE,
     "soft": SOFT,
     "soft, released": {**SOFT, "significance_diagonal": False, "soft_extract_protects_cls": False},
 }
 PAD_QUERIES = {
+    "bins, PAD queries": {**BINS, "significance_pad_queries": True},
     "hard, PAD queries": {**HARD, "significance_pad_queries": True},
     "soft, PAD queries": {**SOFT, "significance_pad_queries": True},
 }
@@ -39,11 +53,13 @@ FULL = {
     "hard": {"retention_configuration": [12, 12, 12]},
     "head": {"retention_configuration": [12, 12, 12], "selection": "head"},
     "rand": {**RAND, "retention_configuration": [20, 20, 20]},
+    "shares": {"retention_shares": [1.0, 1.0, 1.0]},
     "soft": SOFT,
+    "bins": BINS,
 }
+KINDS = {"hard": HARD, "rand": RAND, "soft": SOFT, "shares": SHARES, "bins": BINS, "alone": SHARES | ALONE}
 
-
-all_kinds = pytest.mark.parametrize("fields", [HARD, RAND, SOFT], ids=["hard", "rand", "soft"])
+all_kinds = pytest.mark.parametrize("fields", KINDS.values(), ids=KINDS)
 
 
 @pytest.fixture(params=VARIANTS)

@@ -106,3 +106,12 @@ def test_truncated_weights_are_one_message(artifact, tmp_path, manifest):
 def test_no_folder(tmp_path):
     with pytest.raises(ModelError, match="nowhere does not exist"):
         Predictor(tmp_path / "nowhere")
+
+
+def test_cls_alone_gives_the_same_predictions(artifact):
+    texts = [(text,) for text in TEXTS]
+    alone = Predictor(artifact("sst2"), cls_alone=True)
+    assert alone.model.config.cls_alone
+    for one, other in zip(Predictor(artifact("sst2"))(texts), alone(texts), strict=True):
+        assert one["label"] == other["label"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-5)

@@ -177,3 +177,23 @@ def test_a_card_replaces_an_earlier_one_and_is_not_written_where_there_is_no_mod
     with pytest.raises(ModelError, match=r"config\.json: cannot be read"):
         write_model_card(tmp_path / "empty", record_of(dataset("rte")), MANIFEST)
     assert not (tmp_path / "empty").exists()
+
+
+def test_a_card_tells_shares_cls_alone_and_operations_under_dynamic_padding(dataset):
+    record = record_of(dataset("rte"), method="combined") | {
+        "retention_configuration": None,
+        "retention_shares": [0.5, 0.25, 0.0],
+        "cls_alone": True,
+    }
+    record["flops"] |= {"dynamic": {"model": 5e9, "baseline": 20e9, "ratio": 4.0}}
+    config = {"retention_shares": [0.5, 0.25, 0.0], "cls_alone": True, "selection": "attn"}
+    card = model_card(record, MANIFEST, config)
+    assert "## Retention shares" in card
+    assert "**0.5, 0.25, [CLS]** ([CLS] alone where it says so)" in card
+    assert "The last encoder computes the word-vector of [CLS] alone" in card
+    assert cells(card)["FLOPs per input, dynamic padding"] == ["20 G", "5 G", "4.00x"]
+    assert "a vector for each word" in card
+    plain = model_card(record_of(dataset("rte")), MANIFEST, {})
+    assert "[CLS] alone" not in plain
+    assert "dynamic padding" in plain
+    assert "FLOPs per input, dynamic" not in plain

@@ -41,6 +41,13 @@ at_random = partial(extracting, selection="rand", selection_order=[0, *range(63,
 CASES = {
     **{backbone: (backbone, CLASSIFICATION, extracting) for backbone in BACKBONES},
     "bert-searched": ("bert", CLASSIFICATION, partial(load_power_model, soft_extract_length=64)),
+    "bert-shares": (
+        "bert",
+        CLASSIFICATION,
+        partial(load_power_model, retention_shares=[0.8, 0.4, 0.0], cls_alone=True),
+    ),
+    "roberta-alone": ("roberta", CLASSIFICATION, partial(load_power_model, cls_alone=True)),
+    "bert-bins": ("bert", CLASSIFICATION, partial(load_power_model, soft_extract_bins=6)),
     "bert-rand": ("bert", CLASSIFICATION, at_random),
     "bert-pruned": ("bert", CLASSIFICATION, pruned),
     "bert-choice": ("bert", CHOICE, extracting),

@@ -7,6 +7,7 @@ from powerbert.methods.elastic import Elastic
 from powerbert.methods.head_prune import HeadPrune
 from powerbert.methods.method import Context, Method, StagePlan
 from powerbert.methods.power_bert import PowerBert
+from powerbert.methods.unchanged import Unchanged
 
 __all__ = [
     "BertPkd",
@@ -18,4 +19,5 @@ __all__ = [
     "Method",
     "PowerBert",
     "StagePlan",
+    "Unchanged",
 ]

@@ -128,3 +128,13 @@ class PowerFields:
 
 
 POWER_FIELDS = tuple(field.name for field in fields(PowerFields))
+
+
+def retention_of(config: Any) -> dict[str, Any]:
+    """Return what the config of a host or power model says of its retention, as records hold it."""
+    shares = getattr(config, "retention_shares", None)
+    return {
+        "retention_configuration": getattr(config, "retention_configuration", None),
+        **({} if shares is None else {"retention_shares": shares}),
+        **({"cls_alone": True} if getattr(config, "cls_alone", False) else {}),
+    }

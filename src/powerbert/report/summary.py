@@ -9,7 +9,11 @@ from rich.console import Console
 
 from powerbert.report.frame import PROTOCOLS, metric_label, tabulate
 from powerbert.report.table import DISTURBED, change, number, percent, show, times
-from powerbert.store.naming import Record, display
+from powerbert.store.facts import retention_facts
+from powerbert.store.naming import Record, display, elimination
+
+TOLERANCE = 0.05
+"""By which part of it the measured speed-up may miss its target without a warning."""
 
 
 def print_summary(record: Record, console: Console | None = None) -> None:
@@ -35,6 +39,9 @@ def print_summary(record: Record, console: Console | None = None) -> None:
             times(run["flops_speedup"]),
         ),
     }
+    if (dynamic := record["flops"].get("dynamic")) is not None:
+        numbers = [math.nan if value is None else value for value in dynamic.values()]
+        rows["GFLOPs per input, dynamic"] = (_giga(numbers[1]), _giga(numbers[0]), times(numbers[2]))
     for protocol in PROTOCOLS:
         latency = record["latency"][protocol]
         rows[f"ms per batch of {latency['batch_size']}, {protocol}"] = (
@@ -49,8 +56,11 @@ def print_summary(record: Record, console: Console | None = None) -> None:
     if any("±" in cell for row in rows.values() for cell in row):
         notes.insert(0, "±: interquartile range over the runs")
     notes.insert(0, f"padded: to {run['max_length']} word pieces; dynamic: to the longest input of the batch")
-    if record["retention_configuration"] is not None:
-        notes.append(f"retention configuration: {', '.join(map(str, record['retention_configuration']))}")
+    notes += [f"{name}: {', '.join(values)}" for name, values in retention_facts(record)]
+    if record.get("cls_alone"):
+        notes.append("[CLS] alone in the last encoder")
+    if (target := record.get("target")) is not None:
+        notes += _target(record, run[f"{target['protocol']}_speedup"])
     index = pd.MultiIndex.from_product([[""], rows])
     cells = pd.DataFrame(list(rows.values()), index, ["fine-tuned", method, "gain"])
     title = f"{method} on {run['dataset']} ({run['model']}, {run['knob']}, seed {run['seed']})"
@@ -84,6 +94,22 @@ def progress_line(record: Record, position: int, total: int, started: datetime, 
     place = f"[{position:{len(str(total))}}/{total}]"
     point = f"{run['dataset']} seed {run['seed']} {run['method']} {run['knob']}"
     return f"{place} {point}: {metric_label(run['metric_name'])} {result}, {', '.join(speedups)}; {time}"
+
+
+def _target(record: Record, measured: float) -> list[str]:
+    """State how fast the model was to be and is, which may be NaN; with a warning if the two differ."""
+    asked, protocol = record["target"]["speedup"], record["target"]["protocol"]
+    lines = [f"target_speedup: asked {asked:g}x ({protocol}), measured {times(measured)}"]
+    off = measured / asked - 1
+    if abs(off) > TOLERANCE:
+        if record["latency"][protocol].get("disturbed"):
+            advice = "time it again without other work: python -m powerbert.retime"
+        elif elimination(record).get("cost") == "operations":
+            advice = "operations do not tell time: elimination.cost=time"
+        else:
+            advice = "if other work ran meanwhile, time it again: python -m powerbert.retime"
+        lines.append(f"warning: {100 * abs(off):.0f} % {'faster' if off > 0 else 'slower'}; {advice}")
+    return lines
 
 
 def _milliseconds(latency: dict[str, Any], model: str) -> str:

@@ -32,6 +32,15 @@ def facts(record: Record) -> list[tuple[str, str]]:
     return [(name, text) for name, text in _facts(record) if text]
 
 
+def retention_facts(record: Record) -> list[tuple[str, list[str]]]:
+    """Name what the encoders of a record's model retain, and list it; empty for one that retains all."""
+    counts, shares = record["retention_configuration"], record.get("retention_shares")
+    found = [] if counts is None else [("retention configuration", list(map(str, counts)))]
+    if shares is not None:
+        found.append(("retention shares", [f"{share:g}" if share else "[CLS]" for share in shares]))
+    return found
+
+
 def _facts(record: Record) -> Iterator[tuple[str, str]]:
     metric, vectors = record["metric"], record["word_vectors"]
     name = METRIC_NAMES.get(metric["name"], metric["name"])
@@ -42,7 +51,10 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "fine-tuned model", _percent(record["baseline"]["value"])
     yield "method", method_label(record)
     yield "knob", knob_label(record)
-    yield "retention configuration", ", ".join(map(str, record["retention_configuration"] or ()))
+    yield "target", _target(record)
+    for name, values in retention_facts(record):
+        yield name, ", ".join(values)
+    yield "[CLS] alone", "in the last encoder" if record.get("cls_alone") else ""
     yield "word-vectors", f"{vectors['retained']} of {vectors['baseline']}"
     yield "epochs", ", ".join(f"{stage} {count}" for stage, count in record.get("epochs", {}).items())
     yield "earlier stages", _earlier(record)
@@ -51,6 +63,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     for protocol in ("padded", "dynamic"):
         yield protocol, _latency(record["latency"][protocol])
     yield "FLOPs per input", _flops(record["flops"])
+    yield "FLOPs, dynamic padding", _flops(record["flops"].get("dynamic"))
     if parameters := record.get("parameters"):
         yield "parameters", f"{parameters['model'] / 1e6:.1f} M of {parameters['baseline'] / 1e6:.1f} M"
     yield "artifacts", "\n".join(f"{stage}: {artifact}" for stage, artifact in record["artifacts"].items())
@@ -63,8 +76,17 @@ def _percent(value: float | None) -> str:
     return "n/a" if value is None else f"{100 * value:.2f} %"
 
 
-def _flops(flops: Mapping[str, Any]) -> str:
-    if flops["ratio"] is None:
+def _target(record: Record) -> str:
+    target = record.get("target")
+    if target is None:
+        return ""
+    predicted = target["predicted"]
+    found = "" if predicted is None else f", {predicted:.2f}x predicted"
+    return f"{target['speedup']:g}x faster ({target['protocol']}){found}"
+
+
+def _flops(flops: Mapping[str, Any] | None) -> str:
+    if flops is None or flops["ratio"] is None:
         return ""
     return f"{flops['model'] / 1e9:.3g} G of {flops['baseline'] / 1e9:.3g} G ({flops['ratio']:.2f}x fewer)"
 
