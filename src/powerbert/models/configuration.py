@@ -3,15 +3,23 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from powerbert.base.checks import check_whole
+from powerbert.base.checks import check_number, check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.elimination.configuration import (
     validate_retention_configuration,
     validate_retention_shares,
 )
 from powerbert.elimination.selection import validate_selection
+from powerbert.elimination.threshold import validate_retention_thresholds
 
-EXCLUSIVE = ("retention_configuration", "retention_shares", "soft_extract_length", "soft_extract_bins")
+EXCLUSIVE = (
+    "retention_configuration",
+    "retention_shares",
+    "retention_thresholds",
+    "soft_extract_length",
+    "soft_extract_bins",
+    "soft_threshold_temperature",
+)
 """The fields of which a model has at most one."""
 
 
@@ -19,16 +27,18 @@ EXCLUSIVE = ("retention_configuration", "retention_shares", "soft_extract_length
 class PowerFields:
     """The fields that a power model's config adds to its host's; a mixin for config classes.
 
-    With none of ``retention_configuration``, ``retention_shares``, ``soft_extract_length``,
-    ``soft_extract_bins``, ``cls_alone`` and ``encoder_heads`` the model equals its host.
+    With none of ``EXCLUSIVE``, ``cls_alone`` and ``encoder_heads`` the model equals its host.
 
     Attributes:
         retention_configuration: Number of word-vectors that each encoder retains, non-increasing.
         retention_shares: Share of an input's real words that each encoder retains, non-increasing: of n words
             ``max(1, ceil(share * n))``; 0 is [CLS] alone.
+        retention_thresholds: Least attention, averaged over heads and words, of a word that each encoder
+            retains; the significance fields do not concern it.
         soft_extract_length: Number of retention parameters of each encoder of a search, its longest input.
         soft_extract_bins: Number of retention parameters of each encoder of a search for shares: bins of the
             ordered position relative to the number of real words.
+        soft_threshold_temperature: Temperature of the soft mask of a search for thresholds.
         cls_alone: Whether the last encoder computes the word-vector of [CLS] alone. The classifier reads no
             other, so the logits stay.
         significance_diagonal: Whether a word's attention to itself counts towards its significance.
@@ -45,8 +55,10 @@ class PowerFields:
 
     retention_configuration: list[int] | None = None
     retention_shares: list[float] | None = None
+    retention_thresholds: list[float] | None = None
     soft_extract_length: int | None = None
     soft_extract_bins: int | None = None
+    soft_threshold_temperature: float | None = None
     cls_alone: bool = False
     significance_diagonal: bool = True
     significance_pad_queries: bool = False
@@ -67,8 +79,9 @@ class PowerFields:
 
     @property
     def searches(self) -> bool:
-        """Whether there are soft-extract layers."""
-        return self.soft_extract_length is not None or self.soft_extract_bins is not None
+        """Whether there are soft-extract layers or soft thresholds."""
+        soft = (self.soft_extract_length, self.soft_extract_bins, self.soft_threshold_temperature)
+        return any(field is not None for field in soft)
 
     def to_dict(self) -> dict[str, Any]:
         """As the host's; without ``auto_map``, unless this class is the code that ``auto_map`` names."""
@@ -93,10 +106,15 @@ class PowerFields:
         validate_selection(self.selection, self.selection_order, self.searches)
         if self.retention_shares is not None:
             validate_retention_shares(self.retention_shares, encoders)
-            if self.selection != "attn":
+        if self.retention_thresholds is not None:
+            validate_retention_thresholds(self.retention_thresholds, encoders)
+        for name in ("shares", "thresholds"):
+            if self.selection != "attn" and getattr(self, f"retention_{name}") is not None:
                 raise ConfigError(
-                    f"selection: '{self.selection}' needs a retention_configuration, not shares"
+                    f"selection: '{self.selection}' needs a retention_configuration, not {name}"
                 )
+        if self.soft_threshold_temperature is not None:
+            check_number("soft_threshold_temperature", self.soft_threshold_temperature, strict=True)
         if self.retention_configuration is not None:
             validate_retention_configuration(self.retention_configuration, encoders, longest)
         check_whole("soft_extract_bins", self.soft_extract_bins, optional=True)

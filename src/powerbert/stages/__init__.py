@@ -1,6 +1,7 @@
 """Training stages as LightningModules: fine-tuning, configuration search, re-training."""
 
 from powerbert.stages.search import CostRegularizer, MassRegularizer, Regularizer, Search
+from powerbert.stages.soft_thresholds import SoftThresholds
 from powerbert.stages.stage import FineTune, Objective, Optimization, Retrain, Stage
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "Regularizer",
     "Retrain",
     "Search",
+    "SoftThresholds",
     "Stage",
 ]
