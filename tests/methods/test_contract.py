@@ -19,6 +19,7 @@ KNOBS = {
     "combined": ("target_speedup", 1.5),
     "dense": None,
     "distilbert": ("encoders", 2),
+    "elastic": ("speed", 1),
     "head_prune": ("pruned", 0.4),
     "power_bert": ("lambda", 0.01),
 }
@@ -30,9 +31,17 @@ def settings(method: str) -> list[str]:
     chosen = [f"method={method}", "trainer.max_epochs=2", "batch_size=16"]
     if KNOBS[method] is not None:
         name, value = KNOBS[method]
-        chosen.append(f"{'method.' if name in ('encoders', 'pruned') else ''}{name}={value}")
+        chosen.append(f"{'method.' if name in ('encoders', 'pruned', 'speed') else ''}{name}={value}")
     if method == "combined":
         chosen.append("elimination.cost=operations")  # measured times differ from run to run
+    if method == "elastic":
+        chosen += [
+            "method.cost=operations",
+            "method.speeds=[1]",
+            "method.fewest_encoders=3",
+            "method.evaluations=1",
+            "method.epochs=4",
+        ]
     return chosen
 
 

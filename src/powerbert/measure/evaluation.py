@@ -35,7 +35,11 @@ def evaluation_mode(*models: nn.Module) -> Iterator[None]:
 
 @torch.inference_mode()
 def predict_logits(
-    model: Any, rows: Dataset, collate: PaddingCollator, batch_size: int, description: str = "Predicting"
+    model: Any,
+    rows: Dataset,
+    collate: PaddingCollator,
+    batch_size: int,
+    description: str | None = "Predicting",
 ) -> Tensor:
     """Run a model over rows in batches of similar length, with a progress bar on a terminal.
 
@@ -43,6 +47,7 @@ def predict_logits(
         model: takes a batch's tensors by name and returns an output with `logits`: a transformers model or
             an exported file. A module without `device` runs on the CPU.
         rows: at least one row of `tokenize`; labels are ignored.
+        description: of the progress bar; None for no bar.
 
     Returns:
         Logits in the order of the rows, float32, on the CPU: [rows, classes]; [rows, choices] for multiple
@@ -52,7 +57,8 @@ def predict_logits(
     device = getattr(model, "device", "cpu")
     outputs = []
     with evaluation_mode(model):
-        for batch in progress(make_loader(rows, collate, sampler, batch_size), description):
+        batches = make_loader(rows, collate, sampler, batch_size)
+        for batch in batches if description is None else progress(batches, description):
             inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
             outputs.append(model(**inputs).logits.float().cpu())
     by_length = torch.cat(outputs)
@@ -61,11 +67,16 @@ def predict_logits(
     return logits
 
 
-def task_metric(logits: Tensor, labels: Tensor, task: Task) -> float:
-    """Compute the metric that a task is judged by from logits [rows, outputs] and labels [rows]."""
+def task_metrics(logits: Tensor, labels: Tensor, task: Task) -> dict[str, float]:
+    """Compute a task's metrics from logits [rows, outputs] and labels [rows]."""
     metrics = build_metrics(task.metric, task.num_labels)
     metrics.update(logits.squeeze(-1) if task.is_regression else logits.argmax(-1), labels)
-    return metrics.compute()[task.metric].item()
+    return {name: value.item() for name, value in metrics.compute().items()}
+
+
+def task_metric(logits: Tensor, labels: Tensor, task: Task) -> float:
+    """Compute the metric that a task is judged by; see `task_metrics`."""
+    return task_metrics(logits, labels, task)[task.metric]
 
 
 def evaluate_longer(

@@ -3,6 +3,7 @@
 from powerbert.methods.bert_pkd import BertPkd
 from powerbert.methods.dense import Dense
 from powerbert.methods.distilbert import DistilBert
+from powerbert.methods.elastic import Elastic
 from powerbert.methods.head_prune import HeadPrune
 from powerbert.methods.ltp import Ltp
 from powerbert.methods.method import Context, Method, StagePlan
@@ -13,6 +14,7 @@ __all__ = [
     "Context",
     "Dense",
     "DistilBert",
+    "Elastic",
     "HeadPrune",
     "Ltp",
     "Method",

@@ -75,6 +75,15 @@ class Method(ABC):
     def check(self, model_config: Any) -> None:  # noqa: B027
         """Raise ConfigError, naming the setting, if one does not suit the pretrained model's config."""
 
+    @property
+    def measured_speed(self) -> float | None:
+        """The speed at which the final model is measured, if it has several."""
+        return None
+
+    def metrics(self, artifact: Artifact) -> Mapping[str, Any]:
+        """Return the metrics of the final model by split."""
+        return artifact.manifest["metrics"]
+
     def findings(self, stage: str, artifacts: Artifacts) -> list[str]:
         """Describe the results of a finished stage to the user, a string per line."""
         return []

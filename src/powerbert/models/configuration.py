@@ -49,6 +49,10 @@ class PowerFields:
         selection: How the retained word-vectors are chosen: "attn" by significance, "head" the first ones,
             "rand" those at fixed random positions.
         selection_order: All positions in the order in which "rand" retains them; None for the others.
+        active_encoders: The encoders that run, increasing, from 0; None for all. Lists with an entry for each
+            encoder have one for each of these.
+        speeds: What a model that was trained for several speeds can be set to: entries with ``speed`` (the
+            expected speed-up), ``encoders`` and ``shares``, by increasing speed.
         encoder_heads: Number of attention heads of each encoder of a pruned model; None where all encoders
             have ``num_attention_heads``.
     """
@@ -65,6 +69,8 @@ class PowerFields:
     soft_extract_protects_cls: bool = True
     selection: str = "attn"
     selection_order: list[int] | None = None
+    active_encoders: list[int] | None = None
+    speeds: list[dict[str, Any]] | None = None
     encoder_heads: list[int] | None = None
 
     # A backbone overrides these two where it must; they are also called with the host's config as self.
@@ -76,6 +82,10 @@ class PowerFields:
     def longest_input(self: Any) -> int:
         """Return the number of word pieces that the model has positions for."""
         return self.max_position_embeddings
+
+    def running_encoders(self: Any) -> list[int]:
+        """Return the encoders that run, from 0."""
+        return list(range(self.num_encoders())) if self.active_encoders is None else self.active_encoders
 
     @property
     def searches(self) -> bool:
@@ -97,6 +107,10 @@ class PowerFields:
             ConfigError: If a field is invalid; the message names it.
         """
         encoders, longest = self.num_encoders(), self.longest_input()
+        active = self.running_encoders()
+        if not active or active != sorted(set(active) & set(range(encoders))):
+            raise ConfigError(f"active_encoders: {active} must be increasing, of 0 to {encoders - 1}")
+        running = len(active)
         given = [name for name in EXCLUSIVE if getattr(self, name) is not None]
         if len(given) > 1:
             raise ConfigError(
@@ -105,9 +119,9 @@ class PowerFields:
             )
         validate_selection(self.selection, self.selection_order, self.searches)
         if self.retention_shares is not None:
-            validate_retention_shares(self.retention_shares, encoders)
+            validate_retention_shares(self.retention_shares, running)
         if self.retention_thresholds is not None:
-            validate_retention_thresholds(self.retention_thresholds, encoders)
+            validate_retention_thresholds(self.retention_thresholds, running)
         for name in ("shares", "thresholds"):
             if self.selection != "attn" and getattr(self, f"retention_{name}") is not None:
                 raise ConfigError(
@@ -116,7 +130,7 @@ class PowerFields:
         if self.soft_threshold_temperature is not None:
             check_number("soft_threshold_temperature", self.soft_threshold_temperature, strict=True)
         if self.retention_configuration is not None:
-            validate_retention_configuration(self.retention_configuration, encoders, longest)
+            validate_retention_configuration(self.retention_configuration, running, longest)
         check_whole("soft_extract_bins", self.soft_extract_bins, optional=True)
         check_whole("soft_extract_length", self.soft_extract_length, 1, longest, optional=True)
         left, heads = self.encoder_heads, self.num_attention_heads

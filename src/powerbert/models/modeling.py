@@ -3,7 +3,7 @@
 Shapes: B inputs, N words of an input, K retained word-vectors, D hidden size.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -113,8 +113,26 @@ class PowerModelMixin:
         return self.pooler(cls) if getattr(self, "pooler", None) is not None else None
 
     def hosts(self) -> list[HostEncoder]:
-        """Describe the host's encoders in the order in which they run."""
-        return [self.host_encoder(layer) for layer in self.layers()]
+        """Describe those of the host's encoders that run, in order."""
+        layers = list(self.layers())
+        return [self.host_encoder(layers[encoder]) for encoder in self.config.running_encoders()]
+
+    def set_retention(self, shares: Sequence[float], encoders: Sequence[int] | None = None) -> None:
+        """Retain other shares from now on, and run only some encoders, from 0; the weights stay."""
+        self.config.retention_shares, self.config.active_encoders = list(shares), encoders and list(encoders)
+        self.config.validate_power_fields()
+
+    def set_speed(self, speed: float) -> None:
+        """Retain what the config's ``speeds`` have for the least speed-up that is at least ``speed``.
+
+        Raises:
+            ValueError: If the model is not that fast at any setting, or has none.
+        """
+        for entry in self.config.speeds or ():
+            if entry["speed"] >= speed:
+                return self.set_retention(entry["shares"], entry["encoders"])
+        known = ", ".join(f"{entry['speed']:g}" for entry in self.config.speeds or ())
+        raise ValueError(f"speed: {speed:g} is not among the model's speeds ({known or 'it has none'})")
 
     def score(self) -> Score:
         """Return the function that computes significance."""
@@ -126,8 +144,10 @@ class PowerModelMixin:
 
     @property
     def eliminates(self) -> bool:
-        """Whether encoders retain less, in a search too, or the last one computes [CLS] alone."""
-        return self.config.cls_alone or any(getattr(self.config, name) is not None for name in EXCLUSIVE)
+        """Whether encoders retain less, in a search too, are left out, or the last computes [CLS] alone."""
+        config = self.config
+        less = any(getattr(config, name) is not None for name in EXCLUSIVE)
+        return less or config.cls_alone or config.active_encoders is not None
 
     @can_return_tuple
     def forward(
@@ -228,7 +248,7 @@ class PowerModelMixin:
             given ones, [B, K], None if all are retained.
         """
         config, length = self.config, hidden.shape[1]
-        alone = config.cls_alone and encoder == config.num_encoders() - 1
+        alone = config.cls_alone and encoder == len(config.running_encoders()) - 1
         first = _first(hidden, mask)
         mask_of_first = None if mask is None else extract_mask(mask, first)
         if self.soft_extract is not None:
@@ -336,6 +356,15 @@ class PowerTaskMixin:
     def soft_extract(self) -> SoftExtract | None:
         """The retention parameters of a model that searches, else None."""
         return self.base_model.soft_extract
+
+    @property
+    def speeds(self) -> tuple[float, ...]:
+        """What ``set_speed`` can be given: the expected speed-ups, increasing; none if there is one speed."""
+        return tuple(entry["speed"] for entry in self.config.speeds or ())  # type: ignore[attr-defined]
+
+    def set_speed(self, speed: float) -> None:
+        """See the base model's ``set_speed``."""
+        self.base_model.set_speed(speed)
 
     @torch.no_grad()
     def retained_word_vectors(self, **inputs: Tensor) -> tuple[Retained, ...]:

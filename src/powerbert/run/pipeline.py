@@ -126,6 +126,7 @@ class Run:
                 slot.checkpoints,
                 settings.checkpoint_interval,
             )
+            stage.complete(data)
             model = as_power_model(stage.model, cls_alone=True) if alone else stage.model
             with quiet_transformers():
                 model.save_pretrained(slot.artifact_folder)

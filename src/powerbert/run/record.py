@@ -35,7 +35,10 @@ def build_record(
     """
     final = list(artifacts.values())[-1]
     device = default_device()
+    metrics = settings.method.metrics(final)
     model: Any = load_model(final.path)
+    if settings.method.measured_speed is not None:
+        model.set_speed(settings.method.measured_speed)
     baseline: Any = load_model(reference.path)
     for loaded in (model, baseline):
         loaded.to(device)
@@ -54,8 +57,11 @@ def build_record(
         "model": settings.model,
         "knob": dict(settings.method.knob),
         "seed": settings.seed,
-        "metric": _metric(final, task.metric, split),
-        "baseline": {**_metric(reference, task.metric, split), "artifact": reference.id},
+        "metric": _metric(metrics, task.metric, split),
+        "baseline": {
+            **_metric(reference.manifest["metrics"], task.metric, split),
+            "artifact": reference.id,
+        },
         "retention_configuration": configuration,
         "max_length": length,
         "truncated": data.truncated,
@@ -88,9 +94,8 @@ def build_record(
     return record
 
 
-def _metric(artifact: Artifact, name: str, split: str) -> dict[str, Any]:
-    """Return the artifact's metric on the evaluation split and on dev, and the metrics reported with it."""
-    metrics = artifact.manifest["metrics"]
+def _metric(metrics: Mapping[str, Any], name: str, split: str) -> dict[str, Any]:
+    """Return the metric on the evaluation split and on dev, and the metrics reported with it."""
     others = {key: value for key, value in metrics[split].items() if key != name}
     return {
         "name": name,

@@ -80,6 +80,9 @@ class Stage(LightningModule):
         self._results = dict(results or {})
         self.metrics = build_metrics(task.metric, task.num_labels)
 
+    def complete(self, data: Any) -> None:
+        """Do what follows the training, before the model is saved; `data` is the data module."""
+
     def results(self) -> Mapping[str, Any]:
         """Return what the stage found besides its weights, for the artifact's manifest."""
         return self._results

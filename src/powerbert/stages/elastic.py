@@ -1,0 +1,65 @@
+"""Training one model for many retentions at once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from powerbert.stages.stage import Batch, Objective, Stage
+
+
+class Elastic(Stage):
+    """Train sub-models, which share all weights, on what a teacher and the task tell; keep the last epoch.
+
+    Each step takes several sub-models and averages their losses.
+    """
+
+    name = "retrain"
+    keeps = "last"
+
+    def __init__(
+        self,
+        *args: Any,
+        sample: Callable[[], list[Any]],
+        objective_of: Callable[[Any], Objective],
+        choose: Callable[[Any, Any], Mapping[str, Any]],
+        **kwargs: Any,
+    ):
+        """Take a model with shares, the teacher, and what `Stage` takes.
+
+        Args:
+            sample: draws the sub-models of a step, with torch's random numbers: retentions, which have
+                `encoders` and `shares`; the same in every process.
+            objective_of: makes the objective of a sub-model.
+            choose: given model and data, finds the sub-models worth keeping and sets them in the model's
+                config; returns the stage's results.
+        """
+        super().__init__(*args, **kwargs)
+        self.sample, self.objective_of, self.choose = sample, objective_of, choose
+        self.model.base_model.only_cls_states = True
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Draw the step's sub-models, in every process the same."""
+        torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx)) & 0x7FFF_FFFF_FFFF)
+        self.retentions = self.sample()
+        super().on_train_batch_start(batch, batch_idx)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Compute the mean of the sub-models' objectives on one batch."""
+        inputs: dict[str, Any] = {name: value for name, value in batch.items() if name != "labels"}
+        mask = batch["attention_mask"].flatten(0, -2).bool()
+        with torch.no_grad():
+            teacher = self._teacher[0](**inputs, output_hidden_states=True)
+        losses = []
+        for retention in self.retentions:
+            self.model.base_model.set_retention(retention.shares, retention.encoders)
+            student = self.model(**batch, output_hidden_states=True)
+            losses.append(self.objective_of(retention)(student, teacher, mask))
+        # DDP waits for a gradient of each parameter, also of encoders that no sub-model of this step has.
+        unused = sum(parameter.sum() for parameter in self.model.parameters()) * 0.0
+        return torch.stack(losses).mean() + unused
+
+    def complete(self, data: Any) -> None:
+        """Choose the sub-models worth keeping."""
+        self._results = dict(self.choose(self.model, data))
