@@ -79,11 +79,12 @@ def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> l
     Raises:
         DataError: if the dataset is not available, or its content differs from the models' training data.
     """
+    import numpy as np
     from hydra.utils import instantiate
 
     from powerbert.base.environment import default_device
-    from powerbert.data import PaddingCollator
-    from powerbert.measure import LatencySettings, count_flops, describe_environment, measure_latencies
+    from powerbert.data import PaddingCollator, row_lengths
+    from powerbert.measure import LatencySettings, compare_flops, describe_environment, measure_latencies
     from powerbert.models import load_model
     from powerbert.predict.subject import Subject
     from powerbert.store.artifacts import Artifact
@@ -99,6 +100,9 @@ def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> l
         )
     length, task = subject.max_length, subject.task
     models: list[Any] = [load_model(artifacts / _final(record)) for record in records]
+    for record, model in zip(records, models, strict=True):
+        if getattr(model, "speeds", ()):
+            model.set_speed(record["knob"]["speed"])
     latencies = measure_latencies(
         [model.to(device) for model in models],
         subject.model,
@@ -107,13 +111,12 @@ def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> l
         collate=PaddingCollator(subject.predictor.tokenizer, task),
         settings=LatencySettings(**settings),
     )
-    baseline = count_flops(subject.model, length, num_choices=task.num_choices)
+    lengths = np.minimum(row_lengths(subject.encoded), length)
     retimed = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "models": len(models) + 1}
     timed = []
     for record, model, latency in zip(records, models, latencies, strict=True):
-        own = count_flops(model, length, num_choices=task.num_choices)
         measured = {
-            "flops": {"model": own, "baseline": baseline, "ratio": baseline / own},
+            "flops": compare_flops(model, subject.model, length, lengths, task.num_choices),
             "latency": latency,
             "environment": describe_environment(device),
             "retimed": retimed,

@@ -34,11 +34,16 @@ def test_bert_agrees_with_the_closed_form(attention, length):
 
 
 def power_closed_form(n: int, retention_configuration: list[int]) -> int:
-    """Significance takes the scores of all n queries; then k of them attend, and only they go on."""
+    """Significance takes all n queries and their scores; then k of them attend, and only they go on.
+
+    An encoder that retains [CLS] alone needs neither.
+    """
     total = 2 * HIDDEN**2 + 2 * HIDDEN * LABELS
     for k in (min(k, n) for k in retention_configuration):
-        significance = 2 * n**2 * HIDDEN if k < n else 0
-        total += 6 * n * HIDDEN**2 + significance + 4 * k * n * HIDDEN + 18 * k * HIDDEN**2
+        scores = 1 < k < n
+        queries = 2 * (n if scores else k) * HIDDEN**2
+        total += queries + 4 * n * HIDDEN**2 + scores * 2 * n**2 * HIDDEN
+        total += 4 * k * n * HIDDEN + 18 * k * HIDDEN**2
         n = k
     return total
 

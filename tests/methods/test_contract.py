@@ -22,6 +22,7 @@ KNOBS = {
     "elastic": ("speed", 1),
     "head_prune": ("pruned", 0.4),
     "power_bert": ("lambda", 0.01),
+    "unchanged": None,
 }
 """The knob of each method; one that is missing here fails the matrix."""
 
@@ -67,7 +68,8 @@ def test_the_record_is_complete_and_comparable(point, corpus, runs):
     assert [training["artifact"] for training in record["chain"]] == list(record["artifacts"].values())
     assert {training["method"] for training in record["chain"]} == {method}
     assert record["epochs"]["finetune"] == 2
-    assert sum(record["epochs"].values()) == 6  # as many as in PoWER-BERT's three stages
+    # as many as in PoWER-BERT's three stages
+    assert sum(record["epochs"].values()) == (2 if method == "unchanged" else 6)
     assert record["baseline"] == train(corpus, runs, *settings("dense"))["baseline"]
 
 
@@ -85,6 +87,8 @@ def test_the_same_command_again_trains_nothing(point, corpus, runs):
 
 def test_killed_in_its_last_stage_it_resumes_to_the_same_record(point, corpus, tmp_path):
     method, undisturbed = point
+    if method == "unchanged":
+        pytest.skip("its last stage trains nothing that could be interrupted")
     runs = tmp_path / "runs"
     killed = command(tmp_path / "printed", corpus, runs, *settings(method))
     deadline = time.monotonic() + 120

@@ -8,6 +8,7 @@ real.
 from powerbert.elimination.configuration import (
     derive_retention_configuration,
     derive_retention_shares,
+    retained_by_encoder,
     retained_by_share,
     validate_retention_configuration,
     validate_retention_shares,
@@ -27,6 +28,7 @@ __all__ = [
     "extract_rows",
     "mass_regularizer",
     "random_order",
+    "retained_by_encoder",
     "retained_by_share",
     "validate_retention_configuration",
     "validate_retention_shares",

@@ -1,7 +1,7 @@
 """Retention configurations: how many word-vectors each encoder retains (section 2.2), or which share."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -25,6 +25,20 @@ def retained_by_share(share: float, words: Any) -> Any:
     """
     retained = (words * round(share * SHARE_STEPS) + SHARE_STEPS - 1) // SHARE_STEPS
     return retained.clamp_min(1) if isinstance(retained, Tensor) else torch.sym_max(1, retained)
+
+
+def retained_by_encoder(fields: Mapping[str, Any], num_encoders: int, length: int) -> list[int]:
+    """Return how many word-vectors of an input of some length each encoder retains.
+
+    Args:
+        fields: may hold `retention_configuration`, `retention_shares` and `cls_alone`, as configs of power
+            models and records do.
+    """
+    counts, shares = fields.get("retention_configuration"), fields.get("retention_shares")
+    if shares is not None:
+        counts = [retained_by_share(share, length) for share in shares]
+    retained = [length] * num_encoders if counts is None else [min(count, length) for count in counts]
+    return [*retained[:-1], 1] if fields.get("cls_alone") else retained
 
 
 def derive_retention_configuration(mass: Sequence[float] | Tensor, rounding: str = "ceil") -> list[int]:

@@ -2,7 +2,7 @@
 
 from powerbert.base.environment import describe_environment
 from powerbert.measure.evaluation import evaluate_longer
-from powerbert.measure.flops import count_flops, word_vectors
+from powerbert.measure.flops import compare_flops, count_flops, word_vectors
 from powerbert.measure.latency import LatencySettings, measure_latencies
 from powerbert.measure.timing import Schedule, Times, time_in_turn
 
@@ -10,6 +10,7 @@ __all__ = [
     "LatencySettings",
     "Schedule",
     "Times",
+    "compare_flops",
     "count_flops",
     "describe_environment",
     "evaluate_longer",

@@ -1,7 +1,9 @@
 """Counts of work that do not depend on the machine: floating-point operations and word-vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call
@@ -33,8 +35,45 @@ def count_flops(model: nn.Module, length: int, batch_size: int = 1, num_choices:
     return float(counter.get_total_flops())
 
 
+def flops_of_lengths(
+    model: nn.Module, lengths: Sequence[int] | np.ndarray, num_choices: int = 1, most: int = 48
+) -> float:
+    """Count the operations of a mean input without padding, given the word pieces of each input.
+
+    Of more than `most` different lengths, so many quantiles are counted and the others interpolated.
+    """
+    own, inputs = np.unique(np.asarray(lengths), return_counts=True)
+    counted = own
+    if len(own) > most:
+        counted = np.unique(np.quantile(lengths, np.linspace(0, 1, most), method="nearest"))
+    flops = [count_flops(model, int(length), num_choices=num_choices) for length in counted]
+    return float(np.average(np.interp(own, counted, flops), weights=inputs))
+
+
+def compare_flops(
+    model: nn.Module,
+    baseline: nn.Module,
+    max_length: int,
+    lengths: Sequence[int] | np.ndarray,
+    num_choices: int = 1,
+) -> dict[str, Any]:
+    """Compare the operations of two models.
+
+    Returns:
+        `model`, `baseline` and their `ratio`, for an input of `max_length` word pieces; and the same as
+        `dynamic` for a mean input of `lengths`, without padding.
+    """
+
+    def ratio(count: Callable[[nn.Module], float]) -> dict[str, Any]:
+        own, other = count(model), count(baseline)
+        return {"model": own, "baseline": other, "ratio": other / own}
+
+    dynamic = ratio(lambda one: flops_of_lengths(one, lengths, num_choices))
+    return {**ratio(lambda one: count_flops(one, max_length, num_choices=num_choices)), "dynamic": dynamic}
+
+
 def word_vectors(
-    retention_configuration: Sequence[int] | None,
+    retained: Sequence[int] | None,
     num_encoders: int,
     max_length: int,
     baseline_encoders: int | None = None,
@@ -42,16 +81,16 @@ def word_vectors(
     """Count the word-vectors that the encoders process for one input padded to `max_length`.
 
     Args:
-        retention_configuration: (l_1, ..., l_L), the word-vectors that each encoder retains (section 3.2);
-            None for a model that eliminates nothing.
+        retained: (l_1, ..., l_L), the word-vectors that each encoder retains (section 3.2); None for a model
+            that eliminates nothing.
         baseline_encoders: the baseline's number of encoders if it differs from `num_encoders`.
 
     Returns:
         `retained`, the sum of l_j over the encoders, and `baseline`, the same for the baseline, which retains
         all.
     """
-    retained = [max_length] * num_encoders if retention_configuration is None else retention_configuration
+    counts = [max_length] * num_encoders if retained is None else retained
     return {
-        "retained": sum(min(length, max_length) for length in retained),
+        "retained": sum(min(count, max_length) for count in counts),
         "baseline": max_length * (num_encoders if baseline_encoders is None else baseline_encoders),
     }

@@ -8,6 +8,7 @@ from powerbert.methods.head_prune import HeadPrune
 from powerbert.methods.ltp import Ltp
 from powerbert.methods.method import Context, Method, StagePlan
 from powerbert.methods.power_bert import PowerBert
+from powerbert.methods.unchanged import Unchanged
 
 __all__ = [
     "BertPkd",
@@ -20,4 +21,5 @@ __all__ = [
     "Method",
     "PowerBert",
     "StagePlan",
+    "Unchanged",
 ]

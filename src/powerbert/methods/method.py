@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from powerbert.base.checks import check_whole
 from powerbert.data import Task, TextDataModule
 from powerbert.measure import LatencySettings
 from powerbert.models import load_host_model
@@ -37,7 +38,7 @@ class StagePlan:
         influence: given the earlier artifacts, returns the settings of the method that change the stage's
             result; they are part of the new artifact's address.
         build: makes the stage and its model from the earlier artifacts.
-        epochs: of the training; None for the sum over the stages in `epochs_of`.
+        epochs: of the training, 0 to evaluate only; None for the sum over the stages in `epochs_of`.
         epochs_of: keys of `stages` in the configuration; empty for the stage's own.
     """
 
@@ -111,6 +112,10 @@ def final_plan(
             trained for equally long.
         influence: the method's settings that change the result.
         build: as in `StagePlan`.
+
+    Raises:
+        ConfigError: if `epochs` is no whole number of at least 1.
     """
+    check_whole("method.epochs", epochs, optional=True)
     epochs_of = ("search", "retrain")
     return StagePlan("retrain", ("finetune",), lambda _: influence, build, epochs, epochs_of)

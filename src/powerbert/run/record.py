@@ -6,8 +6,9 @@ from typing import Any
 
 from powerbert.base.environment import default_device
 from powerbert.data import TextDataModule
+from powerbert.elimination import retained_by_encoder
 from powerbert.measure import (
-    count_flops,
+    compare_flops,
     describe_environment,
     evaluate_longer,
     measure_latencies,
@@ -43,11 +44,7 @@ def build_record(
     for loaded in (model, baseline):
         loaded.to(device)
     length, task = data.max_length, data.task
-    configuration = getattr(model.config, "retention_configuration", None)
-    flops = {
-        name: count_flops(m, length, num_choices=data.num_choices)
-        for name, m in (("model", model), ("baseline", baseline))
-    }
+    retention = retention_of(model.config)
     split = task.evaluation_split
     record = {
         "record_version": 1,
@@ -62,16 +59,16 @@ def build_record(
             **_metric(reference.manifest["metrics"], task.metric, split),
             "artifact": reference.id,
         },
-        "retention_configuration": configuration,
+        **retention,
         "max_length": length,
         "truncated": data.truncated,
         "word_vectors": word_vectors(
-            configuration,
+            retained_by_encoder(retention, num_encoders(model.config), length),
             num_encoders(model.config),
             length,
             baseline_encoders=num_encoders(baseline.config),
         ),
-        "flops": {**flops, "ratio": flops["baseline"] / flops["model"]},
+        "flops": compare_flops(model, baseline, length, data.lengths(split), data.num_choices),
         "latency": measure_latencies(
             [model],
             baseline,
@@ -91,7 +88,21 @@ def build_record(
     }
     if settings.longer_than is not None:
         record["longer_than"] = evaluate_longer(model, baseline, data, settings.longer_than)
+    if (speedup := getattr(settings.method, "target_speedup", None)) is not None:
+        predicted = artifacts["search"].manifest["results"]["predicted_speedup"]
+        protocol = settings.method.target_protocol
+        record["target"] = {"speedup": speedup, "protocol": protocol, "predicted": predicted}
     return record
+
+
+def retention_of(config: Any) -> dict[str, Any]:
+    """Return what a model's config says of its retention, as records hold it."""
+    shares = getattr(config, "retention_shares", None)
+    return {
+        "retention_configuration": getattr(config, "retention_configuration", None),
+        **({} if shares is None else {"retention_shares": shares}),
+        **({"cls_alone": True} if getattr(config, "cls_alone", False) else {}),
+    }
 
 
 def _metric(metrics: Mapping[str, Any], name: str, split: str) -> dict[str, Any]:

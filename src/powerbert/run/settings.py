@@ -263,12 +263,12 @@ def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:
     """Separate the settings of a stage into the optimization's and Lightning's.
 
     Raises:
-        ConfigError: naming the number of epochs that is no whole number of at least 1.
+        ConfigError: naming the number of epochs that is not valid.
     """
     overrides = dict(config["stages"][plan.name])
     optimization = {key: overrides.pop(key, config[key]) for key in OPTIMIZATION}
     if plan.epochs is not None:
-        check_whole("method.epochs", plan.epochs)
+        check_whole("method.epochs", plan.epochs, 0)
         epochs = plan.epochs
     else:
         counted = plan.epochs_of or (plan.name,)

@@ -56,6 +56,8 @@ def fit(
 ) -> Metrics:
     """Train `stage` in place, resuming an interrupted training; it ends with the kept epoch's weights.
 
+    With 0 epochs it is only evaluated.
+
     Args:
         settings: arguments of Lightning's Trainer.
         checkpoints: folder for `last.ckpt` (everything) and `best.ckpt` (weights).
@@ -81,6 +83,8 @@ def fit(
         use_distributed_sampler=False,  # each process takes its share of a batch in the stage
     )
     with explaining_memory(lambda: f"{stage.name}: {faults.memory_advice()}"):
+        if settings.get("max_epochs") == 0:
+            return _evaluate(trainer, stage, data)
         resumed = last if last.exists() else None
         trainer.fit(stage, datamodule=data, ckpt_path=resumed, weights_only=True)
         if keeper:

@@ -13,7 +13,16 @@ from powerbert.base.cli import CONFIG_FOLDER
 
 Record = Mapping[str, Any]
 
-METHODS = ("power_bert", "distilbert", "bert_pkd", "head_prune", "dense")
+METHODS = (
+    "power_bert",
+    "combined",
+    "elastic",
+    "distilbert",
+    "bert_pkd",
+    "head_prune",
+    "dense",
+    "unchanged",
+)
 """The packaged methods in the order in which reports list them; all others follow."""
 
 METRIC_NAMES = {

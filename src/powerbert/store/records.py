@@ -40,10 +40,20 @@ class _WordVectors(TypedDict):
     baseline: int
 
 
-class _Flops(TypedDict):
+class _Operations(TypedDict):
     model: float | None
     baseline: float | None
     ratio: float | None
+
+
+class _Flops(_Operations):
+    dynamic: NotRequired[_Operations]  # of a mean input of the evaluation split, without padding
+
+
+class _Target(TypedDict):
+    speedup: float
+    protocol: str  # padded or dynamic
+    predicted: float | None  # speed-up at the end of the search
 
 
 class _Timing(TypedDict):
@@ -74,6 +84,9 @@ class Contract(TypedDict):
     metric: _Metric  # on the evaluation split
     baseline: _Baseline  # the same metric of the fine-tuned model
     retention_configuration: list[int] | None
+    retention_shares: NotRequired[list[float]]  # of an input's real words, that each encoder retains
+    cls_alone: NotRequired[bool]  # whether the last encoder computes [CLS] alone
+    target: NotRequired[_Target]  # what `target_speedup` asked for
     max_length: int
     word_vectors: _WordVectors  # that all encoders process, of one input padded to `max_length`
     flops: _Flops  # floating-point operations of one input padded to `max_length`
