@@ -18,6 +18,7 @@ HARD = {"retention_configuration": [8, 5, 2]}
 HEAD = {**HARD, "selection": "head"}
 ORDER = [0, 3, 15, 1, 8, 12, 5, 18, 2, 6, 4, 10, 7, 9, 11, 13, 14, 16, 17, 19]
 RAND = {**HARD, "selection": "rand", "selection_order": ORDER}
+THRESHOLDS = {"retention_thresholds": [0.08, 0.1, 0.1]}
 VARIANTS = {
     "hard": HARD,
     "hard, from the second encoder on": {"retention_configuration": [12, 6, 6]},
@@ -27,6 +28,8 @@ VARIANTS = {
     "head, from the second encoder on": {**HEAD, "retention_configuration": [12, 6, 6]},
     "rand": RAND,
     "rand, [CLS] alone": {**RAND, "retention_configuration": [20, 1, 1]},
+    "thresholds": THRESHOLDS,
+    "thresholds, soft": {"soft_threshold_temperature": 0.01},
     "soft": SOFT,
     "soft, released": {**SOFT, "significance_diagonal": False, "soft_extract_protects_cls": False},
 }
@@ -38,6 +41,7 @@ FULL = {
     "hard": {"retention_configuration": [12, 12, 12]},
     "head": {"retention_configuration": [12, 12, 12], "selection": "head"},
     "rand": {**RAND, "retention_configuration": [20, 20, 20]},
+    "thresholds": {"retention_thresholds": [0.0, 0.0, 0.0]},
     "soft": SOFT,
 }
 

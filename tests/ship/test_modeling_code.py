@@ -37,10 +37,12 @@ def pruned(folder, task):
 
 
 extracting = partial(load_power_model, retention_configuration=[8, 5, 2])
+thresholds = partial(load_power_model, retention_thresholds=[0.03, 0.05, 0.05])
 at_random = partial(extracting, selection="rand", selection_order=[0, *range(63, 0, -1)])
 CASES = {
     **{backbone: (backbone, CLASSIFICATION, extracting) for backbone in BACKBONES},
     "bert-searched": ("bert", CLASSIFICATION, partial(load_power_model, soft_extract_length=64)),
+    "bert-thresholds": ("bert", CLASSIFICATION, thresholds),
     "bert-rand": ("bert", CLASSIFICATION, at_random),
     "bert-pruned": ("bert", CLASSIFICATION, pruned),
     "bert-choice": ("bert", CHOICE, extracting),

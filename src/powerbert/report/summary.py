@@ -51,6 +51,8 @@ def print_summary(record: Record, console: Console | None = None) -> None:
     notes.insert(0, f"padded: to {run['max_length']} word pieces; dynamic: to the longest input of the batch")
     if record["retention_configuration"] is not None:
         notes.append(f"retention configuration: {', '.join(map(str, record['retention_configuration']))}")
+    if "retained" in record:
+        notes.append(f"words retained on average: {', '.join(f'{own:.1f}' for own in record['retained'])}")
     index = pd.MultiIndex.from_product([[""], rows])
     cells = pd.DataFrame(list(rows.values()), index, ["fine-tuned", method, "gain"])
     title = f"{method} on {run['dataset']} ({run['model']}, {run['knob']}, seed {run['seed']})"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from powerbert.base.environment import default_device
@@ -11,7 +12,9 @@ from powerbert.measure import (
     compare_flops,
     describe_environment,
     evaluate_longer,
+    mean_retained,
     measure_latencies,
+    single_inputs,
     word_vectors,
 )
 from powerbert.models import load_model, num_encoders
@@ -44,8 +47,13 @@ def build_record(
     for loaded in (model, baseline):
         loaded.to(device)
     length, task = data.max_length, data.task
-    retention = retention_of(model.config)
     split = task.evaluation_split
+    rows = data.dataset[split]
+    retention = retention_of(model.config)
+    retained = retained_by_encoder(retention, num_encoders(model.config), length)
+    if "retention_thresholds" in retention:
+        retained = mean_retained(model, rows, data.collate, data.eval_batch_size)
+        retention["retained"] = retained
     record = {
         "record_version": 1,
         "identity": ArtifactStore.hash(settings.identity),
@@ -63,16 +71,23 @@ def build_record(
         "max_length": length,
         "truncated": data.truncated,
         "word_vectors": word_vectors(
-            retained_by_encoder(retention, num_encoders(model.config), length),
+            retained,
             num_encoders(model.config),
             length,
             baseline_encoders=num_encoders(baseline.config),
         ),
-        "flops": compare_flops(model, baseline, length, data.lengths(split), data.num_choices),
+        "flops": compare_flops(
+            model,
+            baseline,
+            length,
+            data.lengths(split),
+            data.num_choices,
+            partial(single_inputs, rows, data.collate),
+        ),
         "latency": measure_latencies(
             [model],
             baseline,
-            data.dataset[split],
+            rows,
             max_length=length,
             collate=data.collate,
             settings=settings.measure,
@@ -97,10 +112,10 @@ def build_record(
 
 def retention_of(config: Any) -> dict[str, Any]:
     """Return what a model's config says of its retention, as records hold it."""
-    shares = getattr(config, "retention_shares", None)
+    lists = {name: getattr(config, name, None) for name in ("retention_shares", "retention_thresholds")}
     return {
         "retention_configuration": getattr(config, "retention_configuration", None),
-        **({} if shares is None else {"retention_shares": shares}),
+        **{name: values for name, values in lists.items() if values is not None},
         **({"cls_alone": True} if getattr(config, "cls_alone", False) else {}),
     }
 

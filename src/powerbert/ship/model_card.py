@@ -19,7 +19,7 @@ from powerbert.store.naming import METRIC_NAMES, knob_label, method_label
 
 MODEL_CARD = "README.md"
 
-OPTIONAL = ("chain", "parameters", "trials", "truncated")
+OPTIONAL = ("chain", "parameters", "retained", "trials", "truncated")
 """Fields that older records lack."""
 
 HUB_METRICS = {
@@ -71,7 +71,9 @@ def model_card(record: Mapping[str, Any], manifest: Mapping[str, Any], config: M
         metric=METRIC_NAMES.get(metric, metric.replace("_", " ")),
         split=record["metric"].get("split") or "evaluation",
         remote="auto_map" in config,
-        eliminates=config.get("retention_configuration") is not None,
+        eliminates=any(
+            config.get(field) is not None for field in ("retention_configuration", "retention_thresholds")
+        ),
     )
     return str(ModelCard(card))
 

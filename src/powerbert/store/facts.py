@@ -43,6 +43,9 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "method", method_label(record)
     yield "knob", knob_label(record)
     yield "retention configuration", ", ".join(map(str, record["retention_configuration"] or ()))
+    thresholds = record.get("retention_thresholds", ())
+    yield "retention thresholds", ", ".join(f"{value:.4f}" for value in thresholds)
+    yield "words retained on average", ", ".join(f"{value:.1f}" for value in record.get("retained", ()))
     yield "word-vectors", f"{vectors['retained']} of {vectors['baseline']}"
     yield "epochs", ", ".join(f"{stage} {count}" for stage, count in record.get("epochs", {}).items())
     yield "earlier stages", _earlier(record)
