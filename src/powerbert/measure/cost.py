@@ -7,17 +7,21 @@ batches whose cost is averaged, L that of encoders.
 """
 
 import copy
+import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from powerbert.base.progress import progress
+from powerbert.base.environment import describe_environment
+from powerbert.base.files import content_hash, write_synced
 from powerbert.measure.evaluation import evaluation_mode
-from powerbert.measure.timing import milliseconds
+from powerbert.measure.timing import Schedule, time_in_turn
 from powerbert.models import classify, embed, host_encoders
 from powerbert.models.encoder import encode, encode_and_extract
 
@@ -25,7 +29,7 @@ PROTOCOLS = ("dynamic", "padded")
 KINDS = ("operations", "time")
 
 RUNS = 5
-"""Timed runs of each entry; the quickest counts, since whatever disturbs a run makes it longer."""
+"""Timed runs of each entry; the quickest counts, since what disturbs a run makes it longer."""
 
 
 class CostModel(nn.Module):
@@ -102,36 +106,84 @@ class CostModel(nn.Module):
         return torch.lerp(upper, lower, down)
 
 
-def cost_tables(model: Any, longest: int, kind: str, batch_size: int) -> dict[str, Tensor]:
+def cost_tables(
+    model: Any, longest: int, kind: str, batch_size: int, folder: Path | None = None
+) -> dict[str, Tensor]:
     """Count or measure the tables of `CostModel` with the first encoder of a power model.
 
     Args:
         longest: word-vectors of the longest input.
         kind: `operations`, or `time` on the model's device.
         batch_size: inputs in a batch.
+        folder: keeps times that nothing disturbed; the next search on this machine uses them again.
     """
+    widths = _widths(longest)
+    file = None
+    if kind == "time" and folder is not None:
+        file = folder / f"{_fingerprint(model, widths, batch_size)}.json"
+        with suppress(OSError, ValueError, TypeError):  # absent or damaged
+            known = json.loads(file.read_text(encoding="utf-8"))
+            return {name: torch.tensor(values) for name, values in known.items()}
     if kind == "operations":
         model = copy.deepcopy(model).to("meta")
-    measure = _operations if kind == "operations" else _seconds
-    device, score = model.device, model.base_model.score()
-    encoder, widths = host_encoders(model)[0], _widths(longest)
-    tables = {name: torch.zeros(len(widths)) for name in ("dense", "alone", "rest")}
-    eliminating = torch.zeros(len(widths), len(widths))
     with evaluation_mode(model), torch.inference_mode():
-        for row, given in enumerate(progress(widths, f"Cost of an encoder, {kind}")):
-            words = torch.zeros(batch_size, given, dtype=torch.long, device=device)
-            mask, first = torch.ones_like(words, dtype=torch.bool), torch.zeros_like(words[:, :1])
-            hidden = torch.randn(embed(model, input_ids=words).shape, device=device)
-            tables["dense"][row] = measure(partial(encode, encoder, hidden, mask), device)
-            tables["alone"][row] = measure(partial(encode, encoder, hidden, mask, first), device)
-            tables["rest"][row] = measure(partial(embed, model, input_ids=words), device)
-            tables["rest"][row] += measure(partial(classify, model, hidden, mask), device)
-            for column, kept in enumerate(widths[: row + 1]):
-                own = torch.full((batch_size,), kept, device=device)
-                call = partial(encode_and_extract, encoder, hidden, mask, kept, score, own)
-                eliminating[row, column] = measure(call, device)
-            eliminating[row, row + 1 :] = eliminating[row, row]
-    return {"widths": torch.tensor(widths), "eliminating": eliminating, **tables}
+        calls = _calls(model, widths, batch_size)
+        if kind == "operations":
+            costs, disturbed = {key: _operations(call) for key, call in calls.items()}, None
+        else:
+            schedule = Schedule(RUNS, warmup=1)
+            times = time_in_turn([calls], model.device, schedule, "Timing an encoder at all widths")
+            costs, disturbed = {key: min(runs) for key, runs in times.runs.items()}, times.disturbed
+    tables = {name: torch.zeros(len(widths)) for name in ("dense", "alone", "rest")}
+    tables["eliminating"] = torch.zeros(len(widths), len(widths))
+    for (name, row, column), value in costs.items():
+        if name == "eliminating":
+            tables[name][row, column:] = value  # more than it is given cannot be retained
+        else:
+            tables[name][row] += value
+    tables["widths"] = torch.tensor(widths, dtype=torch.float)
+    if file is not None and not disturbed:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_synced(file, {name: values.tolist() for name, values in tables.items()})
+    return tables
+
+
+def _calls(
+    model: Any, widths: Sequence[int], batch_size: int
+) -> dict[tuple[str, int, int], Callable[[], object]]:
+    """Return what to measure, by table, row and column; entries of `rest` are added."""
+    device, score, encoder = model.device, model.base_model.score(), host_encoders(model)[0]
+    calls: dict[tuple[str, int, int], Callable[[], object]] = {}
+    for row, given in enumerate(widths):
+        words = torch.zeros(batch_size, given, dtype=torch.long, device=device)
+        mask, first = torch.ones_like(words, dtype=torch.bool), torch.zeros_like(words[:, :1])
+        hidden = torch.randn(embed(model, input_ids=words).shape, device=device)
+        calls["dense", row, 0] = partial(encode, encoder, hidden, mask)
+        calls["alone", row, 0] = partial(encode, encoder, hidden, mask, first)
+        calls["rest", row, 0] = partial(embed, model, input_ids=words)
+        calls["rest", row, 1] = partial(classify, model, hidden, mask)
+        for column, kept in enumerate(widths[: row + 1]):
+            own = torch.full((batch_size,), kept, device=device)
+            calls["eliminating", row, column] = partial(
+                encode_and_extract, encoder, hidden, mask, kept, score, own
+            )
+    return calls
+
+
+def _fingerprint(model: Any, widths: Sequence[int], batch_size: int) -> str:
+    """Return a name for what determines the times: device, software, and sizes of model and batch."""
+    here = describe_environment(model.device)
+    encoder = host_encoders(model)[0]
+    score = model.base_model.score()
+    return content_hash(
+        {
+            **{key: here[key] for key in ("torch", "powerbert", "cpu", "threads", "device")},
+            "model": [model.config.model_type, model.num_parameters(), str(model.dtype)],
+            "heads": [encoder.query.out_features, encoder.head_size],
+            "score": [score.func.__name__, score.keywords],
+            "sizes": [*widths, batch_size],
+        }
+    )
 
 
 def batches_of_protocol(
@@ -162,12 +214,8 @@ def _widths(longest: int) -> list[int]:
     return [*(width for width in steps if width < longest), max(longest, 2)]
 
 
-def _operations(call: Callable[[], object], _: torch.device) -> float:
+def _operations(call: Callable[[], object]) -> float:
     counter = FlopCounterMode(display=False)
     with counter:
         call()
     return float(counter.get_total_flops())
-
-
-def _seconds(call: Callable[[], object], device: torch.device) -> float:
-    return min([milliseconds(call, device) for _ in range(RUNS + 1)][1:]) / 1000

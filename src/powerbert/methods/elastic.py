@@ -108,7 +108,7 @@ class Elastic(Method):
             teacher=teacher,
             sample=sampler,
             objective_of=ObjectiveOf(Distillation(self.alpha, self.temperature, beta=self.beta)),
-            choose=Chooser(self, context.measure.dynamic_batch_size, teacher),
+            choose=Chooser(self, context.measure.dynamic_batch_size, context.cache, teacher),
         )
 
 
@@ -173,6 +173,7 @@ class Chooser:
 
     method: Elastic
     batch_size: int
+    cache: Path
     teacher: Any
 
     def __call__(self, model: Any, data: Any) -> dict[str, Any]:
@@ -181,7 +182,7 @@ class Chooser:
         self.teacher.to(model.device)
         encoders = num_encoders(model.config)
         lengths = data.lengths("train").tolist()
-        tables = cost_tables(model, max(lengths), self.method.cost, self.batch_size)
+        tables = cost_tables(model, max(lengths), self.method.cost, self.batch_size, self.cache)
         relative = CostModel(
             tables, batches_of_protocol(lengths, "dynamic", data.max_length, self.batch_size), encoders
         )

@@ -18,7 +18,10 @@ Artifacts = Mapping[str, Artifact]
 
 @dataclass(frozen=True)
 class Context:
-    """Everything a method needs to build a stage; `max_length` is in word pieces, `data` is set up."""
+    """Everything a method needs to build a stage; `max_length` is in word pieces, `data` is set up.
+
+    The folder `cache` keeps what was measured of this machine.
+    """
 
     task: Task
     max_length: int
@@ -26,6 +29,7 @@ class Context:
     optimization: Optimization
     seed: int
     measure: LatencySettings
+    cache: Path
 
 
 @dataclass(frozen=True)

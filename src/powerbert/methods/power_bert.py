@@ -221,7 +221,9 @@ class PowerBert(Method):
         lengths = context.data.lengths("train").tolist()
         longest = context.max_length if padded else max(lengths)
         cost = CostModel(
-            cost_tables(model.to(default_device()), longest, self.elimination["cost"], batch_size),
+            cost_tables(
+                model.to(default_device()), longest, self.elimination["cost"], batch_size, context.cache
+            ),
             batches_of_protocol(lengths, self.target_protocol, context.max_length, batch_size),
             num_encoders(load_config(artifacts["finetune"].path)),
         )

@@ -116,6 +116,7 @@ class Run:
                 stage_settings.optimization,
                 settings.seed,
                 settings.measure,
+                settings.cache,
             )
             stage = plan.build(artifacts, context)
             metrics = fit_on_devices(

@@ -93,6 +93,7 @@ class Settings:
     stages: Mapping[str, StageSettings]
     measure: LatencySettings
     artifacts: Path
+    cache: Path
     records: Path
     inputs: Mapping[str, Any]
     identity: Mapping[str, Any]
@@ -168,6 +169,7 @@ def resolve(cfg: DictConfig) -> Settings:
         stages=stages,
         measure=measure,
         artifacts=Path(cfg.paths.artifacts),
+        cache=Path(cfg.paths.cache),
         records=Path(cfg.records),
         inputs=inputs,
         identity={

@@ -37,7 +37,8 @@ class Elastic(Stage):
         """
         super().__init__(*args, **kwargs)
         self.sample, self.objective_of, self.choose = sample, objective_of, choose
-        self.model.base_model.only_cls_states = True
+        self.base: Any = self.model.base_model
+        self.base.only_cls_states = True
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw the step's sub-models, in every process the same."""
@@ -53,7 +54,7 @@ class Elastic(Stage):
             teacher = self._teacher[0](**inputs, output_hidden_states=True)
         losses = []
         for retention in self.retentions:
-            self.model.base_model.set_retention(retention.shares, retention.encoders)
+            self.base.set_retention(retention.shares, retention.encoders)
             student = self.model(**batch, output_hidden_states=True)
             losses.append(self.objective_of(retention)(student, teacher, mask))
         # DDP waits for a gradient of each parameter, also of encoders that no sub-model of this step has.

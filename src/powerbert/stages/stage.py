@@ -74,7 +74,8 @@ class Stage(LightningModule):
         self.seed = seed
         self.objective = objective
         if objective is not None and objective.hidden_states == "cls":
-            self.model.base_model.only_cls_states = True
+            base: Any = self.model.base_model
+            base.only_cls_states = True
         # in a list, which hides it from state_dict
         self._teacher = [] if teacher is None else [teacher.eval().requires_grad_(False)]
         self._results = dict(results or {})
