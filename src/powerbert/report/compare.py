@@ -13,7 +13,7 @@ import pandas as pd
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.report.frame import CONDITIONS, COSTS, FIELDS, PROTOCOLS, metric_label, tabulate
 from powerbert.report.points import average, choose_trial, fastest, hypervolume, non_dominated, over_seeds
-from powerbert.store.naming import METHODS, Record, packaged_display
+from powerbert.store.naming import CLS_ALONE, METHODS, Record, packaged_display
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,14 @@ class Comparison:
     def is_disturbed(self) -> bool:
         """Whether the timing of any point was disturbed."""
         return any(self.points[f"{protocol}_disturbed"].eq(True).any() for protocol in PROTOCOLS)
+
+    @property
+    def cls_alone(self) -> str:
+        """Say which methods have [CLS] alone in the last encoder."""
+        alone = dict.fromkeys(self.points["method"][self.points["cls_alone"]])
+        which = "; ".join(method.removesuffix(CLS_ALONE) for method in alone)
+        which = "all methods" if self.points["cls_alone"].all() else which or "none"
+        return f"[CLS] alone in the last encoder: {which}"
 
     def axis(self, cost: str) -> str:
         """Describe a cost with its unit."""
@@ -169,7 +177,14 @@ def _baseline(runs: pd.DataFrame, shown: pd.DataFrame) -> dict[str, Any]:
 def _points(trials: Iterable[pd.DataFrame], baseline: Mapping[str, Any]) -> pd.DataFrame:
     order = {packaged_display(name).label: place for place, name in enumerate(METHODS)}
     rows = [average(runs) for runs in trials]
-    rows.sort(key=lambda p: (order.get(p["method"], len(order)), p["method"], p["flops_speedup"], p["knob"]))
+    rows.sort(
+        key=lambda p: (
+            order.get(p["method"].removesuffix(CLS_ALONE), len(order)),
+            p["method"],
+            p["flops_speedup"],
+            p["knob"],
+        )
+    )
     points = pd.DataFrame(rows).assign(
         baseline=baseline["metric"],
         baseline_standard_error=baseline["metric_standard_error"],

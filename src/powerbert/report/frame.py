@@ -28,7 +28,7 @@ CONDITIONS = (
 )
 """Columns in which runs must agree to be compared in one plot."""
 
-LABELS = (*CONDITIONS, "method", "knob")
+LABELS = (*CONDITIONS, "method", "knob", "cls_alone")
 """Columns that describe a point."""
 
 FIELDS = {
@@ -56,7 +56,7 @@ def tabulate(records: Iterable[Record]) -> pd.DataFrame:
         A row per record, in the order of the records: `CONDITIONS`; `NUMBERS`, NaN where a record does not
         state one; and
 
-        - `method`, `knob` (labels) and `seed`;
+        - `method`, `knob` (labels), `cls_alone` (whether the last encoder computes [CLS] alone) and `seed`;
         - `dev`, `dev_baseline`: the metric by which everything is chosen, that of the evaluation split for a
           record without one on dev;
         - `on_evaluation`: whether the split that a choice looks at is also the one reported;
@@ -96,6 +96,7 @@ def _row(record: Record) -> dict[str, Any]:
         "longer_baseline": _number(longer.get("baseline")),
         "method": method_label(record),
         "knob": knob_label(record),
+        "cls_alone": record.get("cls_alone", False),
         "seed": record["seed"],
         "on_evaluation": dev == "value" or metric.get("split") == "dev",
         **{f"{protocol}_disturbed": latency[protocol].get("disturbed") for protocol in PROTOCOLS},

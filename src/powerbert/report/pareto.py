@@ -50,6 +50,7 @@ def pareto(
         loss = f"{tolerance:g} point{'' if tolerance == 1 else 's'}"
         title = f"{comparison.title}: hypervolume; greatest speed-up losing at most {loss}"
         show(console, title, _method_cells(comparison.summary))
+        console.print(Text(f"{comparison.cls_alone}\n"))
         for note in comparison.notes:
             console.print(Text(f"note: {note}\n"))
     console.print(Text("\n".join(_explanations(comparisons, margin))))

@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from powerbert.base.figures import STYLE, new_figure
 from powerbert.report.compare import Comparison
 from powerbert.report.frame import COSTS
-from powerbert.store.naming import METHODS, Display, Record, display, packaged_display
+from powerbert.store.naming import CLS_ALONE, METHODS, Display, Record, display, packaged_display
 
 PANELS = {
     "padded": "Padded (the paper's protocol)",
@@ -87,8 +87,9 @@ def styles(methods: Iterable[str], records: Iterable[Record] = ()) -> dict[str, 
         records: Whose methods may bring their own colour and marker (`display`).
 
     Returns:
-        By label. A packaged method and one with its own colour always look the same; the others, such as
-        combinations, take the remaining looks in alphabetical order.
+        By label. A packaged method and one with its own colour always look the same, also with [CLS] alone,
+        when it is dashed beside the method without; the others, such as combinations, take the remaining
+        looks in alphabetical order.
     """
     shown = [*map(packaged_display, METHODS), *map(display, records)]
     known = {}
@@ -96,8 +97,15 @@ def styles(methods: Iterable[str], records: Iterable[Record] = ()) -> dict[str, 
         if look.colour != Display.colour:
             marker = look.marker if look.marker in SHAPES else Display.marker
             known[look.label] = Style(look.colour, marker, *SHAPES[marker])
-    others = sorted(set(methods) - set(known))
-    return known | {method: _OTHERS[number % len(_OTHERS)] for number, method in enumerate(others)}
+    methods = set(methods)
+    for method in methods - set(known):
+        same = method.removesuffix(CLS_ALONE)
+        if same in known:
+            known[method] = known[same]._replace(dashed=same in methods)
+    taken = {(look.colour, look.marker) for look in known.values()}
+    free = [look for look in _OTHERS if (look.colour, look.marker) not in taken]
+    others = sorted(methods - set(known))
+    return known | {method: free[number % len(free)] for number, method in enumerate(others)}
 
 
 def draw(comparison: Comparison, looks: Mapping[str, Style]) -> Figure:
@@ -140,13 +148,13 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def caption(comparison: Comparison) -> str:
-    """Say in a line what the figure shows."""
+    """Say in two lines what the figure shows."""
     numbers = sorted({len(seeds) for seeds in comparison.points["seeds"]})
     count = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
     seeds = "1 seed" if count == "1" else f"mean over {count} seeds, error bars: standard error"
     return (
         f"{comparison.conditions['split']} split, {comparison.conditions['device']}; {seeds}. "
-        "Filled markers: on the Pareto front, selected on dev"
+        f"Filled markers: on the Pareto front, selected on dev.\n{comparison.cls_alone}"
     )
 
 

@@ -9,7 +9,11 @@ from rich.console import Console
 
 from powerbert.report.frame import PROTOCOLS, metric_label, tabulate
 from powerbert.report.table import DISTURBED, change, number, percent, show, times
-from powerbert.store.naming import Record, display
+from powerbert.store.facts import shares_text
+from powerbert.store.naming import Record, display, elimination
+
+TOLERANCE = 0.05
+"""By which part of it the measured speed-up may miss its target without a warning."""
 
 
 def print_summary(record: Record, console: Console | None = None) -> None:
@@ -35,6 +39,9 @@ def print_summary(record: Record, console: Console | None = None) -> None:
             times(run["flops_speedup"]),
         ),
     }
+    if (dynamic := record["flops"].get("dynamic")) is not None:
+        numbers = [math.nan if value is None else value for value in dynamic.values()]
+        rows["GFLOPs per input, dynamic"] = (_giga(numbers[1]), _giga(numbers[0]), times(numbers[2]))
     for protocol in PROTOCOLS:
         latency = record["latency"][protocol]
         rows[f"ms per batch of {latency['batch_size']}, {protocol}"] = (
@@ -53,6 +60,11 @@ def print_summary(record: Record, console: Console | None = None) -> None:
         notes.append(f"retention configuration: {', '.join(map(str, record['retention_configuration']))}")
     if "retained" in record:
         notes.append(f"words retained on average: {', '.join(f'{own:.1f}' for own in record['retained'])}")
+    if shares := shares_text(record):
+        notes.append(f"retention shares: {shares}")
+    if record.get("cls_alone"):
+        notes.append("[CLS] alone in the last encoder")
+    notes += _target(record)
     index = pd.MultiIndex.from_product([[""], rows])
     cells = pd.DataFrame(list(rows.values()), index, ["fine-tuned", method, "gain"])
     title = f"{method} on {run['dataset']} ({run['model']}, {run['knob']}, seed {run['seed']})"
@@ -86,6 +98,26 @@ def progress_line(record: Record, position: int, total: int, started: datetime, 
     place = f"[{position:{len(str(total))}}/{total}]"
     point = f"{run['dataset']} seed {run['seed']} {run['method']} {run['knob']}"
     return f"{place} {point}: {metric_label(run['metric_name'])} {result}, {', '.join(speedups)}; {time}"
+
+
+def _target(record: Record) -> list[str]:
+    """State how fast the model was to be and is; with a warning if it is not."""
+    target = record.get("target")
+    if target is None:
+        return []
+    asked, protocol = target["speedup"], target["protocol"]
+    latency = record["latency"][protocol]
+    lines = [f"target_speedup: asked {asked:g}x ({protocol}), measured {times(latency['speedup'])}"]
+    off = 0.0 if latency["speedup"] is None else latency["speedup"] / asked - 1
+    if abs(off) > TOLERANCE:
+        if latency.get("disturbed"):
+            advice = "time it again without other work: python -m powerbert.retime"
+        elif elimination(record).get("cost") == "operations":
+            advice = "operations do not tell time: elimination.cost=time"
+        else:
+            advice = "if other work ran meanwhile, time it again: python -m powerbert.retime"
+        lines.append(f"warning: {100 * abs(off):.0f} % {'faster' if off > 0 else 'slower'}; {advice}")
+    return lines
 
 
 def _milliseconds(latency: dict[str, Any], model: str) -> str:

@@ -32,6 +32,11 @@ def facts(record: Record) -> list[tuple[str, str]]:
     return [(name, text) for name, text in _facts(record) if text]
 
 
+def shares_text(record: Record) -> str:
+    """List the shares of words that the encoders retain; empty for a record without them."""
+    return ", ".join(f"{share:g}" if share else "[CLS]" for share in record.get("retention_shares") or ())
+
+
 def _facts(record: Record) -> Iterator[tuple[str, str]]:
     metric, vectors = record["metric"], record["word_vectors"]
     name = METRIC_NAMES.get(metric["name"], metric["name"])
@@ -42,10 +47,13 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "fine-tuned model", _percent(record["baseline"]["value"])
     yield "method", method_label(record)
     yield "knob", knob_label(record)
+    yield "target", _target(record)
     yield "retention configuration", ", ".join(map(str, record["retention_configuration"] or ()))
     thresholds = record.get("retention_thresholds", ())
     yield "retention thresholds", ", ".join(f"{value:.4f}" for value in thresholds)
     yield "words retained on average", ", ".join(f"{value:.1f}" for value in record.get("retained", ()))
+    yield "retention shares", shares_text(record)
+    yield "[CLS] alone", "in the last encoder" if record.get("cls_alone") else ""
     yield "word-vectors", f"{vectors['retained']} of {vectors['baseline']}"
     yield "epochs", ", ".join(f"{stage} {count}" for stage, count in record.get("epochs", {}).items())
     yield "earlier stages", _earlier(record)
@@ -54,6 +62,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     for protocol in ("padded", "dynamic"):
         yield protocol, _latency(record["latency"][protocol])
     yield "FLOPs per input", _flops(record["flops"])
+    yield "FLOPs, dynamic padding", _flops(record["flops"].get("dynamic"))
     if parameters := record.get("parameters"):
         yield "parameters", f"{parameters['model'] / 1e6:.1f} M of {parameters['baseline'] / 1e6:.1f} M"
     yield "artifacts", "\n".join(f"{stage}: {artifact}" for stage, artifact in record["artifacts"].items())
@@ -66,8 +75,17 @@ def _percent(value: float | None) -> str:
     return "n/a" if value is None else f"{100 * value:.2f} %"
 
 
-def _flops(flops: Mapping[str, Any]) -> str:
-    if flops["ratio"] is None:
+def _target(record: Record) -> str:
+    target = record.get("target")
+    if target is None:
+        return ""
+    predicted = target["predicted"]
+    found = "" if predicted is None else f", {predicted:.2f}x predicted"
+    return f"{target['speedup']:g}x faster ({target['protocol']}){found}"
+
+
+def _flops(flops: Mapping[str, Any] | None) -> str:
+    if flops is None or flops["ratio"] is None:
         return ""
     return f"{flops['model'] / 1e9:.3g} G of {flops['baseline'] / 1e9:.3g} G ({flops['ratio']:.2f}x fewer)"
 

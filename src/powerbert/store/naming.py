@@ -33,6 +33,9 @@ METRIC_NAMES = {
     "pearson": "Pearson corr.",
 }
 
+CLS_ALONE = ", [CLS] alone"
+"""Follows a method whose last encoder computes [CLS] alone."""
+
 SELECTION_NAMES = {"head": "Head-WS", "rand": "Rand-WS", "attn": "Attn-WS"}
 """The selections as the paper writes them, in its order."""
 
@@ -47,6 +50,7 @@ class Display:
         knob: The key that a sweep sets on the command line; None for a method without a knob.
         marker: For matplotlib.
         colour: Hexadecimal, such as `#0072B2`.
+        elimination: The preset of `conf/elimination` that goes without saying.
     """
 
     label: str
@@ -54,6 +58,7 @@ class Display:
     knob: str | None = None
     marker: str = "o"
     colour: str = "#999999"
+    elimination: str = "paper"
 
 
 def display(record: Record) -> Display:
@@ -84,8 +89,8 @@ def method_label(record: Record) -> str:
     Fine-tuning belongs to no method: all of them start from the same fine-tuned model.
 
     Returns:
-        For example `PoWER-BERT`, `PoWER-BERT (Head-WS)` for another selection of word-vectors, or
-        `DistilBERT (encoders=3) + PoWER-BERT` for a run on a distilled model.
+        For example `PoWER-BERT`, `PoWER-BERT (Head-WS)` for another selection of word-vectors,
+        `DistilBERT (encoders=3) + PoWER-BERT` for a run on a distilled model, or `PoWER-BERT, [CLS] alone`.
     """
     trainings = (t for t in record.get("chain") or [] if t.get("stage") != "finetune")
     methods = [key for key, _ in groupby((t.get("method"), t.get("knob")) for t in trainings)]
@@ -93,7 +98,8 @@ def method_label(record: Record) -> str:
         methods.pop()
     labels = [(packaged_display(method).label, knob) for method, knob in methods]
     names = [f"{label} ({_settings(knob)})" if knob else label for label, knob in labels]
-    return " + ".join([*names, display(record).label + _variant(record)])
+    alone = CLS_ALONE if record.get("cls_alone") else ""
+    return " + ".join([*names, display(record).label + _variant(record)]) + alone
 
 
 def knob_label(record: Record) -> str:
@@ -103,7 +109,7 @@ def knob_label(record: Record) -> str:
         For example `lambda=0.001`; the retention configuration if it was given instead of searched; `no
         knob` for a method without one.
     """
-    configuration = _elimination(record).get("retention_configuration")
+    configuration = elimination(record).get("retention_configuration")
     if configuration and not record["knob"]:
         return f"({', '.join(map(str, configuration))})"
     return _settings(record["knob"]) or "no knob"
@@ -137,15 +143,17 @@ def _settings(knob: Mapping[str, Any]) -> str:
 
 def _variant(record: Record) -> str:
     """Return in brackets the settings that make it another method than the paper's."""
-    settings = _elimination(record)
+    settings = elimination(record)
     name, selection = settings.get("name", "paper"), settings.get("selection", "attn")
-    parts = [name] if name != "paper" else []
+    parts = [name] if name not in ("paper", display(record).elimination) else []
+    if settings.get("unit") == "share" and "share" not in (name, display(record).elimination):
+        parts.append("shares")
     if selection != "attn":
         parts.append(SELECTION_NAMES.get(selection, selection))
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _elimination(record: Record) -> Mapping[str, Any]:
+def elimination(record: Record) -> Mapping[str, Any]:
     """Return the elimination settings of the record's method; empty for a method that eliminates nothing."""
     settings = _method(record).get("elimination")
     return settings if isinstance(settings, Mapping) else {}
