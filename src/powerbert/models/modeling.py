@@ -263,6 +263,7 @@ class PowerModelMixin:
             soft_mask = partial(self.soft_threshold, encoder=encoder)
             return encode_and_soft_threshold(host, hidden, words, soft_mask), mask, None
         if config.retention_thresholds is not None and not alone:
+            assert inputs.lengths is not None
             score = partial(mean_attention, words=inputs.lengths)
             return encode_and_threshold(host, hidden, mask, config.retention_thresholds[encoder], score)
         k, own = self._limit(encoder, inputs)

@@ -1,6 +1,6 @@
 """The record of a finished run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -50,7 +50,7 @@ def build_record(
     split = task.evaluation_split
     rows = data.dataset[split]
     retention = retention_of(model.config)
-    retained = retained_by_encoder(retention, num_encoders(model.config), length)
+    retained: Sequence[float] = retained_by_encoder(retention, num_encoders(model.config), length)
     if "retention_thresholds" in retention:
         retained = mean_retained(model, rows, data.collate, data.eval_batch_size)
         retention["retained"] = retained
