@@ -86,7 +86,7 @@ def test_eliminated_words_are_dots_where_piped_and_dim_on_a_terminal():
 
 def test_prints_every_encoder():
     console = Console(file=io.StringIO(), width=60)
-    trace.print_traces([TRACE], [3, 2], console)
+    trace.print_traces([TRACE], 2, "retention configuration (3, 2)", console)
     text = console.file.getvalue()
     assert "retention configuration (3, 2)" in text
     assert "input 1: positive (0.88), labelled negative" in text
@@ -97,7 +97,7 @@ def test_prints_every_encoder():
 
 def test_page_shows_text_as_text_and_needs_nothing_else(tmp_path):
     hostile = Trace("", "<i>&, labelled <u>", (Piece("<script>alert(1)</script>", False, 1),))
-    trace.write_page(tmp_path / "trace.html", "<model>", [3, 2], [hostile, TRACE])
+    trace.write_page(tmp_path / "trace.html", "<model>", 2, [hostile, TRACE])
     page = (tmp_path / "trace.html").read_text(encoding="utf-8")
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 3
     assert not re.search(r"<(script|i|u|b|model|link|img)\b", page)

@@ -101,3 +101,24 @@ def test_gradient_reaches_the_retained_rows_only():
     expected[0, [0, 2, 3]] = 1.0
     expected[1, [1, 2, 4]] = 1.0
     assert torch.equal(hidden.grad, expected)
+
+
+@pytest.mark.parametrize(
+    ("own", "positions", "retained"),
+    [
+        (1, [0, 1, 3], [True, False, False]),
+        (2, [0, 1, 3], [True, False, True]),
+        (3, [0, 1, 3], [True, True, True]),
+    ],
+)
+def test_what_an_input_retains_beyond_its_own_number_is_padding(own, positions, retained):
+    found, mask = retained_positions(SCORES, ALL, 3, torch.tensor([own]))
+    assert found.tolist() == [positions]
+    assert mask.tolist() == [retained]
+
+
+def test_padding_stays_padding_whatever_an_inputs_own_number():
+    positions, mask = retained_positions(SCORES, LEFT_PADDED, 4, torch.tensor([4]))
+    assert positions.tolist() == [[0, 2, 3, 4]]
+    assert mask.tolist() == [[False, True, True, True]]
+    assert retained_positions(SCORES, None, 3)[1] is None

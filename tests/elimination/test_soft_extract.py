@@ -68,3 +68,45 @@ def test_the_regularizers_gradient_is_the_index_of_the_encoder():
     module = SoftExtract(num_encoders=4, length=5)
     mass_regularizer(module.mass()).backward()
     assert module.retention_parameters.grad.tolist() == [[float(j)] * 5 for j in (1, 2, 3, 4)]
+
+
+BINS = torch.tensor([[0.9, 0.6, 0.3]])
+
+
+@pytest.fixture
+def binned():
+    module = SoftExtract(num_encoders=1, length=3, bins=True)
+    with torch.no_grad():
+        module.retention_parameters.copy_(BINS)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("words", "scales"),
+    [
+        (1, [1.0, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3]),  # beyond the input's own words the last bin counts
+        (2, [1.0, 0.6, 0.3, 0.3, 0.3, 0.3, 0.3]),
+        (3, [1.0, 0.6, 0.3, 0.3, 0.3, 0.3, 0.3]),
+        (6, [1.0, 0.9, 0.6, 0.6, 0.3, 0.3, 0.3]),
+        (7, [1.0, 0.9, 0.9, 0.6, 0.6, 0.3, 0.3]),
+    ],
+)
+def test_a_bin_is_a_part_of_an_inputs_own_words_and_cls_is_never_scaled(binned, words, scales):
+    hidden, ranks = torch.ones(1, 7, 2), torch.arange(7).unsqueeze(0)
+    scaled = binned.scale(hidden, ranks, 0, torch.tensor([words]))
+    torch.testing.assert_close(scaled[0, :, 0], torch.tensor(scales))
+    if words == 7:
+        assert torch.equal(binned.scale(hidden, ranks, 0), scaled)
+
+
+def test_inputs_of_any_length_and_order_have_bins_of_their_own(binned):
+    hidden = torch.rand(2, 4, 5)
+    ranks = torch.tensor([[0, 3, 1, 2], [2, 3, 0, 1]])
+    scaled = binned.scale(hidden, ranks, 0, torch.tensor([4, 2]))
+    expected = torch.tensor([[1.0, 0.3, 0.9, 0.6], [0.3, 0.3, 1.0, 0.6]])
+    torch.testing.assert_close(scaled, hidden * expected.unsqueeze(-1))
+    assert binned.scale(torch.rand(1, 500, 2), torch.arange(500).unsqueeze(0), 0).shape == (1, 500, 2)
+
+
+def test_the_share_is_the_mean_of_the_bins(binned):
+    assert binned.shares().item() == pytest.approx(0.6)

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertForMultipleChoice, BertForSequenceClassification
 
-from powerbert.measure import count_flops, word_vectors
+from powerbert.measure import compare_flops, count_flops, word_vectors
+from powerbert.measure.flops import flops_of_lengths
 from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
 
 HIDDEN, ENCODERS, LABELS = 48, 3, 2
@@ -103,3 +105,27 @@ def test_the_model_is_left_as_it_was():
 )
 def test_word_vectors_are_those_that_the_encoders_process(arguments, retained, baseline):
     assert word_vectors(*arguments) == {"retained": retained, "baseline": baseline}
+
+
+def test_a_mean_input_costs_the_mean_of_its_lengths():
+    lengths = [3, 3, 10, 17]
+    assert flops_of_lengths(bert(), lengths) == pytest.approx(np.mean([closed_form(n) for n in lengths]))
+
+
+def test_many_lengths_are_interpolated_between_quantiles():
+    lengths = np.random.default_rng(0).integers(3, 400, 5000)
+    exact = np.mean([closed_form(n) for n in lengths])
+    assert flops_of_lengths(bert(), lengths, most=12) == pytest.approx(exact, rel=5e-3)
+
+
+def test_two_models_compared_at_the_maximum_length_and_at_real_lengths():
+    fields = {"retention_shares": [0.5, 0.25, 0.0], "cls_alone": True}
+    config = PowerBertConfig(**bert().config.to_diff_dict() | fields)
+    model = PowerBertForSequenceClassification(config)
+    found = compare_flops(model, bert(), 64, [5, 12])
+    assert found["model"] == power_closed_form(64, [32, 16, 1])
+    assert found["baseline"] == closed_form(64)
+    own = power_closed_form(5, [3, 2, 1]) + power_closed_form(12, [6, 3, 1])
+    assert found["dynamic"]["model"] == pytest.approx(own / 2)
+    assert found["dynamic"]["baseline"] == pytest.approx((closed_form(5) + closed_form(12)) / 2)
+    assert found["dynamic"]["ratio"] == found["dynamic"]["baseline"] / found["dynamic"]["model"]

@@ -1,5 +1,7 @@
+import csv
 import io
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -133,7 +135,7 @@ def test_the_command_takes_the_tolerance_and_may_write_nothing(tmp_path, monkeyp
     report(composed("report", "report=pareto", "records=.", "output=null", "report.tolerance=3"))
     printed = capsys.readouterr().out
     assert "losing at most 3 points" in printed
-    assert "none" not in printed
+    assert not re.search("none$", printed.replace("encoder: none", ""), re.MULTILINE)
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
 
 
@@ -146,3 +148,28 @@ def test_disturbed_timings_are_marked_in_table_and_csv(tmp_path):
     points = pd.read_csv(tmp_path / "pareto.csv").set_index("knob")
     assert points["padded_disturbed"].to_dict() == {"lambda=0.001": True, "lambda=0.5": False}
     assert points["dynamic_disturbed"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("alone", "words"),
+    [((), "none"), (("power_bert", "dense"), "all methods"), (("dense",), "More training")],
+)
+def test_it_says_which_methods_have_cls_alone(alone, words):
+    records = [
+        point(method=method, value=value) | ({"cls_alone": True} if method in alone else {})
+        for method, value in (("power_bert", 0.6), ("dense", 0.7))
+    ]
+    text = printed(records)
+    assert f"[CLS] alone in the last encoder: {words}\n" in text
+    assert ("More training, [CLS] alone" in text) == ("dense" in alone)
+
+
+def test_runs_that_differ_in_cls_alone_are_different_points(tmp_path):
+    pareto([point(), point() | {"cls_alone": True}], tmp_path, console=Console(file=io.StringIO()))
+    with (tmp_path / "pareto.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["method"], row["cls_alone"]) for row in rows] == [
+        ("PoWER-BERT", "False"),
+        ("PoWER-BERT, [CLS] alone", "True"),
+    ]
+    assert "[CLS] alone in the last encoder: PoWER-BERT" in (tmp_path / "pareto.html").read_text("utf-8")

@@ -7,7 +7,16 @@ from powerbert.report.frame import COSTS
 from powerbert.report.pareto_figure import caption, draw, save, styles
 from tests.report.records import point, study
 
-PAPER = ["PoWER-BERT", "DistilBERT", "BERT-PKD", "Head-Prune", "More training"]
+PACKAGED = [
+    "PoWER-BERT",
+    "Combined",
+    "Elastic",
+    "DistilBERT",
+    "BERT-PKD",
+    "Head-Prune",
+    "More training",
+    "Fine-tuned",
+]
 
 
 def drawn(records):
@@ -104,11 +113,18 @@ def test_names_are_text_not_formulas(tmp_path):
 
 
 def test_looks_are_fixed_and_distinct():
-    looks = styles(["Zeta", "Alpha", *PAPER])
+    looks = styles(["Zeta", "Alpha", *PACKAGED])
     assert styles(["PoWER-BERT"])["PoWER-BERT"] == looks["PoWER-BERT"]
     assert styles(["Alpha", "Zeta"]) == styles(["Zeta", "Alpha", "Alpha"])
-    assert {"Alpha", "Zeta", *PAPER} == set(looks)
-    assert len({(look.colour, look.marker) for look in looks.values()}) == 7
+    assert {"Alpha", "Zeta", *PACKAGED} == set(looks)
+    assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
     assert [name for name, look in looks.items() if look.dashed] == ["Alpha", "Zeta"]
-    assert len({(look.colour, look.marker) for look in styles(map(str, range(15))).values()}) == 20
+    some = styles(map(str, range(12)))
+    assert len({(look.colour, look.marker) for look in some.values()}) == len(some)
     assert set(map(str, range(40))) <= set(styles(map(str, range(40))))
+
+
+def test_with_cls_alone_a_method_looks_the_same_but_dashed_beside_itself():
+    looks = styles(["PoWER-BERT", "PoWER-BERT, [CLS] alone", "Fine-tuned, [CLS] alone"])
+    assert looks["PoWER-BERT, [CLS] alone"] == looks["PoWER-BERT"]._replace(dashed=True)
+    assert looks["Fine-tuned, [CLS] alone"] == looks["Fine-tuned"]

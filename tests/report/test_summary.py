@@ -1,4 +1,5 @@
 import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -95,3 +96,41 @@ def test_a_metric_that_is_not_defined_and_a_disturbed_timing_in_one_line():
     text = progress(point(value=None, disturbed=True))
     assert " n/a, FLOPs" in text
     assert "padded 4.00x (disturbed)" in text
+
+
+def test_summary_states_shares_and_operations_under_dynamic_padding():
+    record = point() | {"retention_configuration": None, "retention_shares": [0.82, 0.55, 0.0]}
+    record |= {"cls_alone": True}
+    record["flops"] |= {"dynamic": {"model": 5e9, "baseline": 20e9, "ratio": 4.0}}
+    text = printed(record)
+    assert line_with(text, "GFLOPs per input, dynamic").split()[-3:] == ["20.0", "5.00", "4.00x"]
+    assert "retention shares: 0.82, 0.55, [CLS]\n" in text
+    assert "[CLS] alone in the last encoder" in text
+    assert "retention configuration" not in text
+
+
+@pytest.mark.parametrize(
+    ("dynamic", "disturbed", "cost", "warning"),
+    [
+        (2.95, None, "time", None),
+        (3.1, None, "operations", None),
+        (2.4, True, "operations", "20 % slower; time it again without other work: .*powerbert.retime"),
+        (3.6, None, "operations", "20 % faster; .*elimination.cost=time"),
+        (2.4, None, "time", "20 % slower; if other work ran meanwhile.*powerbert.retime"),
+    ],
+)
+def test_summary_warns_of_a_missed_target(dynamic, disturbed, cost, warning):
+    record = point(dynamic=dynamic)
+    record["config"]["method"] = {"elimination": {"cost": cost}}
+    record |= {"target": {"speedup": 3, "protocol": "dynamic", "predicted": 3.0}}
+    record["latency"]["dynamic"]["disturbed"] = disturbed
+    text = " ".join(printed(record, width=200).split())
+    assert f"target_speedup: asked 3x (dynamic), measured {dynamic:.2f}x" in text
+    assert bool(re.search(warning or "warning: .. %", text)) is (warning is not None)
+
+
+def test_a_target_that_could_not_be_measured_is_no_reason_for_a_warning():
+    record = point(dynamic=None) | {"target": {"speedup": 3, "protocol": "dynamic", "predicted": None}}
+    text = printed(record)
+    assert "measured n/a" in text
+    assert "warning" not in text

@@ -56,3 +56,35 @@ def test_facts_leave_out_what_a_record_lacks():
     assert known["FLOPs per input"] == "1 G of 3.3 G (3.30x fewer)"
     assert known.keys() - lacking.keys() == {"FLOPs per input"}
     assert not {"epochs", "parameters", "earlier stages"} & known.keys()
+
+
+def test_cls_alone_and_shares_make_another_method():
+    alone = of_method("unchanged") | {"cls_alone": True}
+    assert method_label(alone) == "Fine-tuned, [CLS] alone"
+    shares = {"elimination": {"name": "share", "unit": "share"}}
+    assert method_label(of_method("power_bert", shares)) == "PoWER-BERT (share)"
+    assert method_label(of_method("combined", shares)) == "Combined"
+    named = {"elimination": {"name": "paper", "unit": "share"}}
+    assert method_label(of_method("power_bert", named)) == "PoWER-BERT (shares)"
+
+
+def test_facts_of_shares_and_a_target():
+    known = dict(
+        facts(
+            record(
+                retention_configuration=None,
+                retention_shares=[0.5, 0.0],
+                cls_alone=True,
+                target={"speedup": 3.0, "protocol": "dynamic", "predicted": 3.01},
+                changes={"flops.dynamic": {"model": 1e8, "baseline": 2e8, "ratio": 2.0}},
+            )
+        )
+    )
+    assert known["retention shares"] == "0.5, [CLS]"
+    assert known["[CLS] alone"] == "in the last encoder"
+    assert known["target"] == "3x faster (dynamic), 3.01x predicted"
+    assert known["FLOPs, dynamic padding"] == "0.1 G of 0.2 G (2.00x fewer)"
+    assert (
+        not {"retention shares", "[CLS] alone", "target", "FLOPs, dynamic padding"}
+        & dict(facts(RECORD)).keys()
+    )

@@ -27,8 +27,7 @@ from powerbert.base.checks import check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.base.figures import GREY, new_figure, save, shades
 from powerbert.elimination import blockwise_significance, extract_mask, extract_rows
-from powerbert.models import classify, embed, host_encoders
-from powerbert.models.configuration import EXCLUSIVE
+from powerbert.models import EXCLUSIVE, classify, embed, host_encoders
 from powerbert.models.encoder import HostEncoder, encode, encode_and_soft_extract
 from powerbert.predict.subject import Subject
 
@@ -209,7 +208,7 @@ def _number_of_classes(subject: Subject) -> int:
     """Return the number of classes; raise ConfigError if the model eliminates or predicts a number."""
     config: Any = subject.model.config
     where = f"artifact: {subject.folder}"
-    if any(getattr(config, field, None) is not None for field in EXCLUSIVE):
+    if any(getattr(config, field, None) is not None for field in (*EXCLUSIVE, "active_encoders")):
         raise ConfigError(f"{where} eliminates word-vectors already; give the fine-tuned model")
     classes = subject.task.num_choices if subject.task.is_multiple_choice else config.num_labels
     if classes == 1:

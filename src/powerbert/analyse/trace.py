@@ -16,8 +16,10 @@ from rich.text import Text
 from powerbert.base.checks import check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.base.figures import BLUE, GREY, new_figure, save
+from powerbert.models import retention_of
 from powerbert.predict.predictor import Predictor, Texts
 from powerbert.predict.subject import Subject
+from powerbert.store.facts import retention_facts
 
 PIECES_PER_COLUMN = 64
 
@@ -65,8 +67,8 @@ def run(
         ConfigError: If the model has no retention configuration, or `inputs` is no positive whole number.
     """
     check_whole("analysis.inputs", inputs)
-    configuration = getattr(subject.model.config, "retention_configuration", None)
-    if configuration is None:
+    given = dict(retention_facts(retention_of(subject.model.config)))
+    if not given:
         raise ConfigError(
             f"artifact: {subject.folder} has no retention configuration, so it eliminates nothing; "
             "give a re-trained model"
@@ -76,14 +78,16 @@ def run(
     else:
         rows, labels = [(text,) if text_pair is None else (text, text_pair)], [None]
     traces = trace_inputs(subject.predictor, rows, labels)
-    print_traces(traces, configuration)
+    ((name, values),) = given.items()
+    encoders = len(values)
+    print_traces(traces, encoders, f"{name} ({', '.join(values)})")
     table = pd.DataFrame(
         {"sequence": number, "position": position, "piece": piece.text, "survives": piece.survives}
         for number, trace in enumerate(traces, start=1)
         for position, piece in enumerate(trace.pieces, start=1)
     )
-    save(_draw(traces, len(configuration)), table, output, "trace")
-    write_page(output / "trace.html", subject.name, configuration, traces)
+    save(_draw(traces, encoders), table, output, "trace")
+    write_page(output / "trace.html", f"{subject.name}, {name} {', '.join(values)}", encoders, traces)
     log.info("wrote %s", output / "trace.html")
     return table
 
@@ -143,20 +147,20 @@ def verdict(prediction: dict[str, Any], label: str | None) -> str:
 
 
 def print_traces(
-    traces: Sequence[Trace], configuration: Sequence[int], console: Console | None = None
+    traces: Sequence[Trace], encoders: int, retention: str, console: Console | None = None
 ) -> None:
     """Print one line of words per encoder, on standard output unless a console is given.
 
     Eliminated words are dimmed on a terminal; elsewhere each of their letters becomes a dot.
     """
     console = console or Console()
-    console.print(f"retention configuration {tuple(configuration)}", highlight=False)
+    console.print(Text(retention))
     for trace in traces:
         table = Table(box=None, header_style="", pad_edge=False)
         table.add_column("encoder", justify="right", no_wrap=True)
         table.add_column("retains", justify="right", no_wrap=True)
         table.add_column()
-        for encoder in range(len(configuration) + 1):
+        for encoder in range(encoders + 1):
             words = words_at(trace, encoder, dots=not console.is_terminal)
             table.add_row(str(encoder) if encoder else "", str(trace.retained(encoder)), words)
         console.print()
@@ -179,12 +183,12 @@ def words_at(trace: Trace, encoder: int, *, dots: bool) -> Text:
     return line
 
 
-def write_page(path: Path, model: str, configuration: Sequence[int], traces: Sequence[Trace]) -> None:
+def write_page(path: Path, model: str, encoders: int, traces: Sequence[Trace]) -> None:
     """Write one HTML file without scripts or references; all text of the inputs is escaped."""
     loader = PackageLoader("powerbert.analyse", ".")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.get_template("trace.html.jinja")
-    page = template.render(model=model, configuration=configuration, traces=traces)
+    page = template.render(model=model, encoders=encoders, traces=traces)
     path.write_text(page, encoding="utf-8")
 
 

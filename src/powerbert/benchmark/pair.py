@@ -12,10 +12,11 @@ from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from powerbert.base.checks import check_choice
-from powerbert.base.errors import ModelError
+from powerbert.base.errors import ConfigError, ModelError
+from powerbert.elimination import retained_by_encoder
 from powerbert.export.graph import task_kind
 from powerbert.export.host import host_config
-from powerbert.models import load_host_model, load_model, longest_input, num_encoders
+from powerbert.models import as_power_model, load_host_model, load_model, longest_input, num_encoders
 from powerbert.models.backbone import BACKBONES, TASKS, find_backbone
 from powerbert.models.configuration import POWER_FIELDS
 from powerbert.store.artifacts import MANIFEST, Artifact
@@ -25,17 +26,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Retention:
-    """A named retention configuration.
+    """A named retention configuration, or the shares of an artifact.
 
     Attributes:
         name: Its name in tables.
         configuration: Word-vectors that each encoder retains; None if all encoders retain all.
         length: Word pieces of the inputs it was found for; None if any length suits.
+        shares: Share of an input that each encoder retains instead.
     """
 
     name: str
     configuration: tuple[int, ...] | None
     length: int | None = None
+    shares: tuple[float, ...] | None = None
 
     @property
     def encoders(self) -> int | None:
@@ -43,7 +46,9 @@ class Retention:
         return None if self.configuration is None else len(self.configuration)
 
     def at(self, length: int) -> list[int] | None:
-        """Cap the configuration's entries at the length of a padded input."""
+        """Return what the encoders retain of a padded input of some length; None for all."""
+        if self.shares is not None:
+            return retained_by_encoder({"retention_shares": self.shares}, len(self.shares), length)
         return None if self.configuration is None else [min(entry, length) for entry in self.configuration]
 
 
@@ -70,6 +75,7 @@ class Pair:
             power_fields: Elimination fields of PoWER-BERT besides the retention configuration.
             power_weights: Weights of PoWER-BERT if they differ from the host's.
         """
+        self.cls_alone = False  # whether the last encoder of all models computes [CLS] alone
         self.name, self.task, self.own, self.config = name, task_kind(host), own, host.config
         self.encoders = num_encoders(host.config)
         self.longest = longest_input(host.config)  # in word pieces
@@ -82,15 +88,22 @@ class Pair:
     def host(self, attention: str = "sdpa") -> PreTrainedModel:
         """Return the host in evaluation mode, with one of transformers' attention implementations."""
         if attention not in self._made:
+            if self.cls_alone and attention != "sdpa":
+                raise ConfigError(f"with cls_alone=true no model runs with {attention} attention")
             config = copy.deepcopy(self.config)
-            self._made[attention] = self._make(config, self._weights, attn_implementation=attention)
+            made = self._make(config, self._weights, attn_implementation=attention)
+            self._made[attention] = as_power_model(made, cls_alone=True) if self.cls_alone else made
         return self._made[attention]
 
     def power(self, retention: Retention) -> PreTrainedModel:
         """Return PoWER-BERT in evaluation mode."""
         if retention not in self._made:
-            configuration = list(retention.configuration or [self.longest] * self.encoders)
-            self._made[retention] = self._make_power(retention_configuration=configuration)
+            if retention.shares is not None:
+                fields: dict[str, Any] = {"retention_shares": list(retention.shares)}
+            else:
+                counts = retention.configuration or [self.longest] * self.encoders
+                fields = {"retention_configuration": list(counts)}
+            self._made[retention] = self._make_power(**fields)
         return self._made[retention]
 
     def plain(self) -> PreTrainedModel:
@@ -104,7 +117,8 @@ class Pair:
     def _make_power(self, **fields: Any) -> PreTrainedModel:
         shared = {key: value for key, value in self.config.to_dict().items() if key != "model_type"}
         config_class = BACKBONES[self.config.model_type].config
-        config = config_class.from_dict({**shared, **self._power_fields, **fields})
+        alone = {"cls_alone": True} if self.cls_alone else {}
+        config = config_class.from_dict({**shared, **self._power_fields, **alone, **fields})
         return self._make(config, self._power_weights, strict="soft_extract_length" not in fields)
 
     @torch.inference_mode(False)  # a model built in inference mode would work in no other mode later
@@ -143,10 +157,13 @@ def from_artifact(folder: Path) -> Pair:
     configuration, heads = fields["retention_configuration"], fields["encoder_heads"]
     if fields["retention_thresholds"] is not None:
         raise ModelError(f"{folder}: a model with retention_thresholds (method=ltp) cannot be benchmarked")
-    own, kept = Retention("full", None, length), {}
-    if configuration is not None:
-        own = Retention("artifact", tuple(configuration), length)
-        choosing = (field for field in POWER_FIELDS if field.startswith(("significance", "selection")))
+    shares, kept = fields["retention_shares"], {}
+    own = Retention("full", None, length)
+    if configuration is not None or shares is not None:
+        counts = None if configuration is None else tuple(configuration)
+        own = Retention("artifact", counts, length, None if shares is None else tuple(shares))
+        starts = ("significance", "selection", "cls_alone", "active_encoders")
+        choosing = (field for field in POWER_FIELDS if field.startswith(starts))
         kept = {field: fields[field] for field in choosing if fields[field] is not None}
     if heads is None:
         return Pair(name, load_host_model(folder, task), own, kept)

@@ -61,6 +61,7 @@ def write_files(found: Mapping[str, Any], output: Path) -> None:
     write_json(found, output)
     if found["inference"]:
         title = f"{found['model']}: wall-clock speed-up on {machine(found['environment'])}"
+        title += ", [CLS] alone in the last encoder of all" if found["config"]["cls_alone"] else ""
         table = tabulate(found["inference"])
         save(draw(table, title), table, output, "inference")
     for name in ("training", "memory"):

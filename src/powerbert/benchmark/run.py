@@ -105,6 +105,13 @@ def run(cfg: Mapping[str, Any], console: Console | None = None) -> dict[str, Any
 def _maker(cfg: Mapping[str, Any]) -> Callable[[], Pair]:
     """Return a function that builds the models and can be sent to another process."""
     if cfg["artifact"] is not None:
-        return partial(from_artifact, Path(cfg["artifact"]))
-    shape: Callable[..., Pair] = instantiate(cfg["shape"])
-    return partial(shape, seed=cfg["seed"])
+        make: Callable[[], Pair] = partial(from_artifact, Path(cfg["artifact"]))
+    else:
+        make = partial(instantiate(cfg["shape"]), seed=cfg["seed"])
+    return partial(_made, make, cls_alone=cfg["cls_alone"])
+
+
+def _made(make: Callable[[], Pair], *, cls_alone: bool) -> Pair:
+    pair = make()
+    pair.cls_alone = cls_alone
+    return pair

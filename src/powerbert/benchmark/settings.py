@@ -52,6 +52,7 @@ class Settings:
     seed: int
     device: torch.device
     threads: int | None
+    cls_alone: bool
     output: Path | None
 
     @classmethod
@@ -60,6 +61,7 @@ class Settings:
         for key, least in {"runs": 1, "warmup": 0, "dynamic_batches": 1, "seed": 0}.items():
             check_whole(key, cfg[key], least)
         check_whole("threads", cfg["threads"], optional=True)
+        check_choice("cls_alone", cfg["cls_alone"], (True, False))
         check_number("seconds", cfg["seconds"], strict=True)
         check_number("median_length", cfg["median_length"], strict=True)
         check_number("median_length", cfg["median_length"], high=1.0)

@@ -13,6 +13,8 @@ from powerbert.benchmark.inputs import PROTOCOLS
 from powerbert.benchmark.results import Row, machine
 from powerbert.export.table import number_table
 
+CLS_ALONE = "[CLS] alone in the last one, of every model, the host's too"
+
 NOTES = (
     "ms: a batch, median over the runs ± half the interquartile range. x eager, x sdpa: times faster than "
     "the host in float32, x same: than the host on the same runtime; ratios of the printed times.",
@@ -33,6 +35,8 @@ def print_heading(console: Console, found: Mapping[str, Any]) -> None:
         ("versions", ", ".join(f"{key} {environment[key]}" for key in versions if environment[key])),
     ):
         console.print(Text(f"{label:<9} {text}"))
+    if found["config"]["cls_alone"]:
+        console.print(Text(f"{'encoders':<9} {CLS_ALONE}"))
 
 
 def print_inference(console: Console, title: str, rows: Sequence[Row]) -> None:

@@ -16,7 +16,7 @@ def export(cfg: DictConfig) -> None:
     from powerbert.export.run import ExportSettings, run
 
     datasets.disable_progress_bars()
-    same = ("artifact", "format", "check", "dataset", "limit", "seed", "batch_size", "threads")
+    same = ("artifact", "format", "check", "dataset", "limit", "seed", "batch_size", "cls_alone", "threads")
     settings = ExportSettings(
         **{key: cfg[key] for key in same},
         precisions=(cfg.precision,) if isinstance(cfg.precision, str) else tuple(cfg.precision or ()),

@@ -13,6 +13,7 @@ from powerbert.export.graph import SHORTEST
 from powerbert.export.host import find_baseline
 from powerbert.measure import LatencySettings, measure_latencies
 from powerbert.measure.evaluation import evaluation_mode, predict_logits, task_metric
+from powerbert.models import load_model
 from powerbert.predict.subject import Subject
 
 TOLERANCE = 1e-4
@@ -117,7 +118,8 @@ def try_files(subject: Subject, files: Sequence[nn.Module], settings: LatencySet
 
     models = [subject.model, *files]
     expected, *logits = [predict(model) for model in models]
-    name, baseline = find_baseline(subject.folder, subject.model)
+    given = load_model(subject.folder) if subject.cls_alone else subject.model
+    name, baseline = find_baseline(subject.folder, given)
     baseline_metric = None if name is None else task_metric(predict(baseline), labels, task)
     reference, *latencies = measure_latencies(
         models, baseline, rows, max_length=subject.max_length, collate=subject.collate, settings=settings

@@ -30,7 +30,7 @@ from powerbert.export.host import host_config
 from powerbert.export.onnx_file import onnx_versions
 from powerbert.export.table import FileRecord, records_table
 from powerbert.measure import LatencySettings, describe_environment
-from powerbert.models import quiet_transformers
+from powerbert.models import quiet_transformers, retention_of
 from powerbert.predict.subject import Subject
 
 EXPORT_VERSION = 1
@@ -57,6 +57,7 @@ class ExportSettings:
     limit: int | None = None
     seed: int = 42
     batch_size: int = 32
+    cls_alone: bool = False
     threads: int | None = None
     measure: LatencySettings = field(default_factory=LatencySettings)
 
@@ -68,6 +69,7 @@ class ExportSettings:
         if self.check is not None:
             check_choice("check", self.check, ("train", "dev", "test"))
         check_whole("batch_size", self.batch_size)
+        check_choice("cls_alone", self.cls_alone, (True, False))
         check_whole("threads", self.threads, optional=True)
         FORMATS[self.format].check(self.precisions)
 
@@ -90,6 +92,7 @@ def run(settings: ExportSettings) -> list[FileRecord]:
         settings.limit,
         settings.seed,
         settings.batch_size,
+        settings.cls_alone,
     )
     output = output_folder(settings, subject.folder)
     subject.model.cpu()
@@ -166,7 +169,7 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Fi
             "format": format.name,
             "input_names": names,
             "max_length": max_length,
-            "retention_configuration": getattr(model.config, "retention_configuration", None),
+            **retention_of(model.config),
             "file": path.name,
             "bytes": path.stat().st_size,
             "precision": precision,

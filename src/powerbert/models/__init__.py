@@ -12,7 +12,7 @@ from powerbert.models.backbone import (
     register_backbone,
     unique_encoders,
 )
-from powerbert.models.configuration import POWER_FIELDS, PowerFields
+from powerbert.models.configuration import EXCLUSIVE, POWER_FIELDS, PowerFields, retention_of
 from powerbert.models.loading import (
     load_config,
     load_host_model,
@@ -27,6 +27,7 @@ from powerbert.models.smaller import as_power_model, prune_heads, take_encoders
 
 __all__ = [
     "BACKBONES",
+    "EXCLUSIVE",
     "POWER_FIELDS",
     "Backbone",
     "PowerFields",
@@ -48,6 +49,7 @@ __all__ = [
     "prune_heads",
     "quiet_transformers",
     "register_backbone",
+    "retention_of",
     "take_encoders",
     "unique_encoders",
 ]

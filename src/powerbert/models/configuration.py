@@ -141,3 +141,13 @@ class PowerFields:
 
 
 POWER_FIELDS = tuple(field.name for field in fields(PowerFields))
+
+
+def retention_of(config: Any) -> dict[str, Any]:
+    """Return what the config of a host or power model says of its retention, as records hold it."""
+    lists = {name: getattr(config, name, None) for name in ("retention_shares", "retention_thresholds")}
+    return {
+        "retention_configuration": getattr(config, "retention_configuration", None),
+        **{name: values for name, values in lists.items() if values is not None},
+        **({"cls_alone": True} if getattr(config, "cls_alone", False) else {}),
+    }

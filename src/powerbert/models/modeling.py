@@ -287,8 +287,14 @@ class PowerModelMixin:
             return counts[encoder], None
         if shares is None or shares[encoder] == (shares[encoder - 1] if encoder else 1.0):
             return None, None
-        own = None if inputs.lengths is None else retained_by_share(shares[encoder], inputs.lengths)
-        return retained_by_share(shares[encoder], inputs.longest), own
+        if shares[encoder] == 0:
+            return 1, None
+        most = retained_by_share(shares[encoder], inputs.longest)
+        if inputs.lengths is None:
+            return most, None
+        if torch.compiler.is_compiling():  # one graph must serve all lengths; it would not serve a width of 1
+            most = torch.sym_max(2, most)
+        return most, retained_by_share(shares[encoder], inputs.lengths)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -25,13 +25,14 @@ def predict(cfg: DictConfig) -> None:
         from powerbert.predict.glue_submission import write_submission
 
         artifacts = cfg.artifact if OmegaConf.is_list(cfg.artifact) else [cfg.artifact]
-        write_submission(list(map(Path, artifacts)), Path(cfg.output), Path(cfg.paths.cache), cfg.batch_size)
+        folders, output, cache = list(map(Path, artifacts)), Path(cfg.output), Path(cfg.paths.cache)
+        write_submission(folders, output, cache, cfg.batch_size, cls_alone=cfg.cls_alone)
         return
 
     from powerbert.data import read_texts
     from powerbert.predict.predictor import Predictor
 
-    predictor = Predictor(cfg.artifact, cfg.batch_size)
+    predictor = Predictor(cfg.artifact, cfg.batch_size, cls_alone=cfg.cls_alone)
     task = predictor.task
     if cfg.input is None:
         texts = [given_text(cfg.text, cfg.text_pair, task)]
@@ -46,6 +47,7 @@ def predict(cfg: DictConfig) -> None:
 def check(cfg: DictConfig) -> None:
     """Validate the configuration of `conf/predict.yaml`; a ConfigError names the key."""
     check_whole("batch_size", cfg.batch_size)
+    check_choice("cls_alone", cfg.cls_alone, (True, False))
     if not cfg.artifact:
         raise ConfigError("artifact: give the folder of a trained model, artifact=<folder>")
     if cfg.format is not None:

@@ -49,7 +49,9 @@ MNLI = ("mnli_m", "mnli_mm", "ax")
 """The test sets that every model of MNLI predicts, whichever dev set selected it."""
 
 
-def write_submission(artifacts: Sequence[Path], output: Path, cache: Path, batch_size: int = 32) -> None:
+def write_submission(
+    artifacts: Sequence[Path], output: Path, cache: Path, batch_size: int = 32, *, cls_alone: bool = False
+) -> None:
     """Predict the test sets of the tasks that the artifacts were trained on, and log which files are missing.
 
     The test sets come from where `conf/dataset` finds them now (`GLUE_DIR`, else the hub), not from where the
@@ -75,7 +77,8 @@ def write_submission(artifacts: Sequence[Path], output: Path, cache: Path, batch
             except DataError as error:
                 log.warning("%s is left out: %s", TEST_SETS[task].file, error)
     for task, (folder, rows) in test_sets.items():
-        _write(output / TEST_SETS[task].file, TEST_SETS[task], Predictor(folder, batch_size), rows)
+        predictor = Predictor(folder, batch_size, cls_alone=cls_alone)
+        _write(output / TEST_SETS[task].file, TEST_SETS[task], predictor, rows)
     names = [test_set.file for test_set in TEST_SETS.values()]
     missing = [name for name in names if not (output / name).is_file()]
     if missing:

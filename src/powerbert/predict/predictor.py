@@ -13,6 +13,7 @@ from powerbert.base.errors import ModelError
 from powerbert.data import PaddingCollator, Task, load_texts, tokenize
 from powerbert.measure.evaluation import predict_logits
 from powerbert.models import (
+    as_power_model,
     can_pack_linear_layers,
     load_model,
     load_tokenizer,
@@ -34,14 +35,18 @@ class Predictor:
         max_length: Word pieces at which an input is truncated.
     """
 
-    def __init__(self, folder: Path | str, batch_size: int = 32):
+    def __init__(self, folder: Path | str, batch_size: int = 32, *, cls_alone: bool = False):
         """Load an artifact, or a plain Hugging Face classifier of a supported model type.
+
+        With ``cls_alone`` the last encoder computes [CLS] alone, which leaves the logits as they are.
 
         Raises:
             ModelError: If the folder holds no such model.
         """
         artifact = Artifact.find(folder)
         model: Any = load_model(folder)
+        if cls_alone:
+            model = as_power_model(model, cls_alone=True)
         self.model = model.to(default_device())
         self.tokenizer = load_tokenizer(folder)
         self.batch_size = batch_size

@@ -43,6 +43,7 @@ class Subject:
         split: A split of the dataset; None for its evaluation split.
         limit: The number of inputs to draw at random; None for all.
         seed: Seed of the draw.
+        cls_alone: As of `Predictor`.
     """
 
     artifact: str | None
@@ -51,6 +52,7 @@ class Subject:
     limit: int | None = None
     seed: int = 42
     batch_size: int = 32
+    cls_alone: bool = False
 
     @cached_property
     def folder(self) -> Path:
@@ -64,7 +66,7 @@ class Subject:
     @cached_property
     def predictor(self) -> Predictor:
         """The model with its tokenizer and the task that it was trained for."""
-        return Predictor(self.folder, self.batch_size)
+        return Predictor(self.folder, self.batch_size, cls_alone=self.cls_alone)
 
     @property
     def model(self) -> PreTrainedModel:

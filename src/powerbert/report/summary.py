@@ -9,7 +9,7 @@ from rich.console import Console
 
 from powerbert.report.frame import PROTOCOLS, metric_label, tabulate
 from powerbert.report.table import DISTURBED, change, number, percent, show, times
-from powerbert.store.facts import shares_text
+from powerbert.store.facts import retention_facts
 from powerbert.store.naming import Record, display, elimination
 
 TOLERANCE = 0.05
@@ -56,15 +56,11 @@ def print_summary(record: Record, console: Console | None = None) -> None:
     if any("±" in cell for row in rows.values() for cell in row):
         notes.insert(0, "±: interquartile range over the runs")
     notes.insert(0, f"padded: to {run['max_length']} word pieces; dynamic: to the longest input of the batch")
-    if record["retention_configuration"] is not None:
-        notes.append(f"retention configuration: {', '.join(map(str, record['retention_configuration']))}")
-    if "retained" in record:
-        notes.append(f"words retained on average: {', '.join(f'{own:.1f}' for own in record['retained'])}")
-    if shares := shares_text(record):
-        notes.append(f"retention shares: {shares}")
+    notes += [f"{name}: {', '.join(values)}" for name, values in retention_facts(record)]
     if record.get("cls_alone"):
         notes.append("[CLS] alone in the last encoder")
-    notes += _target(record)
+    if (target := record.get("target")) is not None:
+        notes += _target(record, run[f"{target['protocol']}_speedup"])
     index = pd.MultiIndex.from_product([[""], rows])
     cells = pd.DataFrame(list(rows.values()), index, ["fine-tuned", method, "gain"])
     title = f"{method} on {run['dataset']} ({run['model']}, {run['knob']}, seed {run['seed']})"
@@ -100,17 +96,13 @@ def progress_line(record: Record, position: int, total: int, started: datetime, 
     return f"{place} {point}: {metric_label(run['metric_name'])} {result}, {', '.join(speedups)}; {time}"
 
 
-def _target(record: Record) -> list[str]:
-    """State how fast the model was to be and is; with a warning if it is not."""
-    target = record.get("target")
-    if target is None:
-        return []
-    asked, protocol = target["speedup"], target["protocol"]
-    latency = record["latency"][protocol]
-    lines = [f"target_speedup: asked {asked:g}x ({protocol}), measured {times(latency['speedup'])}"]
-    off = 0.0 if latency["speedup"] is None else latency["speedup"] / asked - 1
+def _target(record: Record, measured: float) -> list[str]:
+    """State how fast the model was to be and is, which may be NaN; with a warning if the two differ."""
+    asked, protocol = record["target"]["speedup"], record["target"]["protocol"]
+    lines = [f"target_speedup: asked {asked:g}x ({protocol}), measured {times(measured)}"]
+    off = measured / asked - 1
     if abs(off) > TOLERANCE:
-        if latency.get("disturbed"):
+        if record["latency"][protocol].get("disturbed"):
             advice = "time it again without other work: python -m powerbert.retime"
         elif elimination(record).get("cost") == "operations":
             advice = "operations do not tell time: elimination.cost=time"

@@ -17,7 +17,7 @@ from powerbert.measure import (
     single_inputs,
     word_vectors,
 )
-from powerbert.models import load_model, num_encoders
+from powerbert.models import load_model, num_encoders, retention_of
 from powerbert.run.settings import Settings
 from powerbert.store.artifacts import Artifact, ArtifactStore
 from powerbert.store.chain import Chain
@@ -108,16 +108,6 @@ def build_record(
         protocol = settings.method.target_protocol
         record["target"] = {"speedup": speedup, "protocol": protocol, "predicted": predicted}
     return record
-
-
-def retention_of(config: Any) -> dict[str, Any]:
-    """Return what a model's config says of its retention, as records hold it."""
-    lists = {name: getattr(config, name, None) for name in ("retention_shares", "retention_thresholds")}
-    return {
-        "retention_configuration": getattr(config, "retention_configuration", None),
-        **{name: values for name, values in lists.items() if values is not None},
-        **({"cls_alone": True} if getattr(config, "cls_alone", False) else {}),
-    }
 
 
 def _metric(metrics: Mapping[str, Any], name: str, split: str) -> dict[str, Any]:

@@ -19,8 +19,17 @@ from powerbert.store.naming import METRIC_NAMES, knob_label, method_label
 
 MODEL_CARD = "README.md"
 
-OPTIONAL = ("chain", "parameters", "retained", "trials", "truncated")
+OPTIONAL = ("chain", "parameters", "retained", "retention_shares", "trials", "truncated")
 """Fields that older records lack."""
+
+ELIMINATING = (
+    "retention_configuration",
+    "retention_shares",
+    "retention_thresholds",
+    "cls_alone",
+    "active_encoders",
+)
+"""Fields of a config with which a model has no word-vectors, or not all, after the last encoder."""
 
 HUB_METRICS = {
     "accuracy": "accuracy",
@@ -58,22 +67,21 @@ def model_card(record: Mapping[str, Any], manifest: Mapping[str, Any], config: M
         keep_trailing_newline=True,
     )
     environment.filters |= {"text": text, "code": code, "percent": percent, "times": times, "amount": amount}
-    metric = record["metric"]["name"]
+    metric, facts_ = record["metric"]["name"], dict(facts(record))
     card = environment.get_template("model_card.md.jinja").render(
         front_matter=card_data(record, manifest, config).to_yaml(),
         record={**dict.fromkeys(OPTIONAL), **record},
         manifest=manifest,
         config={**dict.fromkeys(POWER_FIELDS), **config},
         task=Task.from_config(record["config"]["dataset"]),
-        facts=dict(facts(record)),
+        facts=facts_,
         method=method_label(record),
         knob=knob_label(record),
         metric=METRIC_NAMES.get(metric, metric.replace("_", " ")),
         split=record["metric"].get("split") or "evaluation",
         remote="auto_map" in config,
-        eliminates=any(
-            config.get(field) is not None for field in ("retention_configuration", "retention_thresholds")
-        ),
+        retains=facts_.get("retention shares") or facts_.get("retention configuration"),
+        eliminates=any(config.get(field) for field in ELIMINATING),
     )
     return str(ModelCard(card))
 

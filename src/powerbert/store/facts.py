@@ -32,9 +32,17 @@ def facts(record: Record) -> list[tuple[str, str]]:
     return [(name, text) for name, text in _facts(record) if text]
 
 
-def shares_text(record: Record) -> str:
-    """List the shares of words that the encoders retain; empty for a record without them."""
-    return ", ".join(f"{share:g}" if share else "[CLS]" for share in record.get("retention_shares") or ())
+def retention_facts(record: Record) -> list[tuple[str, list[str]]]:
+    """Name what the encoders of a record's model retain, and list it; empty for one that retains all."""
+    counts, shares = record["retention_configuration"], record.get("retention_shares")
+    found = [] if counts is None else [("retention configuration", list(map(str, counts)))]
+    if shares is not None:
+        found.append(("retention shares", [f"{share:g}" if share else "[CLS]" for share in shares]))
+    if "retained" in record:
+        thresholds = [f"{threshold:.4f}" for threshold in record["retention_thresholds"]]
+        found.append(("retention thresholds", thresholds))
+        found.append(("words retained on average", [f"{words:.1f}" for words in record["retained"]]))
+    return found
 
 
 def _facts(record: Record) -> Iterator[tuple[str, str]]:
@@ -48,11 +56,8 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "method", method_label(record)
     yield "knob", knob_label(record)
     yield "target", _target(record)
-    yield "retention configuration", ", ".join(map(str, record["retention_configuration"] or ()))
-    thresholds = record.get("retention_thresholds", ())
-    yield "retention thresholds", ", ".join(f"{value:.4f}" for value in thresholds)
-    yield "words retained on average", ", ".join(f"{value:.1f}" for value in record.get("retained", ()))
-    yield "retention shares", shares_text(record)
+    for name, values in retention_facts(record):
+        yield name, ", ".join(values)
     yield "[CLS] alone", "in the last encoder" if record.get("cls_alone") else ""
     yield "word-vectors", f"{vectors['retained']} of {vectors['baseline']}"
     yield "epochs", ", ".join(f"{stage} {count}" for stage, count in record.get("epochs", {}).items())
