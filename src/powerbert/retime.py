@@ -8,6 +8,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,13 @@ def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> l
 
     from powerbert.base.environment import default_device
     from powerbert.data import PaddingCollator, row_lengths
-    from powerbert.measure import LatencySettings, compare_flops, describe_environment, measure_latencies
+    from powerbert.measure import (
+        LatencySettings,
+        compare_flops,
+        describe_environment,
+        measure_latencies,
+        single_inputs,
+    )
     from powerbert.models import load_model
     from powerbert.predict.subject import Subject
     from powerbert.store.artifacts import Artifact
@@ -103,20 +110,22 @@ def timed_together(records: Sequence[Record], artifacts: Path, cache: Path) -> l
     for record, model in zip(records, models, strict=True):
         if getattr(model, "speeds", ()):
             model.set_speed(record["knob"]["speed"])
+    collate = PaddingCollator(subject.predictor.tokenizer, task)
     latencies = measure_latencies(
         [model.to(device) for model in models],
         subject.model,
         subject.encoded,
         max_length=length,
-        collate=PaddingCollator(subject.predictor.tokenizer, task),
+        collate=collate,
         settings=LatencySettings(**settings),
     )
     lengths = np.minimum(row_lengths(subject.encoded), length)
     retimed = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "models": len(models) + 1}
+    sample = partial(single_inputs, subject.encoded, collate)
     timed = []
     for record, model, latency in zip(records, models, latencies, strict=True):
         measured = {
-            "flops": compare_flops(model, subject.model, length, lengths, task.num_choices),
+            "flops": compare_flops(model, subject.model, length, lengths, task.num_choices, sample),
             "latency": latency,
             "environment": describe_environment(device),
             "retimed": retimed,

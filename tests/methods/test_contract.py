@@ -21,6 +21,7 @@ KNOBS = {
     "distilbert": ("encoders", 2),
     "elastic": ("speed", 1),
     "head_prune": ("pruned", 0.4),
+    "ltp": ("regularization", 0.1),
     "power_bert": ("lambda", 0.01),
     "unchanged": None,
 }
@@ -32,7 +33,8 @@ def settings(method: str) -> list[str]:
     chosen = [f"method={method}", "trainer.max_epochs=2", "batch_size=16"]
     if KNOBS[method] is not None:
         name, value = KNOBS[method]
-        chosen.append(f"{'method.' if name in ('encoders', 'pruned', 'speed') else ''}{name}={value}")
+        own = name in ("encoders", "pruned", "regularization", "speed")
+        chosen.append(f"{'method.' if own else ''}{name}={value}")
     if method == "combined":
         chosen.append("elimination.cost=operations")  # measured times differ from run to run
     if method == "elastic":
@@ -143,6 +145,8 @@ def test_heads_are_gone(corpus, runs):
         (("method=bert_pkd", "method.alpha=1.1"), r"method.alpha: 1.1 .* at least 0 and at most 1"),
         (("method=distilbert", "method.temperature=0"), r"method.temperature: 0 .* greater than 0"),
         (("method=head_prune", "method.pruned=1"), r"method.pruned: 1 .* greater than 0 and less than 1"),
+        (("method=ltp", "method.regularization=-1"), r"method.regularization: -1.0 .* at least 0"),
+        (("method=ltp", "method.temperature=0"), r"method.temperature: 0 .* greater than 0"),
         (("method=head_prune", "method.inputs=0"), r"method.inputs: 0 must be a whole number"),
         (("method=dense", "method.epochs=0"), r"method.epochs: 0 must be a whole number"),
         (("method=distilbert", "method.encoders=2", "method.student=/nowhere"), r"neither a folder nor"),

@@ -24,16 +24,19 @@ def make_host(backbone, task="sequence_classification", **fields):
 
 
 def make_power(host, task="sequence_classification", **power_fields):
-    """The host's power model; uneven retention parameters."""
+    """The host's power model; uneven retention parameters and thresholds."""
     fields = host.config.to_dict()
     backbone = TABLE[fields.pop("model_type")]
     model = backbone.tasks[task](backbone.config(**fields, **power_fields))
     missing, unexpected = model.load_state_dict(host.state_dict(), strict=False)
     assert not unexpected
-    assert set(missing) <= {f"{host.base_model_prefix}.soft_extract.retention_parameters"}
+    learnt = ("soft_extract.retention_parameters", "soft_threshold.thresholds")
+    assert set(missing) <= {f"{host.base_model_prefix}.{name}" for name in learnt}
     if model.soft_extract is not None:
         r = model.soft_extract.retention_parameters
         r.data = torch.rand(r.shape, generator=torch.Generator().manual_seed(2))
+    if (soft := model.base_model.soft_threshold) is not None:
+        soft.thresholds.data = torch.linspace(0.1, 0.12, len(soft.thresholds))
     return without_dropout(model)
 
 

@@ -111,6 +111,7 @@ def run_reference(model, input_ids, attention_mask, position_ids):
     real = [bool(flag) for flag in attention_mask]
     cls = real.index(True)
     r = weights.get(f"{name}.soft_extract.retention_parameters")
+    theta = weights.get(f"{name}.soft_threshold.thresholds")
 
     def linear(part, x):
         return weights[f"{part}.weight"] @ x + weights[f"{part}.bias"]
@@ -182,9 +183,13 @@ def run_reference(model, input_ids, attention_mask, position_ids):
                         significance[w] += a
 
         ordered = order(significance)
-        if r is None and config.selection == "attn":
+        score = {w: significance[w] / (heads * sum(real)) for w in words}
+        if config.retention_thresholds is not None:
+            above = {w for w in words if score[w] >= config.retention_thresholds[j]}
+            words = [w for w in words if real[w] and (w == cls or w in above)]
+        elif r is None and theta is None and config.selection == "attn":
             words = sorted(ordered[: retained_number(j)])
-        elif r is None:
+        elif r is None and theta is None:
             index = {w: sum(real[:w]) for w in words if real[w]}
             words = [w for w in words if real[w] and index[w] in selected_positions(j)]
         last = j == config.num_hidden_layers - 1
@@ -199,6 +204,9 @@ def run_reference(model, input_ids, attention_mask, position_ids):
                 attended = scale(j, ordered.index(w)) * attended
             inner = host.activation(linear(layer["inner"], attended))
             x[w] = layer_norm(layer["norm"], linear(layer["outer"], inner) + attended)
+            if theta is not None and w != cls:
+                exponent = (score[w] - float(theta[j])) / config.soft_threshold_temperature
+                x[w] = x[w] / (1 + math.exp(-exponent))
         x = {w: x[w] for w in words}
 
     logits = x[cls]

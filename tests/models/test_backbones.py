@@ -41,7 +41,11 @@ def test_parameters_are_the_hosts(host, power):
     assert model.soft_extract.retention_parameters.shape == (3, 12)
 
 
-@pytest.mark.parametrize("fields", [{}, HARD, RAND, SOFT], ids=["dense", "hard", "rand", "soft"])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, HARD, RAND, SOFT, {"retention_thresholds": [0.1] * 3}, {"soft_threshold_temperature": 0.01}],
+    ids=["dense", "hard", "rand", "soft", "thresholds", "soft thresholds"],
+)
 def test_saving_and_loading_gives_the_same_model(host, power, fields, tmp_path):
     model, batch, classes = power(**fields), padded(ragged_inputs()), power_classes(host)
     model.save_pretrained(tmp_path)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from huggingface_hub.errors import StrictDataclassError
 
@@ -68,6 +70,12 @@ def test_inner_encoders_of_albert_count():
         ({"retention_configuration": [3, 4, 2]}, "^retention_configuration grows"),
         ({"retention_configuration": [513, 4, 2]}, "^retention_configuration, encoder 1: 513 .* 512"),
         ({"retention_configuration": [3, 2, 1], "soft_extract_length": 9}, "exclude one another"),
+        ({"retention_thresholds": [0.1, 0.2]}, "^retention_thresholds has 2 entries"),
+        ({"retention_thresholds": [0.1, 0.2, math.nan]}, "^retention_thresholds, encoder 3: nan"),
+        ({"retention_thresholds": [0.1, -0.2, 0.0]}, "^retention_thresholds, encoder 2: -0.2"),
+        ({"retention_thresholds": [0.1] * 3, "soft_threshold_temperature": 0.1}, "exclude one another"),
+        ({"retention_thresholds": [0.1] * 3, "selection": "head"}, "^selection: 'head' needs .* thresholds"),
+        ({"soft_threshold_temperature": 0.0}, "^soft_threshold_temperature: 0.0"),
         ({"soft_extract_length": 0}, "^soft_extract_length"),
         ({"soft_extract_length": 513}, "^soft_extract_length: 513 .* 512"),
         ({"is_decoder": True}, "^is_decoder"),

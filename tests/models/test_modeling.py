@@ -21,6 +21,7 @@ ALONE = {"cls_alone": True}
 HEAD = {**HARD, "selection": "head"}
 ORDER = [0, 3, 15, 1, 8, 12, 5, 18, 2, 6, 4, 10, 7, 9, 11, 13, 14, 16, 17, 19]
 RAND = {**HARD, "selection": "rand", "selection_order": ORDER}
+THRESHOLDS = {"retention_thresholds": [0.08, 0.1, 0.1]}
 VARIANTS = {
     "hard": HARD,
     "hard, from the second encoder on": {"retention_configuration": [12, 6, 6]},
@@ -41,6 +42,8 @@ VARIANTS = {
     "soft, [CLS] alone in the last": SOFT | ALONE,
     "bins": BINS,
     "bins, [CLS] alone in the last": BINS | ALONE,
+    "thresholds": THRESHOLDS,
+    "thresholds, soft": {"soft_threshold_temperature": 0.01},
     "soft": SOFT,
     "soft, released": {**SOFT, "significance_diagonal": False, "soft_extract_protects_cls": False},
 }
@@ -54,6 +57,7 @@ FULL = {
     "head": {"retention_configuration": [12, 12, 12], "selection": "head"},
     "rand": {**RAND, "retention_configuration": [20, 20, 20]},
     "shares": {"retention_shares": [1.0, 1.0, 1.0]},
+    "thresholds": {"retention_thresholds": [0.0, 0.0, 0.0]},
     "soft": SOFT,
     "bins": BINS,
 }

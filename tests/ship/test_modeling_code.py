@@ -37,6 +37,7 @@ def pruned(folder, task):
 
 
 extracting = partial(load_power_model, retention_configuration=[8, 5, 2])
+thresholds = partial(load_power_model, retention_thresholds=[0.03, 0.05, 0.05])
 at_random = partial(extracting, selection="rand", selection_order=[0, *range(63, 0, -1)])
 CASES = {
     **{backbone: (backbone, CLASSIFICATION, extracting) for backbone in BACKBONES},
@@ -48,6 +49,7 @@ CASES = {
     ),
     "roberta-alone": ("roberta", CLASSIFICATION, partial(load_power_model, cls_alone=True)),
     "bert-bins": ("bert", CLASSIFICATION, partial(load_power_model, soft_extract_bins=6)),
+    "bert-thresholds": ("bert", CLASSIFICATION, thresholds),
     "bert-rand": ("bert", CLASSIFICATION, at_random),
     "bert-pruned": ("bert", CLASSIFICATION, pruned),
     "bert-choice": ("bert", CHOICE, extracting),

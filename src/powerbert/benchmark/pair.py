@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from powerbert.base.checks import check_choice
-from powerbert.base.errors import ConfigError
+from powerbert.base.errors import ConfigError, ModelError
 from powerbert.elimination import retained_by_encoder
 from powerbert.export.graph import task_kind
 from powerbert.export.host import host_config
@@ -155,6 +155,8 @@ def from_artifact(folder: Path) -> Pair:
     name, task, length = folder.resolve().name, task_kind(model), manifest.get("max_length")
     fields = {field: getattr(model.config, field, None) for field in POWER_FIELDS}
     configuration, heads = fields["retention_configuration"], fields["encoder_heads"]
+    if fields["retention_thresholds"] is not None:
+        raise ModelError(f"{folder}: a model with retention_thresholds (method=ltp) cannot be benchmarked")
     shares, kept = fields["retention_shares"], {}
     own = Retention("full", None, length)
     if configuration is not None or shares is not None:

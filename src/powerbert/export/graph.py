@@ -16,6 +16,7 @@ from torch.fx.experimental import _config as symbolic_shapes_config
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from powerbert.base.errors import ModelError
 from powerbert.measure.evaluation import evaluation_mode
 from powerbert.models import longest_input
 
@@ -60,7 +61,15 @@ def trace(model: PreTrainedModel, *, token_type_ids: bool, max_length: int | Non
         The program in evaluation mode on the model's device. It takes by name `input_ids`, `attention_mask`
         (1 for a real word piece, 0 for padding) and, if asked for, `token_type_ids`. An encoder that retains
         `max_length` word-vectors computes no significance.
+
+    Raises:
+        ModelError: If the number of word-vectors depends on the words, which a graph cannot express.
     """
+    if getattr(model.config, "retention_thresholds", None) is not None:
+        raise ModelError(
+            "a model with retention_thresholds (method=ltp) cannot be exported: how many word-vectors it "
+            "retains depends on the words of its input"
+        )
     longest = max_length or longest_input(model.config)
     axes = [Dim("batch", min=1), Dim("length", min=SHORTEST, max=longest)]
     sizes = [2]

@@ -1,9 +1,9 @@
 """What a model costs: floating-point operations, word-vectors and time."""
 
 from powerbert.base.environment import describe_environment
-from powerbert.measure.evaluation import evaluate_longer
+from powerbert.measure.evaluation import evaluate_longer, mean_retained
 from powerbert.measure.flops import compare_flops, count_flops, word_vectors
-from powerbert.measure.latency import LatencySettings, measure_latencies
+from powerbert.measure.latency import LatencySettings, measure_latencies, single_inputs
 from powerbert.measure.timing import Schedule, Times, time_in_turn
 
 __all__ = [
@@ -14,7 +14,9 @@ __all__ = [
     "count_flops",
     "describe_environment",
     "evaluate_longer",
+    "mean_retained",
     "measure_latencies",
+    "single_inputs",
     "time_in_turn",
     "word_vectors",
 ]

@@ -67,6 +67,19 @@ def predict_logits(
     return logits
 
 
+@torch.inference_mode()
+def mean_retained(model: Any, rows: Dataset, collate: PaddingCollator, batch_size: int) -> list[float]:
+    """Average how many words of an input, or of a choice, leave each encoder of a power model, [L]."""
+    batches = make_loader(rows, collate, LengthSortedSampler(row_lengths(rows)), batch_size)
+    numbers = []
+    with evaluation_mode(model):
+        for batch in progress(batches, "Retained words"):
+            inputs = {name: tensor.to(model.device) for name, tensor in batch.items() if name != "labels"}
+            retained = model.retained_word_vectors(**inputs)
+            numbers.append(torch.stack([encoder.mask.sum(dim=1) for encoder in retained]))
+    return torch.cat(numbers, dim=1).double().mean(dim=1).tolist()
+
+
 def task_metrics(logits: Tensor, labels: Tensor, task: Task) -> dict[str, float]:
     """Compute a task's metrics from logits [rows, outputs] and labels [rows]."""
     metrics = build_metrics(task.metric, task.num_labels)

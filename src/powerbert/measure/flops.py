@@ -1,12 +1,13 @@
 """Counts of work that do not depend on the machine: floating-point operations and word-vectors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from powerbert.measure.evaluation import evaluation_mode
@@ -50,30 +51,63 @@ def flops_of_lengths(
     return float(np.average(np.interp(own, counted, flops), weights=inputs))
 
 
+def flops_of_inputs(model: Any, inputs: Iterable[Mapping[str, Tensor]]) -> float:
+    """Count the operations of a mean input on the model's device, for a retention that depends on values.
+
+    Args:
+        inputs: at least one batch, each of one input; padding counts as far as the model computes it.
+    """
+    flops = []
+    # The fused attention of a device would count as zero.
+    with evaluation_mode(model), torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
+        for batch in inputs:
+            tensors = {name: tensor.to(model.device) for name, tensor in batch.items() if name != "labels"}
+            with FlopCounterMode(display=False) as counter:
+                model(**tensors)
+            flops.append(counter.get_total_flops())
+    return float(np.mean(flops))
+
+
 def compare_flops(
-    model: nn.Module,
-    baseline: nn.Module,
+    model: Any,
+    baseline: Any,
     max_length: int,
     lengths: Sequence[int] | np.ndarray,
     num_choices: int = 1,
+    sample: Callable[[int | None], Iterable[Mapping[str, Tensor]]] | None = None,
 ) -> dict[str, Any]:
     """Compare the operations of two models.
+
+    Args:
+        sample: makes batches of one real input each, padded to a number of word pieces or not at all; a model
+            with thresholds is counted on these.
 
     Returns:
         `model`, `baseline` and their `ratio`, for an input of `max_length` word pieces; and the same as
         `dynamic` for a mean input of `lengths`, without padding.
+
+    Raises:
+        ValueError: if a model has thresholds, and there is no sample.
     """
 
-    def ratio(count: Callable[[nn.Module], float]) -> dict[str, Any]:
-        own, other = count(model), count(baseline)
+    def count(one: Any, pad_to: int | None) -> float:
+        if getattr(one.config, "retention_thresholds", None) is not None:
+            if sample is None:
+                raise ValueError("the operations of a model with thresholds need a sample of real inputs")
+            return flops_of_inputs(one, sample(pad_to))
+        if pad_to is None:
+            return flops_of_lengths(one, lengths, num_choices)
+        return count_flops(one, pad_to, num_choices=num_choices)
+
+    def ratio(pad_to: int | None) -> dict[str, Any]:
+        own, other = count(model, pad_to), count(baseline, pad_to)
         return {"model": own, "baseline": other, "ratio": other / own}
 
-    dynamic = ratio(lambda one: flops_of_lengths(one, lengths, num_choices))
-    return {**ratio(lambda one: count_flops(one, max_length, num_choices=num_choices)), "dynamic": dynamic}
+    return {**ratio(max_length), "dynamic": ratio(None)}
 
 
 def word_vectors(
-    retained: Sequence[int] | None,
+    retained: Sequence[float] | None,
     num_encoders: int,
     max_length: int,
     baseline_encoders: int | None = None,
@@ -81,8 +115,8 @@ def word_vectors(
     """Count the word-vectors that the encoders process for one input padded to `max_length`.
 
     Args:
-        retained: (l_1, ..., l_L), the word-vectors that each encoder retains (section 3.2); None for a model
-            that eliminates nothing.
+        retained: (l_1, ..., l_L), the word-vectors that each encoder retains (section 3.2), or retains on
+            average; None for a model that eliminates nothing.
         baseline_encoders: the baseline's number of encoders if it differs from `num_encoders`.
 
     Returns:
@@ -91,6 +125,6 @@ def word_vectors(
     """
     counts = [max_length] * num_encoders if retained is None else retained
     return {
-        "retained": sum(min(count, max_length) for count in counts),
+        "retained": round(sum(min(count, max_length) for count in counts)),
         "baseline": max_length * (num_encoders if baseline_encoders is None else baseline_encoders),
     }

@@ -149,6 +149,13 @@ def dynamic_batches(rows: Rows, batch_size: int, most: int) -> list[list[int]]:
     return [by_length[start : start + batch_size] for start in starts]
 
 
+def single_inputs(
+    rows: Rows, collate: Callable[..., Mapping[str, Tensor]], pad_to: int | None = None, most: int = 64
+) -> list[Mapping[str, Tensor]]:
+    """Make batches of one input each from at most `most` rows, spread evenly over all lengths."""
+    return [collate([rows[index]], pad_to=pad_to) for (index,) in dynamic_batches(rows, 1, most)]
+
+
 def _length(row: Mapping[str, Any]) -> int:
     """Count the word pieces of a row; of its longest choice for multiple choice."""
     input_ids = row["input_ids"]

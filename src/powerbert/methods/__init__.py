@@ -5,6 +5,7 @@ from powerbert.methods.dense import Dense
 from powerbert.methods.distilbert import DistilBert
 from powerbert.methods.elastic import Elastic
 from powerbert.methods.head_prune import HeadPrune
+from powerbert.methods.ltp import Ltp
 from powerbert.methods.method import Context, Method, StagePlan
 from powerbert.methods.power_bert import PowerBert
 from powerbert.methods.unchanged import Unchanged
@@ -16,6 +17,7 @@ __all__ = [
     "DistilBert",
     "Elastic",
     "HeadPrune",
+    "Ltp",
     "Method",
     "PowerBert",
     "StagePlan",

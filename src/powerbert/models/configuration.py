@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from powerbert.base.checks import check_choice, check_whole
+from powerbert.base.checks import check_choice, check_number, check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.elimination.configuration import (
     validate_retention_configuration,
@@ -11,8 +11,16 @@ from powerbert.elimination.configuration import (
 )
 from powerbert.elimination.selection import validate_selection
 from powerbert.elimination.significance import SIGNIFICANCES
+from powerbert.elimination.threshold import validate_retention_thresholds
 
-EXCLUSIVE = ("retention_configuration", "retention_shares", "soft_extract_length", "soft_extract_bins")
+EXCLUSIVE = (
+    "retention_configuration",
+    "retention_shares",
+    "retention_thresholds",
+    "soft_extract_length",
+    "soft_extract_bins",
+    "soft_threshold_temperature",
+)
 """The fields of which a model has at most one."""
 
 
@@ -20,16 +28,18 @@ EXCLUSIVE = ("retention_configuration", "retention_shares", "soft_extract_length
 class PowerFields:
     """The fields that a power model's config adds to its host's; a mixin for config classes.
 
-    With none of ``retention_configuration``, ``retention_shares``, ``soft_extract_length``,
-    ``soft_extract_bins``, ``cls_alone`` and ``encoder_heads`` the model equals its host.
+    With none of ``EXCLUSIVE``, ``cls_alone`` and ``encoder_heads`` the model equals its host.
 
     Attributes:
         retention_configuration: Number of word-vectors that each encoder retains, non-increasing.
         retention_shares: Share of an input's real words that each encoder retains, non-increasing: of n words
             ``max(1, ceil(share * n))``; 0 is [CLS] alone.
+        retention_thresholds: Least attention, averaged over heads and words, of a word that each encoder
+            retains; the significance fields do not concern it.
         soft_extract_length: Number of retention parameters of each encoder of a search, its longest input.
         soft_extract_bins: Number of retention parameters of each encoder of a search for shares: bins of the
             ordered position relative to the number of real words.
+        soft_threshold_temperature: Temperature of the soft mask of a search for thresholds.
         cls_alone: Whether the last encoder computes the word-vector of [CLS] alone. The classifier reads no
             other, so the logits stay.
         significance: Which attention counts: "received" by a word from all words, or from [CLS] alone, "cls".
@@ -52,8 +62,10 @@ class PowerFields:
 
     retention_configuration: list[int] | None = None
     retention_shares: list[float] | None = None
+    retention_thresholds: list[float] | None = None
     soft_extract_length: int | None = None
     soft_extract_bins: int | None = None
+    soft_threshold_temperature: float | None = None
     cls_alone: bool = False
     significance: str = "received"
     significance_diagonal: bool = True
@@ -81,8 +93,9 @@ class PowerFields:
 
     @property
     def searches(self) -> bool:
-        """Whether there are soft-extract layers."""
-        return self.soft_extract_length is not None or self.soft_extract_bins is not None
+        """Whether there are soft-extract layers or soft thresholds."""
+        soft = (self.soft_extract_length, self.soft_extract_bins, self.soft_threshold_temperature)
+        return any(field is not None for field in soft)
 
     def to_dict(self) -> dict[str, Any]:
         """As the host's; without ``auto_map``, unless this class is the code that ``auto_map`` names."""
@@ -112,10 +125,15 @@ class PowerFields:
         validate_selection(self.selection, self.selection_order, self.searches)
         if self.retention_shares is not None:
             validate_retention_shares(self.retention_shares, running)
-            if self.selection != "attn":
+        if self.retention_thresholds is not None:
+            validate_retention_thresholds(self.retention_thresholds, running)
+        for name in ("shares", "thresholds"):
+            if self.selection != "attn" and getattr(self, f"retention_{name}") is not None:
                 raise ConfigError(
-                    f"selection: '{self.selection}' needs a retention_configuration, not shares"
+                    f"selection: '{self.selection}' needs a retention_configuration, not {name}"
                 )
+        if self.soft_threshold_temperature is not None:
+            check_number("soft_threshold_temperature", self.soft_threshold_temperature, strict=True)
         if self.retention_configuration is not None:
             validate_retention_configuration(self.retention_configuration, running, longest)
         check_whole("soft_extract_bins", self.soft_extract_bins, optional=True)
@@ -132,9 +150,9 @@ POWER_FIELDS = tuple(field.name for field in fields(PowerFields))
 
 def retention_of(config: Any) -> dict[str, Any]:
     """Return what the config of a host or power model says of its retention, as records hold it."""
-    shares = getattr(config, "retention_shares", None)
+    lists = {name: getattr(config, name, None) for name in ("retention_shares", "retention_thresholds")}
     return {
         "retention_configuration": getattr(config, "retention_configuration", None),
-        **({} if shares is None else {"retention_shares": shares}),
+        **{name: values for name, values in lists.items() if values is not None},
         **({"cls_alone": True} if getattr(config, "cls_alone", False) else {}),
     }

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from powerbert.elimination.extract import extract_rows, ordered_positions, retained_positions
+from powerbert.elimination.threshold import positions_above
 
 Score = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Significance of word-vectors, [B, N], from each head's queries and keys, [B, H, N, E], and the mask."""
@@ -130,6 +131,35 @@ def encode_and_soft_extract(
     significance = score(host.split_heads(query), host.split_heads(key), mask)
     ranks = ordered_positions(significance, mask, protect_cls=protect_cls)
     return host.feed_forward(scale(host.attend(query, key, value, mask, hidden), ranks))
+
+
+def encode_and_threshold(
+    host: HostEncoder, hidden: Tensor, mask: Tensor | None, threshold: float, score: Score
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Run an encoder that retains the words whose score reaches a threshold, in order, and [CLS].
+
+    Returns:
+        The encoder's output, [B, K, D]; its mask, [B, K]; the retained positions, [B, K], None if K is N.
+    """
+    query, key, value = host.query(hidden), host.key(hidden), host.value(hidden)
+    scores = score(host.split_heads(query), host.split_heads(key), mask)
+    positions, retained_mask = positions_above(scores, mask, threshold)
+    if positions is not None:
+        query, hidden = extract_rows(query, positions), extract_rows(hidden, positions)
+    return host.feed_forward(host.attend(query, key, value, mask, hidden)), retained_mask, positions
+
+
+def encode_and_soft_threshold(
+    host: HostEncoder, hidden: Tensor, mask: Tensor, soft_mask: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Run an encoder whose output is multiplied by a soft mask, [B, N].
+
+    ``soft_mask`` computes it from each head's queries and keys, [B, H, N, E], and the mask.
+    """
+    query, key, value = host.query(hidden), host.key(hidden), host.value(hidden)
+    extent = soft_mask(host.split_heads(query), host.split_heads(key), mask)
+    output = host.feed_forward(host.attend(query, key, value, mask, hidden))
+    return output * extent.unsqueeze(-1).to(output.dtype)
 
 
 def keep_heads(encoders: Iterable[HostEncoder], heads: Iterable[Sequence[int]]) -> None:

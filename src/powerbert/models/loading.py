@@ -46,7 +46,7 @@ REPLACED: dict[str, dict[str, Any]] = {
     "selection": {"selection_order": None},
 }
 """The elimination fields of a checkpoint that are reset where another field is set."""
-for name in ("retention_shares", "soft_extract_length", "soft_extract_bins"):
+for name in EXCLUSIVE[1:]:
     REPLACED[name] |= {"selection": "attn", "selection_order": None}
 
 Folder = str | os.PathLike[str]
@@ -81,7 +81,7 @@ def load_power_model(
 
     Elimination fields that are not given stay as the checkpoint has them, but a retention configuration
     replaces soft-extract layers, and the other way round, and a word-vector selection replaces another.
-    Retention parameters that the checkpoint does not have start at 1.
+    Retention parameters that the checkpoint does not have start at 1, thresholds at 0.
 
     Raises:
         ConfigError: If the elimination fields do not fit the model.
@@ -177,7 +177,8 @@ class _Checkpoint:
         except (SafetensorError, RuntimeError, OSError, ValueError) as error:
             raise ModelError(f"{self}: the weights cannot be loaded ({_one_line(error)})") from error
         base = f"{model.base_model_prefix}."
-        lacking = [key for key in report["missing_keys"] if not key.startswith(f"{base}soft_extract.")]
+        searched = (f"{base}soft_extract.", f"{base}soft_threshold.")
+        lacking = [key for key in report["missing_keys"] if not key.startswith(searched)]
         lacking += [
             f"{key} ({list(old)} instead of {list(new)})" for key, old, new in report["mismatched_keys"]
         ]

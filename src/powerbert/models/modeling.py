@@ -20,12 +20,16 @@ from powerbert.elimination.extract import cls_position, extract_mask, extract_ro
 from powerbert.elimination.selection import StaticSelection
 from powerbert.elimination.significance import blockwise_significance, cls_significance
 from powerbert.elimination.soft_extract import SoftExtract
+from powerbert.elimination.threshold import SoftThreshold, mean_attention
+from powerbert.models.configuration import EXCLUSIVE
 from powerbert.models.encoder import (
     HostEncoder,
     Score,
     encode,
     encode_and_extract,
     encode_and_soft_extract,
+    encode_and_soft_threshold,
+    encode_and_threshold,
     keep_heads,
 )
 
@@ -73,7 +77,10 @@ class PowerModelMixin:
     only_cls = False
     only_cls_states = False
 
-    _keys_to_ignore_on_load_unexpected: set[str] | list[str] | None = [r"soft_extract\."]  # noqa: RUF012
+    _keys_to_ignore_on_load_unexpected: set[str] | list[str] | None = [  # noqa: RUF012
+        r"soft_extract\.",
+        r"soft_threshold\.",
+    ]
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
@@ -84,6 +91,10 @@ class PowerModelMixin:
         length = config.soft_extract_length if bins is None else bins
         self.soft_extract = (
             None if length is None else SoftExtract(config.num_encoders(), length, bins=bins is not None)
+        )
+        temperature = config.soft_threshold_temperature
+        self.soft_threshold = (
+            None if temperature is None else SoftThreshold(config.num_encoders(), temperature)
         )
         orders = {"head": range(config.longest_input()), "rand": config.selection_order}
         order = orders.get(config.selection)
@@ -136,11 +147,10 @@ class PowerModelMixin:
 
     @property
     def eliminates(self) -> bool:
-        """Whether there are extract or soft-extract layers, or the last encoder computes [CLS] alone."""
+        """Whether encoders retain less, in a search too, are left out, or the last computes [CLS] alone."""
         config = self.config
-        given = config.retention_configuration is not None or config.retention_shares is not None
-        fewer = config.cls_alone or config.active_encoders is not None
-        return self.soft_extract is not None or given or fewer
+        less = any(getattr(config, name) is not None for name in EXCLUSIVE)
+        return less or config.cls_alone or config.active_encoders is not None
 
     @can_return_tuple
     def forward(
@@ -218,6 +228,8 @@ class PowerModelMixin:
     def _inputs(self, words: Tensor, mask: Tensor | None) -> "_Inputs":
         """Determine once what all encoders need to know of a batch; see ``eliminate`` for the mask."""
         config, schedule = self.config, None
+        if config.retention_thresholds is not None:
+            return _Inputs(None, words.sum(dim=1), words.shape[1])
         if self.static_selection is not None and config.retention_configuration is not None:
             schedule = self.static_selection.schedule(words, config.retention_configuration)
         relative = config.retention_shares is not None or config.soft_extract_bins is not None
@@ -249,6 +261,14 @@ class PowerModelMixin:
                 scale = partial(scale, ranks=torch.zeros_like(first))
                 return encode(host, hidden, mask, first, scale), mask_of_first, first
             return encode_and_soft_extract(host, hidden, mask, scale, self.score(), protect_cls), mask, None
+        if self.soft_threshold is not None and not alone:
+            words = torch.ones_like(hidden[..., 0], dtype=torch.bool) if mask is None else mask
+            soft_mask = partial(self.soft_threshold, encoder=encoder)
+            return encode_and_soft_threshold(host, hidden, words, soft_mask), mask, None
+        if config.retention_thresholds is not None and not alone:
+            assert inputs.lengths is not None
+            score = partial(mean_attention, words=inputs.lengths)
+            return encode_and_threshold(host, hidden, mask, config.retention_thresholds[encoder], score)
         k, own = self._limit(encoder, inputs)
         if alone or (inputs.schedule is None and isinstance(k, int) and k == 1 < length):
             return encode(host, hidden, mask, first), mask_of_first, first
@@ -284,6 +304,8 @@ class PowerModelMixin:
         super()._init_weights(module)  # type: ignore[misc]
         if isinstance(module, SoftExtract):
             initialization.ones_(module.retention_parameters)
+        elif isinstance(module, SoftThreshold):
+            initialization.zeros_(module.thresholds)
         elif isinstance(module, StaticSelection):
             initialization.copy_(module.places, module.inverse_order())
 
@@ -293,7 +315,8 @@ class _Inputs(NamedTuple):
 
     Attributes:
         schedule: That of ``StaticSelection``; None without static selection.
-        lengths: Real words of each input, [B], where shares or bins refer to them; None if all are real.
+        lengths: Real words of each input, [B], where shares, bins or thresholds refer to them; None if all
+            are real.
         longest: Real words of the longest input, or more.
     """
 

@@ -62,7 +62,7 @@ def as_power_model(model: PreTrainedModel, **power_fields: Any) -> PreTrainedMod
     It shares the model's weights, and changes none. Retention parameters that the model lacks start at 1.
     """
     power: Any = _untrained_power_model(model, **power_fields)
-    power.load_state_dict(model.state_dict(), assign=True, strict=power.soft_extract is None)
+    power.load_state_dict(model.state_dict(), assign=True, strict=not power.config.searches)
     return power.train(model.training)
 
 

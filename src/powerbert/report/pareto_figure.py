@@ -31,6 +31,7 @@ SHAPES = {
     "D": ("diamond", "◆"),
     "*": ("star", "★"),
     "P": ("cross", "✚"),
+    "X": ("x", "✖"),
     "v": ("triangle-down", "▼"),
     "h": ("hexagon2", "⬢"),
 }

@@ -1,7 +1,8 @@
 """The record of a finished run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from powerbert.base.environment import default_device
@@ -11,7 +12,9 @@ from powerbert.measure import (
     compare_flops,
     describe_environment,
     evaluate_longer,
+    mean_retained,
     measure_latencies,
+    single_inputs,
     word_vectors,
 )
 from powerbert.models import load_model, num_encoders, retention_of
@@ -44,8 +47,13 @@ def build_record(
     for loaded in (model, baseline):
         loaded.to(device)
     length, task = data.max_length, data.task
-    retention = retention_of(model.config)
     split = task.evaluation_split
+    rows = data.dataset[split]
+    retention = retention_of(model.config)
+    retained: Sequence[float] = retained_by_encoder(retention, num_encoders(model.config), length)
+    if "retention_thresholds" in retention:
+        retained = mean_retained(model, rows, data.collate, data.eval_batch_size)
+        retention["retained"] = retained
     record = {
         "record_version": 1,
         "identity": ArtifactStore.hash(settings.identity),
@@ -63,16 +71,23 @@ def build_record(
         "max_length": length,
         "truncated": data.truncated,
         "word_vectors": word_vectors(
-            retained_by_encoder(retention, num_encoders(model.config), length),
+            retained,
             num_encoders(model.config),
             length,
             baseline_encoders=num_encoders(baseline.config),
         ),
-        "flops": compare_flops(model, baseline, length, data.lengths(split), data.num_choices),
+        "flops": compare_flops(
+            model,
+            baseline,
+            length,
+            data.lengths(split),
+            data.num_choices,
+            partial(single_inputs, rows, data.collate),
+        ),
         "latency": measure_latencies(
             [model],
             baseline,
-            data.dataset[split],
+            rows,
             max_length=length,
             collate=data.collate,
             settings=settings.measure,

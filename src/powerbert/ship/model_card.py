@@ -19,10 +19,16 @@ from powerbert.store.naming import METRIC_NAMES, knob_label, method_label
 
 MODEL_CARD = "README.md"
 
-OPTIONAL = ("chain", "parameters", "retention_shares", "trials", "truncated")
+OPTIONAL = ("chain", "parameters", "retained", "retention_shares", "trials", "truncated")
 """Fields that older records lack."""
 
-ELIMINATING = ("retention_configuration", "retention_shares", "cls_alone", "active_encoders")
+ELIMINATING = (
+    "retention_configuration",
+    "retention_shares",
+    "retention_thresholds",
+    "cls_alone",
+    "active_encoders",
+)
 """Fields of a config with which a model has no word-vectors, or not all, after the last encoder."""
 
 HUB_METRICS = {

@@ -2,6 +2,7 @@
 
 from powerbert.stages.elastic import Elastic
 from powerbert.stages.search import CostRegularizer, MassRegularizer, Regularizer, Search
+from powerbert.stages.soft_thresholds import SoftThresholds
 from powerbert.stages.stage import FineTune, Objective, Optimization, Retrain, Stage
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "Regularizer",
     "Retrain",
     "Search",
+    "SoftThresholds",
     "Stage",
 ]

@@ -38,6 +38,10 @@ def retention_facts(record: Record) -> list[tuple[str, list[str]]]:
     found = [] if counts is None else [("retention configuration", list(map(str, counts)))]
     if shares is not None:
         found.append(("retention shares", [f"{share:g}" if share else "[CLS]" for share in shares]))
+    if "retained" in record:
+        thresholds = [f"{threshold:.4f}" for threshold in record["retention_thresholds"]]
+        found.append(("retention thresholds", thresholds))
+        found.append(("words retained on average", [f"{words:.1f}" for words in record["retained"]]))
     return found
 
 

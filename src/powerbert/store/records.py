@@ -85,6 +85,8 @@ class Contract(TypedDict):
     baseline: _Baseline  # the same metric of the fine-tuned model
     retention_configuration: list[int] | None
     retention_shares: NotRequired[list[float]]  # of an input's real words, that each encoder retains
+    retention_thresholds: NotRequired[list[float]]  # of the attention that a word receives, by encoder
+    retained: NotRequired[list[float]]  # words that leave each encoder, mean of the evaluation split
     cls_alone: NotRequired[bool]  # whether the last encoder computes [CLS] alone
     target: NotRequired[_Target]  # what `target_speedup` asked for
     max_length: int
