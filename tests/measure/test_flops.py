@@ -7,7 +7,7 @@ from powerbert.measure import compare_flops, count_flops, word_vectors
 from powerbert.measure.flops import flops_of_lengths
 from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
 
-HIDDEN, ENCODERS, LABELS = 48, 3, 2
+HIDDEN, HEADS, ENCODERS, LABELS = 48, 4, 3, 2
 RTE = [153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5]  # the paper's retention configuration
 
 
