@@ -44,7 +44,7 @@ def power_closed_form(n: int, retention_configuration: list[int]) -> int:
     for k in (min(k, n) for k in retention_configuration):
         scores = 1 < k < n
         queries = 2 * (n if scores else k) * HIDDEN**2
-        total += queries + 4 * n * HIDDEN**2 + scores * 2 * n**2 * HIDDEN
+        total += queries + 4 * n * HIDDEN**2 + scores * 2 * n**2 * (HIDDEN + HEADS)
         total += 4 * k * n * HIDDEN + 18 * k * HIDDEN**2
         n = k
     return total
