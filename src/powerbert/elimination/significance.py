@@ -9,8 +9,11 @@ from powerbert.elimination.extract import cls_position
 SIGNIFICANCES = ("received", "cls")
 """What counts: the attention that a word receives from all words (section 2.1), or from [CLS] alone."""
 
-CACHED_BYTES, ACCELERATOR_BYTES = 2**20, 64 * 2**20
-"""Sizes of a block of ``blockwise_significance``: on a CPU, where it fits a core's cache, and elsewhere."""
+CACHED_BYTES = 2**20
+"""Size of a block of ``blockwise_significance`` on a CPU, where it fits a core's cache."""
+
+ACCELERATOR_BYTES = 64 * 2**20
+"""Size of such a block elsewhere."""
 
 LONGEST_SUM = 128
 """Number of rows that a product adds up one after the other; rounding errors grow with it."""
@@ -117,7 +120,8 @@ def blockwise_significance(
 def _scaled_product(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
     """Multiply [M, R, E] by [M, E, N] in their own data type, whatever autocast wants."""
     scores = queries.new_empty(*queries.shape[:2], keys.shape[2])
-    return scores.baddbmm_(queries, keys, beta=0, alpha=scale)
+    # Not in place: the counter of operations would not know that function.
+    return torch.baddbmm(scores, queries, keys, beta=0, alpha=scale, out=scores)
 
 
 @torch.no_grad()
