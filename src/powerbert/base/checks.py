@@ -31,7 +31,7 @@ def check_number(
         raise ConfigError(f"{key}: {value!r} must be a number {words[0]} {low:g}{upper}")
 
 
-def check_choice(key: str, value: object, choices: Collection[str]) -> None:
+def check_choice(key: str, value: object, choices: Collection[object]) -> None:
     """Raise ConfigError unless `value` is one of `choices`."""
     if value not in choices:
-        raise ConfigError(f"{key}: {value!r} is unknown; choose one of {', '.join(choices)}")
+        raise ConfigError(f"{key}: {value!r} is unknown; choose one of {', '.join(map(str, choices))}")

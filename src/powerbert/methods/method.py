@@ -85,6 +85,10 @@ class Method(ABC):
         """The speed at which the final model is measured, if it has several."""
         return None
 
+    def target(self, artifacts: Artifacts) -> Mapping[str, Any] | None:
+        """Return the wanted `speedup`, its `protocol` and the `predicted` one, if a speed-up was wanted."""
+        return None
+
     def metrics(self, artifact: Artifact) -> Mapping[str, Any]:
         """Return the metrics of the final model by split."""
         return artifact.manifest["metrics"]

@@ -146,6 +146,13 @@ class PowerBert(Method):
             chosen = derive_retention_configuration(found["mass"], rounding=self.elimination["rounding"])
         return {field: [*chosen[:-1], 0.0 if self.shares else 1] if self.cls_alone else chosen}
 
+    def target(self, artifacts: Artifacts) -> Mapping[str, Any] | None:
+        """Return the wanted speed-up and what the search predicts."""
+        if self.target_speedup is None:
+            return None
+        predicted = artifacts["search"].manifest["results"]["predicted_speedup"]
+        return {"speedup": self.target_speedup, "protocol": self.target_protocol, "predicted": predicted}
+
     def findings(self, stage: str, artifacts: Artifacts) -> list[str]:
         """Report the masses or shares, and the retention configuration, after the search."""
         if stage != "search":

@@ -103,10 +103,8 @@ def build_record(
     }
     if settings.longer_than is not None:
         record["longer_than"] = evaluate_longer(model, baseline, data, settings.longer_than)
-    if (speedup := getattr(settings.method, "target_speedup", None)) is not None:
-        predicted = artifacts["search"].manifest["results"]["predicted_speedup"]
-        protocol = settings.method.target_protocol
-        record["target"] = {"speedup": speedup, "protocol": protocol, "predicted": predicted}
+    if (target := settings.method.target(artifacts)) is not None:
+        record["target"] = dict(target)
     return record
 
 

@@ -213,6 +213,7 @@ def check(cfg: DictConfig) -> None:
         check_number(f"stages.{stage}.learning_rate", cfg.stages[stage].learning_rate, strict=True)
         check_whole(f"stages.{stage}.batch_size", cfg.stages[stage].batch_size)
     check_choice("stage", cfg.stage, STAGES)
+    check_choice("cls_alone", cfg.cls_alone, (True, False))
     check_choice("elimination.rounding", cfg.elimination.rounding, ("ceil", "floor"))
     check_choice("elimination.retrain_from", cfg.elimination.retrain_from, ("finetune", "search"))
     check_choice("elimination.selection", cfg.elimination.selection, SELECTIONS)
