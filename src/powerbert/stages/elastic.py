@@ -37,8 +37,8 @@ class Elastic(Stage):
         """
         super().__init__(*args, **kwargs)
         self.sample, self.objective_of, self.choose = sample, objective_of, choose
-        self.base: Any = self.model.base_model
-        self.base.only_cls_states = True
+        base: Any = self.model.base_model
+        base.only_cls_states = True
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw the step's sub-models, in every process the same."""
@@ -52,9 +52,10 @@ class Elastic(Stage):
         mask = batch["attention_mask"].flatten(0, -2).bool()
         with torch.no_grad():
             teacher = self._teacher[0](**inputs, output_hidden_states=True)
+        base: Any = self.model.base_model
         losses = []
         for retention in self.retentions:
-            self.base.set_retention(retention.shares, retention.encoders)
+            base.set_retention(retention.shares, retention.encoders)
             student = self.model(**batch, output_hidden_states=True)
             losses.append(self.objective_of(retention)(student, teacher, mask))
         # DDP waits for a gradient of each parameter, also of encoders that no sub-model of this step has.
