@@ -9,8 +9,11 @@ from powerbert.elimination.extract import cls_position
 SIGNIFICANCES = ("received", "cls")
 """What counts: the attention that a word receives from all words (section 2.1), or from [CLS] alone."""
 
-CACHED_BYTES, ACCELERATOR_BYTES = 2**20, 64 * 2**20
-"""Sizes of a block of ``blockwise_significance``: on a CPU, where it fits a core's cache, and elsewhere."""
+CACHED_BYTES = 2**20
+"""Size of a block of ``blockwise_significance`` on a CPU, where it fits a core's cache."""
+
+ACCELERATOR_BYTES = 64 * 2**20
+"""Size of a block elsewhere."""
 
 LONGEST_SUM = 128
 """Number of rows that a product adds up one after the other; rounding errors grow with it."""
