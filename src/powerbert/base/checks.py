@@ -35,3 +35,9 @@ def check_choice(key: str, value: object, choices: Collection[str]) -> None:
     """Raise ConfigError unless `value` is one of `choices`."""
     if value not in choices:
         raise ConfigError(f"{key}: {value!r} is unknown; choose one of {', '.join(choices)}")
+
+
+def check_flag(key: str, value: object) -> None:
+    """Raise ConfigError unless `value` is true or false."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{key}: {value!r} must be true or false")

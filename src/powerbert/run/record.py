@@ -105,7 +105,7 @@ def build_record(
         record["longer_than"] = evaluate_longer(model, baseline, data, settings.longer_than)
     if (speedup := getattr(settings.method, "target_speedup", None)) is not None:
         predicted = artifacts["search"].manifest["results"]["predicted_speedup"]
-        protocol = settings.method.target_protocol
+        protocol = getattr(settings.method, "target_protocol", "dynamic")
         record["target"] = {"speedup": speedup, "protocol": protocol, "predicted": predicted}
     return record
 
