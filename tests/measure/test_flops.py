@@ -7,7 +7,7 @@ from powerbert.measure import compare_flops, count_flops, word_vectors
 from powerbert.measure.flops import flops_of_lengths
 from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
 
-HIDDEN, ENCODERS, LABELS = 48, 3, 2
+HIDDEN, HEADS, ENCODERS, LABELS = 48, 4, 3, 2
 RTE = [153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5]  # the paper's retention configuration
 
 
@@ -44,7 +44,7 @@ def power_closed_form(n: int, retention_configuration: list[int]) -> int:
     for k in (min(k, n) for k in retention_configuration):
         scores = 1 < k < n
         queries = 2 * (n if scores else k) * HIDDEN**2
-        total += queries + 4 * n * HIDDEN**2 + scores * 2 * n**2 * HIDDEN
+        total += queries + 4 * n * HIDDEN**2 + scores * 2 * n**2 * (HIDDEN + HEADS)
         total += 4 * k * n * HIDDEN + 18 * k * HIDDEN**2
         n = k
     return total

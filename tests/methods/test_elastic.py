@@ -50,7 +50,7 @@ def test_every_speed_is_the_model_with_those_shares_alone(backbone):
     assert model.speeds == (1.5, 2.5)
     model.set_speed(2)
     assert model.config.retention_shares == [0.4, 0.0]
-    with pytest.raises(ValueError, match="3 is not among the model's speeds"):
+    with pytest.raises(UserError, match=r"speed: 3 is beyond the model's speeds \(1.5, 2.5\)"):
         model.set_speed(3)
 
 

@@ -13,7 +13,7 @@ CACHED_BYTES = 2**20
 """Size of a block of ``blockwise_significance`` on a CPU, where it fits a core's cache."""
 
 ACCELERATOR_BYTES = 64 * 2**20
-"""Size of a block elsewhere."""
+"""Size of such a block elsewhere."""
 
 LONGEST_SUM = 128
 """Number of rows that a product adds up one after the other; rounding errors grow with it."""
@@ -120,7 +120,8 @@ def blockwise_significance(
 def _scaled_product(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
     """Multiply [M, R, E] by [M, E, N] in their own data type, whatever autocast wants."""
     scores = queries.new_empty(*queries.shape[:2], keys.shape[2])
-    return scores.baddbmm_(queries, keys, beta=0, alpha=scale)
+    # Not in place: the counter of operations would not know that function.
+    return torch.baddbmm(scores, queries, keys, beta=0, alpha=scale, out=scores)
 
 
 @torch.no_grad()

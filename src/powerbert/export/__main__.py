@@ -16,9 +16,9 @@ def export(cfg: DictConfig) -> None:
     from powerbert.export.run import ExportSettings, run
 
     datasets.disable_progress_bars()
-    same = ("artifact", "format", "check", "dataset", "limit", "seed", "batch_size", "cls_alone", "threads")
+    same = "artifact format check dataset limit seed batch_size cls_alone speed threads"
     settings = ExportSettings(
-        **{key: cfg[key] for key in same},
+        **{key: cfg[key] for key in same.split()},
         precisions=(cfg.precision,) if isinstance(cfg.precision, str) else tuple(cfg.precision or ()),
         output=None if cfg.output is None else Path(cfg.output),
         exports=Path(cfg.paths.runs) / "exports",

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
-from powerbert.base.checks import check_choice, check_flag, check_whole
+from powerbert.base.checks import check_choice, check_flag, check_number, check_whole
 from powerbert.base.errors import ConfigError, ModelError
 from powerbert.base.files import write_synced
 from powerbert.export.check import (
@@ -58,6 +58,7 @@ class ExportSettings:
     seed: int = 42
     batch_size: int = 32
     cls_alone: bool = False
+    speed: float | None = None
     threads: int | None = None
     measure: LatencySettings = field(default_factory=LatencySettings)
 
@@ -70,6 +71,8 @@ class ExportSettings:
             check_choice("check", self.check, ("train", "dev", "test"))
         check_whole("batch_size", self.batch_size)
         check_flag("cls_alone", self.cls_alone)
+        if self.speed is not None:
+            check_number("speed", self.speed, strict=True)
         check_whole("threads", self.threads, optional=True)
         FORMATS[self.format].check(self.precisions)
 
@@ -93,6 +96,7 @@ def run(settings: ExportSettings) -> list[FileRecord]:
         settings.seed,
         settings.batch_size,
         settings.cls_alone,
+        settings.speed,
     )
     output = output_folder(settings, subject.folder)
     subject.model.cpu()

@@ -13,6 +13,7 @@ from torch.fx.experimental.symbolic_shapes import guard_or_false
 from transformers import initialization
 from transformers.utils.generic import can_return_tuple
 
+from powerbert.base.errors import ConfigError
 from powerbert.elimination.configuration import retained_by_share
 from powerbert.elimination.extract import extract_mask
 from powerbert.elimination.selection import StaticSelection
@@ -103,13 +104,13 @@ class PowerModelMixin:
         """Retain what the config's ``speeds`` have for the least speed-up that is at least ``speed``.
 
         Raises:
-            ValueError: If the model is not that fast at any setting, or has none.
+            ConfigError: If the model is not that fast at any setting, or has one speed only.
         """
         for entry in self.config.speeds or ():
             if entry["speed"] >= speed:
                 return self.set_retention(entry["shares"], entry["encoders"])
         known = ", ".join(f"{entry['speed']:g}" for entry in self.config.speeds or ())
-        raise ValueError(f"speed: {speed:g} is not among the model's speeds ({known or 'it has none'})")
+        raise ConfigError(f"speed: {speed:g} is beyond the model's speeds ({known or 'it has only one'})")
 
     def score(self) -> Score:
         """Return the function that computes significance."""

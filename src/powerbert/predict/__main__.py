@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from powerbert.base.checks import check_choice, check_flag, check_whole
+from powerbert.base.checks import check_choice, check_flag, check_number, check_whole
 from powerbert.base.cli import entry_point, quote_values
 from powerbert.base.errors import ConfigError
 from powerbert.base.files import output_file
@@ -32,7 +32,7 @@ def predict(cfg: DictConfig) -> None:
     from powerbert.data import read_texts
     from powerbert.predict.predictor import Predictor
 
-    predictor = Predictor(cfg.artifact, cfg.batch_size, cls_alone=cfg.cls_alone)
+    predictor = Predictor(cfg.artifact, cfg.batch_size, cls_alone=cfg.cls_alone, speed=cfg.speed)
     task = predictor.task
     if cfg.input is None:
         texts = [given_text(cfg.text, cfg.text_pair, task)]
@@ -48,6 +48,8 @@ def check(cfg: DictConfig) -> None:
     """Validate the configuration of `conf/predict.yaml`; a ConfigError names the key."""
     check_whole("batch_size", cfg.batch_size)
     check_flag("cls_alone", cfg.cls_alone)
+    if cfg.speed is not None:
+        check_number("speed", cfg.speed, strict=True)
     if not cfg.artifact:
         raise ConfigError("artifact: give the folder of a trained model, artifact=<folder>")
     if cfg.format is not None:

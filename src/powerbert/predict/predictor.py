@@ -9,7 +9,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from powerbert.base.environment import default_device
-from powerbert.base.errors import ModelError
+from powerbert.base.errors import ConfigError, ModelError
 from powerbert.data import PaddingCollator, Task, load_texts, tokenize
 from powerbert.measure.evaluation import predict_logits
 from powerbert.models import (
@@ -35,18 +35,31 @@ class Predictor:
         max_length: Word pieces at which an input is truncated.
     """
 
-    def __init__(self, folder: Path | str, batch_size: int = 32, *, cls_alone: bool = False):
+    def __init__(
+        self,
+        folder: Path | str,
+        batch_size: int = 32,
+        *,
+        cls_alone: bool = False,
+        speed: float | None = None,
+    ):
         """Load an artifact, or a plain Hugging Face classifier of a supported model type.
 
         With ``cls_alone`` the last encoder computes [CLS] alone, which leaves the logits as they are.
+        ``speed`` is for a model with several; see its ``set_speed``.
 
         Raises:
+            ConfigError: If the model does not reach the speed.
             ModelError: If the folder holds no such model.
         """
         artifact = Artifact.find(folder)
         model: Any = load_model(folder)
         if cls_alone:
             model = as_power_model(model, cls_alone=True)
+        if speed is not None:
+            if not getattr(model, "speeds", ()):
+                raise ConfigError(f"speed: {folder} has one speed only; train with method=elastic")
+            model.set_speed(speed)
         self.model = model.to(default_device())
         self.tokenizer = load_tokenizer(folder)
         self.batch_size = batch_size

@@ -43,7 +43,7 @@ class Subject:
         split: A split of the dataset; None for its evaluation split.
         limit: The number of inputs to draw at random; None for all.
         seed: Seed of the draw.
-        cls_alone: As of `Predictor`.
+        cls_alone: As of `Predictor`; so ``speed``.
     """
 
     artifact: str | None
@@ -53,6 +53,7 @@ class Subject:
     seed: int = 42
     batch_size: int = 32
     cls_alone: bool = False
+    speed: float | None = None
 
     @cached_property
     def folder(self) -> Path:
@@ -66,7 +67,7 @@ class Subject:
     @cached_property
     def predictor(self) -> Predictor:
         """The model with its tokenizer and the task that it was trained for."""
-        return Predictor(self.folder, self.batch_size, cls_alone=self.cls_alone)
+        return Predictor(self.folder, self.batch_size, cls_alone=self.cls_alone, speed=self.speed)
 
     @property
     def model(self) -> PreTrainedModel:
