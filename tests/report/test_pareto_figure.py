@@ -11,6 +11,7 @@ PACKAGED = [
     "PoWER-BERT",
     "Combined",
     "Elastic",
+    "LTP",
     "DistilBERT",
     "BERT-PKD",
     "Head-Prune",

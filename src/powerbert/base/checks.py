@@ -31,7 +31,13 @@ def check_number(
         raise ConfigError(f"{key}: {value!r} must be a number {words[0]} {low:g}{upper}")
 
 
-def check_choice(key: str, value: object, choices: Collection[object]) -> None:
+def check_choice(key: str, value: object, choices: Collection[str]) -> None:
     """Raise ConfigError unless `value` is one of `choices`."""
     if value not in choices:
-        raise ConfigError(f"{key}: {value!r} is unknown; choose one of {', '.join(map(str, choices))}")
+        raise ConfigError(f"{key}: {value!r} is unknown; choose one of {', '.join(choices)}")
+
+
+def check_flag(key: str, value: object) -> None:
+    """Raise ConfigError unless `value` is true or false."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{key}: {value!r} must be true or false")

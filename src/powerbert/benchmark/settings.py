@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from powerbert.base.checks import check_choice, check_number, check_whole
+from powerbert.base.checks import check_choice, check_flag, check_number, check_whole
 from powerbert.base.environment import default_device
 from powerbert.base.errors import ConfigError
 from powerbert.base.files import plain
@@ -61,7 +61,7 @@ class Settings:
         for key, least in {"runs": 1, "warmup": 0, "dynamic_batches": 1, "seed": 0}.items():
             check_whole(key, cfg[key], least)
         check_whole("threads", cfg["threads"], optional=True)
-        check_choice("cls_alone", cfg["cls_alone"], (True, False))
+        check_flag("cls_alone", cfg["cls_alone"])
         check_number("seconds", cfg["seconds"], strict=True)
         check_number("median_length", cfg["median_length"], strict=True)
         check_number("median_length", cfg["median_length"], high=1.0)

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.text import Text
 
-from powerbert.base.checks import check_choice, check_number, check_whole
+from powerbert.base.checks import check_choice, check_flag, check_number, check_whole
 from powerbert.base.errors import ConfigError, ModelError
 from powerbert.base.files import write_synced
 from powerbert.export.check import (
@@ -70,7 +70,7 @@ class ExportSettings:
         if self.check is not None:
             check_choice("check", self.check, ("train", "dev", "test"))
         check_whole("batch_size", self.batch_size)
-        check_choice("cls_alone", self.cls_alone, (True, False))
+        check_flag("cls_alone", self.cls_alone)
         if self.speed is not None:
             check_number("speed", self.speed, strict=True)
         check_whole("threads", self.threads, optional=True)

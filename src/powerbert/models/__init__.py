@@ -21,9 +21,10 @@ from powerbert.models.loading import (
     load_tokenizer,
     quiet_transformers,
 )
-from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
+from powerbert.models.modeling import PowerModelMixin
 from powerbert.models.packed import can_pack_linear_layers, pack_linear_layers
 from powerbert.models.smaller import as_power_model, prune_heads, take_encoders
+from powerbert.models.task import PowerTaskMixin
 
 __all__ = [
     "BACKBONES",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from powerbert.elimination.extract import extract_rows, ordered_positions, retained_positions
+from powerbert.elimination.extract import cls_position, extract_rows, ordered_positions, retained_positions
 from powerbert.elimination.threshold import positions_above
 
 Score = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -160,6 +160,16 @@ def encode_and_soft_threshold(
     extent = soft_mask(host.split_heads(query), host.split_heads(key), mask)
     output = host.feed_forward(host.attend(query, key, value, mask, hidden))
     return output * extent.unsqueeze(-1).to(output.dtype)
+
+
+def position_of_cls(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the position of [CLS], [B, 1], among word-vectors, [B, N, D]."""
+    return hidden.new_zeros(hidden.shape[0], 1, dtype=torch.long) if mask is None else cls_position(mask)
+
+
+def row_of_cls(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the word-vector of [CLS], [B, 1, D]."""
+    return hidden[:, :1] if mask is None else extract_rows(hidden, cls_position(mask))
 
 
 def keep_heads(encoders: Iterable[HostEncoder], heads: Iterable[Sequence[int]]) -> None:

@@ -4,7 +4,6 @@ Shapes: B inputs, N words of an input, K retained word-vectors, D hidden size.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import guard_or_false
 from transformers import initialization
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple
 
 from powerbert.base.errors import ConfigError
 from powerbert.elimination.configuration import retained_by_share
-from powerbert.elimination.extract import cls_position, extract_mask, extract_rows
+from powerbert.elimination.extract import extract_mask
 from powerbert.elimination.selection import StaticSelection
 from powerbert.elimination.significance import blockwise_significance, cls_significance
 from powerbert.elimination.soft_extract import SoftExtract
@@ -32,31 +30,10 @@ from powerbert.models.encoder import (
     encode_and_soft_threshold,
     encode_and_threshold,
     keep_heads,
+    position_of_cls,
+    row_of_cls,
 )
-
-
-class Retained(NamedTuple):
-    """The word-vectors that leave one encoder.
-
-    Attributes:
-        positions: Their positions in the model's input, increasing, [B, K].
-        mask: True for a word, False for padding and for the filling of an input that retains fewer than K
-            words, [B, K].
-    """
-
-    positions: Tensor
-    mask: Tensor
-
-
-@dataclass
-class PowerModelOutput(BaseModelOutputWithPooling):
-    """The output of a base model whose ``last_hidden_state`` is [B, K, D] and ``hidden_states`` grow shorter.
-
-    Attributes:
-        retained: The word-vectors that left each encoder, with ``output_retained=True``.
-    """
-
-    retained: tuple[Retained, ...] | None = None
+from powerbert.models.task import PowerModelOutput, Retained
 
 
 class PowerModelMixin:
@@ -210,13 +187,13 @@ class PowerModelMixin:
         hidden_states, retained = [], []
         for encoder, host in enumerate(self.hosts()):
             if output_hidden_states:
-                hidden_states.append(_cls(hidden, mask) if self.only_cls_states else hidden)
+                hidden_states.append(row_of_cls(hidden, mask) if self.only_cls_states else hidden)
             hidden, mask, selected = self._run(encoder, host, hidden, mask, inputs)
             if output_retained:
                 positions = positions if selected is None else positions.gather(1, selected)
                 real = torch.ones_like(positions, dtype=torch.bool) if mask is None else mask
                 retained.append(Retained(positions, real))
-        cls = _cls(hidden, mask)
+        cls = row_of_cls(hidden, mask)
         if output_hidden_states:
             hidden_states.append(cls if self.only_cls_states else hidden)
         return PowerModelOutput(
@@ -253,7 +230,7 @@ class PowerModelMixin:
         """
         config, length = self.config, hidden.shape[1]
         alone = config.cls_alone and encoder == len(config.running_encoders()) - 1
-        first = _first(hidden, mask)
+        first = position_of_cls(hidden, mask)
         mask_of_first = None if mask is None else extract_mask(mask, first)
         if self.soft_extract is not None:
             scale = partial(self.soft_extract.scale, encoder=encoder, words=inputs.lengths)
@@ -324,67 +301,3 @@ class _Inputs(NamedTuple):
     schedule: list[tuple[Tensor, Tensor] | None] | None
     lengths: Tensor | None
     longest: int
-
-
-def _first(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the position of [CLS], [B, 1], among word-vectors, [B, N, D]."""
-    return hidden.new_zeros(hidden.shape[0], 1, dtype=torch.long) if mask is None else cls_position(mask)
-
-
-def _cls(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """Return the word-vector of [CLS], [B, 1, D]."""
-    return hidden[:, :1] if mask is None else extract_rows(hidden, cls_position(mask))
-
-
-class PowerTaskMixin:
-    """Comes before the host class among the bases of a backbone's model for a task.
-
-    Attributes:
-        base_class: Makes the base model, which replaces the host's, from the config.
-        reads_first_row: Whether the host's head reads row 0 of ``last_hidden_state`` instead of
-            ``pooler_output``.
-    """
-
-    base_model: Any
-    base_model_prefix: str
-    base_class: Callable[[Any], nn.Module]
-    reads_first_row = False
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)  # type: ignore[call-arg]
-        setattr(self, self.base_model_prefix, self.base_class(config))
-        self.base_model.only_cls = self.reads_first_row
-        self.post_init()  # type: ignore[attr-defined]
-
-    def classify(self: Any, cls: Tensor) -> Tensor:
-        """Compute logits, [B, outputs], from the last word-vector of [CLS], [B, 1, D].
-
-        It uses nothing but the host's own modules, and is also called with a host model as self.
-        """
-        return self.classifier(cls)
-
-    @property
-    def soft_extract(self) -> SoftExtract | None:
-        """The retention parameters of a model that searches, else None."""
-        return self.base_model.soft_extract
-
-    @property
-    def speeds(self) -> tuple[float, ...]:
-        """What ``set_speed`` can be given: the expected speed-ups, increasing; none if there is one speed."""
-        return tuple(entry["speed"] for entry in self.config.speeds or ())  # type: ignore[attr-defined]
-
-    def set_speed(self, speed: float) -> None:
-        """See the base model's ``set_speed``."""
-        self.base_model.set_speed(speed)
-
-    @torch.no_grad()
-    def retained_word_vectors(self, **inputs: Tensor) -> tuple[Retained, ...]:
-        """Return which word-vectors leave each encoder; in multiple choice, each choice counts as an input.
-
-        Raises:
-            ValueError: If the model has neither a retention configuration nor soft-extract layers.
-        """
-        if not self.base_model.eliminates:
-            raise ValueError("the model eliminates nothing: its config has no retention_configuration")
-        sequences = {name: value.flatten(0, -2) for name, value in inputs.items()}
-        return self.base_model(**sequences, output_retained=True).retained

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from powerbert.base.checks import check_choice, check_number, check_whole
+from powerbert.base.checks import check_choice, check_flag, check_number, check_whole
 from powerbert.base.cli import entry_point, quote_values
 from powerbert.base.errors import ConfigError
 from powerbert.base.files import output_file
@@ -47,7 +47,7 @@ def predict(cfg: DictConfig) -> None:
 def check(cfg: DictConfig) -> None:
     """Validate the configuration of `conf/predict.yaml`; a ConfigError names the key."""
     check_whole("batch_size", cfg.batch_size)
-    check_choice("cls_alone", cfg.cls_alone, (True, False))
+    check_flag("cls_alone", cfg.cls_alone)
     if cfg.speed is not None:
         check_number("speed", cfg.speed, strict=True)
     if not cfg.artifact:

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from transformers import PretrainedConfig
 
-from powerbert.base.checks import check_choice, check_number, check_whole
+from powerbert.base.checks import check_choice, check_flag, check_number, check_whole
 from powerbert.base.cli import plain
 from powerbert.base.errors import ConfigError, UserError, find_user_error
 from powerbert.data import Task
@@ -213,7 +213,7 @@ def check(cfg: DictConfig) -> None:
         check_number(f"stages.{stage}.learning_rate", cfg.stages[stage].learning_rate, strict=True)
         check_whole(f"stages.{stage}.batch_size", cfg.stages[stage].batch_size)
     check_choice("stage", cfg.stage, STAGES)
-    check_choice("cls_alone", cfg.cls_alone, (True, False))
+    check_flag("cls_alone", cfg.cls_alone)
     check_choice("elimination.rounding", cfg.elimination.rounding, ("ceil", "floor"))
     check_choice("elimination.retrain_from", cfg.elimination.retrain_from, ("finetune", "search"))
     check_choice("elimination.selection", cfg.elimination.selection, SELECTIONS)

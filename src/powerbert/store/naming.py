@@ -17,6 +17,7 @@ METHODS = (
     "power_bert",
     "combined",
     "elastic",
+    "ltp",
     "distilbert",
     "bert_pkd",
     "head_prune",

@@ -9,7 +9,8 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification, 
 from powerbert.models.backbone import Backbone, register_backbone
 from powerbert.models.configuration import PowerFields
 from powerbert.models.encoder import HostEncoder
-from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
+from powerbert.models.modeling import PowerModelMixin
+from powerbert.models.task import PowerTaskMixin
 
 
 def distilbert_encoder(block: Any) -> HostEncoder:

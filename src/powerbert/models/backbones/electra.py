@@ -7,7 +7,8 @@ from transformers import ElectraConfig, ElectraForSequenceClassification, Electr
 from powerbert.models.backbone import Backbone, register_backbone
 from powerbert.models.backbones.bert import bert_encoder
 from powerbert.models.configuration import PowerFields
-from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
+from powerbert.models.modeling import PowerModelMixin
+from powerbert.models.task import PowerTaskMixin
 
 
 @strict

@@ -9,7 +9,8 @@ from transformers import RobertaConfig, RobertaForSequenceClassification, Robert
 from powerbert.models.backbone import Backbone, register_backbone
 from powerbert.models.backbones.bert import bert_encoder
 from powerbert.models.configuration import PowerFields
-from powerbert.models.modeling import PowerModelMixin, PowerTaskMixin
+from powerbert.models.modeling import PowerModelMixin
+from powerbert.models.task import PowerTaskMixin
 
 
 @strict

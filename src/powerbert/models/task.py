@@ -1,0 +1,92 @@
+"""The mixin that turns a host's model for a task into a power model, and what power models return.
+
+Shapes: B inputs, K retained word-vectors, D hidden size.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from powerbert.elimination.soft_extract import SoftExtract
+
+
+class Retained(NamedTuple):
+    """The word-vectors that leave one encoder.
+
+    Attributes:
+        positions: Their positions in the model's input, increasing, [B, K].
+        mask: True for a word, False for padding and for the filling of an input that retains fewer than K
+            words, [B, K].
+    """
+
+    positions: Tensor
+    mask: Tensor
+
+
+@dataclass
+class PowerModelOutput(BaseModelOutputWithPooling):
+    """The output of a base model whose ``last_hidden_state`` is [B, K, D] and ``hidden_states`` grow shorter.
+
+    Attributes:
+        retained: The word-vectors that left each encoder, with ``output_retained=True``.
+    """
+
+    retained: tuple[Retained, ...] | None = None
+
+
+class PowerTaskMixin:
+    """Comes before the host class among the bases of a backbone's model for a task.
+
+    Attributes:
+        base_class: Makes the base model, which replaces the host's, from the config.
+        reads_first_row: Whether the host's head reads row 0 of ``last_hidden_state`` instead of
+            ``pooler_output``.
+    """
+
+    base_model: Any
+    base_model_prefix: str
+    base_class: Callable[[Any], nn.Module]
+    reads_first_row = False
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)  # type: ignore[call-arg]
+        setattr(self, self.base_model_prefix, self.base_class(config))
+        self.base_model.only_cls = self.reads_first_row
+        self.post_init()  # type: ignore[attr-defined]
+
+    def classify(self: Any, cls: Tensor) -> Tensor:
+        """Compute logits, [B, outputs], from the last word-vector of [CLS], [B, 1, D].
+
+        It uses nothing but the host's own modules, and is also called with a host model as self.
+        """
+        return self.classifier(cls)
+
+    @property
+    def soft_extract(self) -> SoftExtract | None:
+        """The retention parameters of a model that searches, else None."""
+        return self.base_model.soft_extract
+
+    @property
+    def speeds(self) -> tuple[float, ...]:
+        """What ``set_speed`` can be given: the expected speed-ups, increasing; none if there is one speed."""
+        return tuple(entry["speed"] for entry in self.config.speeds or ())  # type: ignore[attr-defined]
+
+    def set_speed(self, speed: float) -> None:
+        """See the base model's ``set_speed``."""
+        self.base_model.set_speed(speed)
+
+    @torch.no_grad()
+    def retained_word_vectors(self, **inputs: Tensor) -> tuple[Retained, ...]:
+        """Return which word-vectors leave each encoder; in multiple choice, each choice counts as an input.
+
+        Raises:
+            ValueError: If the model has neither a retention configuration nor soft-extract layers.
+        """
+        if not self.base_model.eliminates:
+            raise ValueError("the model eliminates nothing: its config has no retention_configuration")
+        sequences = {name: value.flatten(0, -2) for name, value in inputs.items()}
+        return self.base_model(**sequences, output_retained=True).retained
