@@ -7,6 +7,8 @@ batches whose cost is averaged, L that of encoders.
 """
 
 import copy
+import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,9 +22,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from powerbert.base.environment import describe_environment
 from powerbert.base.files import content_hash, write_synced
+from powerbert.data import TextDataModule
+from powerbert.elimination import retained_by_share
 from powerbert.measure.evaluation import evaluation_mode
+from powerbert.measure.latency import LatencySettings, measure_latencies
 from powerbert.measure.timing import Schedule, time_in_turn
-from powerbert.models import classify, embed, host_encoders
+from powerbert.models import as_power_model, classify, embed, host_encoders, num_encoders
+from powerbert.models.configuration import EXCLUSIVE
 from powerbert.models.encoder import encode, encode_and_extract
 
 PROTOCOLS = ("dynamic", "padded")
@@ -44,6 +50,7 @@ class CostModel(nn.Module):
         given: word-vectors of an input of each batch, padding included, [S].
         longest: real words of the longest input of each batch, [S].
         weight: share of the inputs in batches of that kind, [S].
+        line: slope and offset of measured against tabulated relative cost, [2].
     """
 
     widths: Tensor
@@ -54,12 +61,14 @@ class CostModel(nn.Module):
     given: Tensor
     longest: Tensor
     weight: Tensor
+    line: Tensor
 
     def __init__(self, tables: dict[str, Tensor], batches: dict[str, Tensor], encoders: int) -> None:
         """Take the tables, the batches, and the number of encoders of the model to compare with."""
         super().__init__()
         for name, value in {**tables, **batches}.items():
             self.register_buffer(name, value.float())
+        self.register_buffer("line", torch.tensor([1.0, 0.0]))
         self.encoders = encoders
 
     def forward(
@@ -85,7 +94,12 @@ class CostModel(nn.Module):
             total = total + (torch.where(kept >= given, self._at(self.dense, given), cost) if exact else cost)
             given = kept
         whole = self._at(self.rest, self.given) + self.encoders * self._at(self.dense, self.given)
-        return (self.weight * total).sum() / (self.weight * whole).sum()
+        slope, offset = self.line
+        return slope * (self.weight * total).sum() / (self.weight * whole).sum() + offset
+
+    def of_shares(self, shares: Sequence[float], *, cls_alone: bool = False) -> float:
+        """Return the exact relative cost of a model with such retention shares."""
+        return float(self(lambda words: retained_by_shares(shares, words), cls_alone=cls_alone, exact=True))
 
     def _place(self, width: Tensor) -> tuple[Tensor, Tensor]:
         """Return the index of the interval of `widths` in which each width lies, and how far, from 0 to 1."""
@@ -106,10 +120,74 @@ class CostModel(nn.Module):
         return torch.lerp(upper, lower, down)
 
 
+def retained_by_shares(shares: Sequence[float], words: Tensor) -> Tensor:
+    """Return what inputs of so many real words, [S], retain by each encoder's share, [L, S]."""
+    return torch.stack([retained_by_share(share, words.long()).float() for share in shares])
+
+
+def cost_model(
+    model: Any,
+    baseline: Any,
+    data: TextDataModule,
+    *,
+    kind: str,
+    protocol: str,
+    settings: LatencySettings,
+    folder: Path,
+) -> CostModel:
+    """Measure or count what retentions cost on the training inputs, relative to a baseline.
+
+    An encoder measured by itself finds its weights in the caches, so times are fitted by a line to those of
+    whole models: the cost of each input's work is the table's, what each batch costs besides is the offset.
+
+    Args:
+        model: a power model, whatever it retains; on the device to measure.
+        kind: one of `KINDS`.
+        protocol: one of `PROTOCOLS`.
+        settings: sizes of the batches.
+        folder: keeps times that nothing disturbed.
+    """
+    lengths = data.lengths("train").tolist()
+    padded = protocol == "padded"
+    batch_size = settings.padded_batch_size if padded else settings.dynamic_batch_size
+    longest = data.max_length if padded else max(lengths)
+    cost = CostModel(
+        cost_tables(model, longest, kind, batch_size, folder),
+        batches_of_protocol(lengths, protocol, data.max_length, batch_size),
+        num_encoders(baseline.config),
+    )
+    if kind == "operations":
+        return cost
+    own, alone = num_encoders(model.config), model.config.cls_alone
+    known = [_fingerprint(model, [longest], batch_size), protocol, own, alone, content_hash({"": lengths})]
+    file = folder / f"{content_hash({'': known})}.json"
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        cost.line.copy_(torch.tensor(json.loads(file.read_text(encoding="utf-8"))["line"]))
+        return cost
+    profiles = [[part**number for number in range(1, own + 1)] for part in (1.0, 0.75, 0.5, 0.25)]
+    none = dict.fromkeys(EXCLUSIVE)
+    models = [as_power_model(model, **none | {"retention_shares": shares}) for shares in profiles]
+    measured = measure_latencies(
+        [each.to(model.device) for each in models],
+        baseline.to(model.device),
+        data.dataset["train"],
+        max_length=data.max_length,
+        collate=data.collate,
+        settings=dataclasses.replace(settings, runs=RUNS, warmup=1),
+        protocols=(protocol,),
+    )
+    tabulated = torch.tensor([[cost.of_shares(shares, cls_alone=alone), 1.0] for shares in profiles])
+    ratios = torch.tensor([[1 / latency[protocol]["speedup"]] for latency in measured])
+    cost.line.copy_(torch.linalg.lstsq(tabulated, ratios).solution.flatten())
+    if not any(latency[protocol]["disturbed"] for latency in measured):
+        write_synced(file, {"line": cost.line.tolist()})
+    return cost
+
+
 def cost_tables(
     model: Any, longest: int, kind: str, batch_size: int, folder: Path | None = None
 ) -> dict[str, Tensor]:
-    """Count or measure the tables of `CostModel` with the first encoder of a power model.
+    """Count or measure the tables of `CostModel` with the encoders of a power model, which are alike.
 
     Args:
         longest: word-vectors of the longest input.
@@ -152,16 +230,19 @@ def _calls(
     model: Any, widths: Sequence[int], batch_size: int
 ) -> dict[tuple[str, int, int], Callable[[], object]]:
     """Return what to measure, by table, row and column; entries of `rest` are added."""
-    device, score, encoder = model.device, model.base_model.score(), host_encoders(model)[0]
+    device, score, encoders = model.device, model.base_model.score(), itertools.cycle(host_encoders(model))
     calls: dict[tuple[str, int, int], Callable[[], object]] = {}
     for row, given in enumerate(widths):
+        encoder = next(encoders)
         words = torch.zeros(batch_size, given, dtype=torch.long, device=device)
-        mask, first = torch.ones_like(words, dtype=torch.bool), torch.zeros_like(words[:, :1])
+        # Operations are counted without padding, as `count_flops` does.
+        mask = None if device.type == "meta" else torch.ones_like(words, dtype=torch.bool)
+        real, first = torch.ones_like(words, dtype=torch.bool), torch.zeros_like(words[:, :1])
         hidden = torch.randn(embed(model, input_ids=words).shape, device=device)
         calls["dense", row, 0] = partial(encode, encoder, hidden, mask)
         calls["alone", row, 0] = partial(encode, encoder, hidden, mask, first)
         calls["rest", row, 0] = partial(embed, model, input_ids=words)
-        calls["rest", row, 1] = partial(classify, model, hidden, mask)
+        calls["rest", row, 1] = partial(classify, model, hidden, real)
         for column, kept in enumerate(widths[: row + 1]):
             own = torch.full((batch_size,), kept, device=device)
             calls["eliminating", row, column] = partial(

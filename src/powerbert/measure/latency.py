@@ -56,6 +56,7 @@ def measure_latencies(
     max_length: int,
     collate: Callable[..., Mapping[str, Tensor]],
     settings: LatencySettings,
+    protocols: Sequence[str] = ("padded", "dynamic"),
 ) -> list[dict[str, dict[str, Any]]]:
     """Time models and their common baseline, all on one device, in turn on the same batches.
 
@@ -69,7 +70,7 @@ def measure_latencies(
             returns tensors of shape [rows, length] or [rows, choices, length].
 
     Returns:
-        For each model, `padded` and `dynamic` with: `batch_size`; `model_ms` and `baseline_ms` (per batch,
+        For each model, by protocol, with: `batch_size`; `model_ms` and `baseline_ms` (per batch,
         median or mean of the runs); `speedup` (their ratio, above 1 if the model is faster); `model_iqr_ms`
         and `baseline_iqr_ms` (interquartile range over the runs); `runs`; `statistic`; `batches`;
         `mean_length` (word pieces of a padded input); `others` (largest share of the processors that other
@@ -89,15 +90,19 @@ def measure_latencies(
         tensors = collate([rows[index] for index in indices], pad_to=pad_to)
         return {name: tensor.to(device) for name, tensor in tensors.items() if name != "labels"}
 
-    spread = dynamic_batches(rows, settings.dynamic_batch_size, settings.dynamic_batches)
-    protocols = {
-        "padded": [batch(fill(range(len(rows)), settings.padded_batch_size), max_length)],
-        "dynamic": [batch(indices, None) for indices in spread],
-    }
+    def padded() -> list[Batch]:
+        return [batch(fill(range(len(rows)), settings.padded_batch_size), max_length)]
+
+    def dynamic() -> list[Batch]:
+        spread = dynamic_batches(rows, settings.dynamic_batch_size, settings.dynamic_batches)
+        return [batch(indices, None) for indices in spread]
+
+    known = {"padded": padded, "dynamic": dynamic}
     schedule = Schedule(settings.runs, settings.warmup, statistic=settings.statistic)
     measured: list[dict[str, dict[str, Any]]] = [{} for _ in models]
     with evaluation_mode(*models, baseline), torch.inference_mode():
-        for name, batches in protocols.items():
+        for name in protocols:
+            batches = known[name]()
             rounds = [
                 {number: partial(each, **batch) for number, each in enumerate([*models, baseline])}
                 for batch in batches

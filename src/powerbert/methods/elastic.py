@@ -16,8 +16,8 @@ from torch import Tensor
 from powerbert.base.checks import check_choice, check_number, check_whole
 from powerbert.base.environment import default_device
 from powerbert.base.errors import ConfigError
-from powerbert.elimination import retained_by_share
-from powerbert.measure.cost import KINDS, CostModel, batches_of_protocol, cost_tables
+from powerbert.measure import LatencySettings
+from powerbert.measure.cost import KINDS, cost_model
 from powerbert.measure.evaluation import predict_logits, task_metrics
 from powerbert.methods.distillation import Distillation, evenly_spread, soft_target_loss
 from powerbert.methods.evolution import Retention, evolve
@@ -108,7 +108,7 @@ class Elastic(Method):
             teacher=teacher,
             sample=sampler,
             objective_of=ObjectiveOf(Distillation(self.alpha, self.temperature, beta=self.beta)),
-            choose=Chooser(self, context.measure.dynamic_batch_size, context.cache, teacher),
+            choose=Chooser(self, context.measure, context.cache, teacher),
         )
 
 
@@ -172,7 +172,7 @@ class Chooser:
     """Finds the best sub-model for each speed on dev, by measured time of this device."""
 
     method: Elastic
-    batch_size: int
+    settings: LatencySettings
     cache: Path
     teacher: Any
 
@@ -181,17 +181,19 @@ class Chooser:
         base = model.to(default_device()).eval().base_model
         self.teacher.to(model.device)
         encoders = num_encoders(model.config)
-        lengths = data.lengths("train").tolist()
-        tables = cost_tables(model, max(lengths), self.method.cost, self.batch_size, self.cache)
-        relative = CostModel(
-            tables, batches_of_protocol(lengths, "dynamic", data.max_length, self.batch_size), encoders
+        base.set_retention([1.0] * encoders)
+        relative = cost_model(
+            model,
+            self.teacher,
+            data,
+            kind=self.method.cost,
+            protocol="dynamic",
+            settings=self.settings,
+            folder=self.cache,
         )
 
         def cost(retention: Retention) -> float:
-            def retained(words: Tensor) -> Tensor:
-                return torch.stack([retained_by_share(s, words.long()).float() for s in retention.shares])
-
-            return float(relative(retained, cls_alone=True, exact=True))
+            return relative.of_shares(retention.shares, cls_alone=True)
 
         def logits(retention: Retention, split: str) -> Tensor:
             base.set_retention(retention.shares, retention.encoders)

@@ -19,12 +19,11 @@ from powerbert.elimination import (
     validate_retention_configuration,
     validate_retention_shares,
 )
-from powerbert.measure.cost import KINDS, PROTOCOLS, CostModel, batches_of_protocol, cost_tables
+from powerbert.measure.cost import KINDS, PROTOCOLS, cost_model
 from powerbert.methods.distillation import Distillation, evenly_spread
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
 from powerbert.models import (
     as_power_model,
-    load_config,
     load_model,
     load_power_model,
     num_encoders,
@@ -223,16 +222,14 @@ class PowerBert(Method):
     def _regularizer(self, model: Any, artifacts: Artifacts, context: Context) -> Regularizer:
         if self.elimination["regularizer"] == "mass":
             return MassRegularizer(self.lambda_, context.max_length)
-        padded, settings = self.target_protocol == "padded", context.measure
-        batch_size = settings.padded_batch_size if padded else settings.dynamic_batch_size
-        lengths = context.data.lengths("train").tolist()
-        longest = context.max_length if padded else max(lengths)
-        cost = CostModel(
-            cost_tables(
-                model.to(default_device()), longest, self.elimination["cost"], batch_size, context.cache
-            ),
-            batches_of_protocol(lengths, self.target_protocol, context.max_length, batch_size),
-            num_encoders(load_config(artifacts["finetune"].path)),
+        cost = cost_model(
+            model.to(default_device()),
+            load_model(artifacts["finetune"].path),
+            context.data,
+            kind=self.elimination["cost"],
+            protocol=self.target_protocol,
+            settings=context.measure,
+            folder=context.cache,
         )
         return CostRegularizer(
             cost,

@@ -59,10 +59,11 @@ def prune_heads(model: PreTrainedModel, heads: Sequence[Sequence[int]]) -> PreTr
 def as_power_model(model: PreTrainedModel, **power_fields: Any) -> PreTrainedModel:
     """Return the power model of a host or power model for a task, with some elimination fields set.
 
-    It shares the model's weights, and changes none. Retention parameters that the model lacks start at 1.
+    It shares the model's weights, and changes none. Retention parameters that the model lacks start at 1;
+    those that it alone has are left out.
     """
     power: Any = _untrained_power_model(model, **power_fields)
-    power.load_state_dict(model.state_dict(), assign=True, strict=not power.config.searches)
+    power.load_state_dict(model.state_dict(), assign=True, strict=False)
     return power.train(model.training)
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from powerbert.base.errors import ConfigError
-from powerbert.elimination import derive_retention_shares, mass_regularizer, retained_by_share
-from powerbert.measure.cost import CostModel
+from powerbert.elimination import derive_retention_shares, mass_regularizer
+from powerbert.measure.cost import CostModel, retained_by_shares
 from powerbert.stages.stage import Batch, Stage, decay_groups
 
 
@@ -132,7 +132,7 @@ class CostRegularizer(Regularizer):
     def _exact_cost(self, name: str) -> Callable[[list[float]], float]:
         def retained(values: list[float], words: Tensor) -> Tensor:
             if name == "shares":
-                return torch.stack([retained_by_share(value, words.long()).float() for value in values])
+                return retained_by_shares(values, words)
             return torch.minimum(words.new_tensor(values).ceil().unsqueeze(1), words)
 
         return lambda values: float(
