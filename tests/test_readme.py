@@ -94,10 +94,20 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def artifact(folder: Path, stage: str) -> str:
-    """Return an RTE artifact of the stage, PoWER-BERT's if other methods left theirs too."""
+SMALLER = {
+    "target_speedup=3": "target_speedup=1.2 method.encoders=3 elimination.cost=operations",
+    "method=elastic method.speed=1.5,2,3,4": "method=elastic method.speed=1 method.speeds=[1] "
+    "method.epochs=1 method.fewest_encoders=2 method.evaluations=2 method.cost=operations",
+    "method.encoders=4 lambda=": "method.encoders=2 elimination.cost=operations lambda=",
+    " speed=3 ": " speed=1 ",
+}
+"""What is asked of a tiny model instead, whose speed is not that of a large one."""
+
+
+def artifact(folder: Path, stage: str, field: str = "retention_configuration") -> str:
+    """Return an RTE artifact of the stage, of several one that has a field: by default PoWER-BERT's."""
     found = sorted(folder.glob(f"runs/artifacts/rte-*-{stage}-*/config.json"))
-    retains = [path for path in found if '"retention_configuration": [' in path.read_text()]
+    retains = [path for path in found if f'"{field}": [' in path.read_text()]
     return str((retains or found)[0].parent)
 
 
@@ -131,6 +141,10 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     command = command.replace("path/to/folder", str(folder / "reviews"))
     command = command.replace("path/to/checkpoint", str(folder / "bert"))
     command = command.replace("dataset.source.path=ag_news", f"dataset.source.path={folder / 'news'}")
+    for large, small in SMALLER.items():
+        command = command.replace(large, small)
+    if " speed=1 " in command:
+        command = command.replace("runs/artifacts/<folder>", artifact(folder, "retrain", "speeds"))
     command = filled_in(command, folder)
     if 'text="' in command:
         command = command.replace('text="A joy to watch."', 'text="A joy to watch." text_pair="It is good."')
@@ -150,6 +164,8 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
         reduced = [*reduced, "max_loss=1.0", "hydra.sweeper.trials=2"]
     if "+experiment=rte_pareto" in arguments:
         reduced = [*reduced, "grid.lambda=[0.01]", "grid.encoders=[2]", "grid.pruned=[0.3]"]
+        reduced += ["grid.regularization=[0.1]", "grid.target_speedup=[1.2]", "elimination.cost=operations"]
+        reduced += ["hydra.sweeper.points.elastic=null"]  # tiny models are not that fast at any setting
     arguments = [value.replace("ray.remote.num_cpus=2", "ray.remote.num_cpus=1") for value in arguments]
     if "trainer.devices=2" in arguments:
         reduced = [*reduced, "trainer.accelerator=cpu"]

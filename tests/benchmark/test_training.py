@@ -21,7 +21,7 @@ def test_both_steps_are_timed_and_the_shared_weights_stay(outputs, inputs):
 
 def test_a_step_is_a_whole_one(pair, inputs):
     """With dropout, on labels, with the regularizer pulling the retention parameters below 1."""
-    torch.manual_seed(0)
+    torch.manual_seed(2)
     (batch,) = inputs.batches("padded", 4, 8, 1)
     stages = training_stages(pair, 8, rate=0.7)
     for stage in stages:

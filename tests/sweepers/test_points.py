@@ -20,7 +20,8 @@ from tests.run.test_settings import files
 from tests.sweepers.multirun import multirun
 
 DATASETS = [*MODELS]
-PARETO = ("model=tiny", "+sweep=pareto", "grid={lambda:[0.1,0.2],encoders:[1],pruned:[0.3,0.6]}")
+GRID = "{lambda:[0.1,0.2],encoders:[1],pruned:[0.3,0.6],target_speedup:[3],speed:[2],regularization:[0.5]}"
+PARETO = ("model=tiny", "+sweep=pareto", f"grid={GRID}")
 
 
 def knob(cfg) -> dict:
@@ -58,6 +59,7 @@ def test_a_job_takes_the_values_of_its_point(tmp_path):
         ),
     )
     knobs = [
+        ("unchanged", {}),
         ("dense", {}),
         ("power_bert", {"lambda": 0.1}),
         ("power_bert", {"lambda": 0.2}),
@@ -65,6 +67,9 @@ def test_a_job_takes_the_values_of_its_point(tmp_path):
         ("bert_pkd", {"encoders": 1}),
         ("head_prune", {"pruned": 0.3}),
         ("head_prune", {"pruned": 0.6}),
+        ("ltp", {"regularization": 0.5}),
+        ("combined", {"target_speedup": 3}),
+        ("elastic", {"speed": 2}),
     ]
     assert seen == [(seed, *knob) for seed in (7, 8) for knob in knobs]
 
@@ -100,7 +105,8 @@ def test_the_launcher_gets_all_jobs_at_once_or_in_batches(limit, batches, tmp_pa
         (points("{a: dense}"), "hydra.sweeper.points.a: 'dense' is no mapping"),
         (
             (*PARETO, "method=distilbert"),
-            "method: the points of this sweep set it (dense, power_bert, distilbert, bert_pkd, head_prune); "
+            "method: the points of this sweep set it (unchanged, dense, power_bert, distilbert, bert_pkd, "
+            "head_prune, ltp, combined, elastic); "
             "to leave some out, give hydra.sweeper.points.<name>=null",
         ),
         (
@@ -134,7 +140,8 @@ def test_every_dataset_has_a_pareto_sweep_of_all_methods(dataset):
     entries = OmegaConf.to_container(cfg.hydra.sweeper.points, resolve=True)
     counts = {name: len(expand(entry)) for name, entry in entries.items()}
     assert counts.keys() == set(files("method")), "a method is missing from the comparison"
-    assert counts.pop("dense") == 1
+    assert counts.pop("dense") == counts.pop("unchanged") == 1
+    assert cfg.cls_alone  # to all methods, since some always have it
     assert all(count >= 3 for count in counts.values()), "too few points for a curve"
     assert {entry["method"] for entry in entries.values()} == set(entries)
 
