@@ -3,6 +3,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMultipleChoice, BertForSequenceClassification
 
+from powerbert.elimination.significance import SHORT
 from powerbert.measure import compare_flops, count_flops, word_vectors
 from powerbert.measure.flops import flops_of_lengths
 from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
@@ -38,13 +39,14 @@ def test_bert_agrees_with_the_closed_form(attention, length):
 def power_closed_form(n: int, retention_configuration: list[int]) -> int:
     """Significance takes all n queries and their scores; then k of them attend, and only they go on.
 
-    An encoder that retains [CLS] alone needs neither.
+    An encoder that retains [CLS] alone needs neither. Of long inputs a product sums the attention.
     """
     total = 2 * HIDDEN**2 + 2 * HIDDEN * LABELS
     for k in (min(k, n) for k in retention_configuration):
         scores = 1 < k < n
         queries = 2 * (n if scores else k) * HIDDEN**2
-        total += queries + 4 * n * HIDDEN**2 + scores * 2 * n**2 * (HIDDEN + HEADS)
+        summed = HEADS if n > SHORT else 0
+        total += queries + 4 * n * HIDDEN**2 + scores * 2 * n**2 * (HIDDEN + summed)
         total += 4 * k * n * HIDDEN + 18 * k * HIDDEN**2
         n = k
     return total

@@ -59,7 +59,7 @@ def rising(query, key, mask):
 def test_scores_are_computed_only_where_they_decide(power_bert, fields, scores):
     with Calls() as calls:
         power_bert(**fields)(torch.full((2, N), 7))
-    assert calls.of("softmax") == [[(2 * 4, N, N)]] * scores
+    assert calls.of("softmax") == [[(2, 4, N, N)]] * scores
     assert len(calls.of("scaled_dot_product_attention")) == 3
 
 

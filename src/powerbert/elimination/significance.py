@@ -15,6 +15,12 @@ CACHED_BYTES = 2**20
 ACCELERATOR_BYTES = 64 * 2**20
 """Size of such a block elsewhere."""
 
+SHORT = 128
+"""Inputs of up to so many words take whole attention matrices; blocks of rows save little there."""
+
+SHORT_BYTES = 4 * 2**20
+"""Size of the matrices of several short inputs that are held at a time."""
+
 LONGEST_SUM = 128
 """Number of rows that a product adds up one after the other; rounding errors grow with it."""
 
@@ -76,15 +82,25 @@ def blockwise_significance(
 ) -> Tensor:
     """Compute ``significance_scores`` of ``attention_probabilities``, [B, N], without holding the latter.
 
-    A block is some query rows of one or several heads' matrices, up to ``block_bytes`` (a single row is never
-    divided). An exported model has symbolic sizes, so it takes one block. Queries and keys are [B, H, N, E].
+    Of inputs beyond ``SHORT`` words, or with ``block_bytes``, a block is some query rows of one or several
+    heads' matrices, up to so many bytes (a single row is never divided). Of others it is the matrices of
+    several inputs. An exported model has symbolic sizes, so it takes one block. Queries and keys are [B, H, N, E].
     """
-    if torch.compiler.is_exporting():
-        attention = attention_probabilities(query, key, mask)
+
+    def of_whole_matrices(inputs: slice) -> Tensor:
+        words = None if mask is None else mask[inputs]
+        attention = attention_probabilities(query[inputs], key[inputs], words)
         return significance_scores(
-            attention, mask, include_diagonal=include_diagonal, pad_queries=pad_queries
+            attention, words, include_diagonal=include_diagonal, pad_queries=pad_queries
         )
+
     batch, heads, length, size = query.shape
+    if torch.compiler.is_exporting():
+        return of_whole_matrices(slice(None))
+    if length <= SHORT and block_bytes is None:
+        inputs = max(1, SHORT_BYTES // (4 * heads * length**2))
+        starts = range(0, batch, inputs)
+        return torch.cat([of_whole_matrices(slice(start, start + inputs)) for start in starts])
     dtype = torch.promote_types(query.dtype, torch.float32)
     weights = query.new_ones(batch, heads, length, dtype=dtype)
     if mask is not None:
@@ -102,11 +118,11 @@ def blockwise_significance(
     row_bytes = dtype.itemsize * length
     rows = min(length, LONGEST_SUM, max(1, block_bytes // row_bytes))
     matrices = max(1, block_bytes // (row_bytes * rows))
-    starts = range(0, length, rows)
-    received = weights.new_empty(len(starts), *weights.shape)
+    firsts = range(0, length, rows)
+    received = weights.new_empty(len(firsts), *weights.shape)
     for start in range(0, batch * heads, matrices):
         block = slice(start, start + matrices)
-        for part, first in enumerate(starts):
+        for part, first in enumerate(firsts):
             some = slice(first, first + rows)
             scores = _scaled_product(queries[block, some], keys[block], size**-0.5)
             attention = scores.softmax(dim=-1, dtype=dtype)
