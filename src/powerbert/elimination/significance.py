@@ -84,7 +84,8 @@ def blockwise_significance(
 
     Of inputs beyond ``SHORT`` words, or with ``block_bytes``, a block is some query rows of one or several
     heads' matrices, up to so many bytes (a single row is never divided). Of others it is the matrices of
-    several inputs. An exported model has symbolic sizes, so it takes one block. Queries and keys are [B, H, N, E].
+    several inputs. An exported model has symbolic sizes, so it takes one block. Queries and keys are
+    [B, H, N, E].
     """
 
     def of_whole_matrices(inputs: slice) -> Tensor:
