@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from powerbert.base.cli import CONFIG_FOLDER
 from tests.fixtures import corpus, dataset, finetuned, make_artifact, retrained  # noqa: F401
 from tests.forked import door, replaced
 from tests.tiny_runs import overrides
@@ -321,7 +322,7 @@ BAD_COMMANDS = [
     Case("status", "records=nowhere", "nowhere"),
 ]
 
-METHODS = ("dense", "power_bert", "distilbert", "bert_pkd", "head_prune")
+METHODS = sorted(path.stem for path in (CONFIG_FOLDER / "method").glob("*.yaml"))
 NO_POINTS = " ".join(f"hydra.sweeper.points.{name}=null" for name in METHODS)
 SWEEPS = [
     Case("train", f"+sweep=pareto {NO_POINTS}", r"hydra\.sweeper\.points", name="no points"),
