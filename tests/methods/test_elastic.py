@@ -3,15 +3,16 @@
 import pytest
 import torch
 
-from powerbert.base.errors import UserError
+from powerbert.base.errors import UserError, find_user_error
 from powerbert.methods.elastic import Sampler
-from powerbert.models import as_power_model, load_model
+from powerbert.models import as_power_model, load_model, num_encoders
+from powerbert.store.artifacts import Artifact
 from tests.models.backbones import BACKBONES, make_host
 from tests.models.batches import padded, ragged_inputs
-from tests.tiny_runs import artifacts, train
+from tests.tiny_runs import train
 
-SMALL = ("method=elastic", "method.epochs=1", "method.fewest_encoders=2", "method.evaluations=10")
-SPEEDS = ("method.speeds=[1,1.2]", "trainer.max_epochs=1")
+SMALL = ("method.epochs=1", "method.fewest_encoders=2", "method.evaluations=10", "trainer.max_epochs=1")
+ELASTIC = ("method=elastic", "method.cost=operations", *SMALL)
 
 
 def test_sub_models_are_drawn_within_their_bounds():
@@ -54,27 +55,91 @@ def test_every_speed_is_the_model_with_those_shares_alone(backbone):
         model.set_speed(3)
 
 
-def test_speeds_share_one_training_and_each_has_a_record(corpus, tmp_path):
-    slow = train(corpus, tmp_path, *SMALL, *SPEEDS, "method.speed=1")
-    before = artifacts(tmp_path)
-    results = load_results(tmp_path, slow)
-    model = load_model(tmp_path / "artifacts" / slow["artifacts"]["retrain"])
-    assert slow["knob"] == {"speed": 1}
-    assert list(model.speeds) == [entry["speed"] for entry in results]
-    assert slow["metric"]["value"] == results[0]["metrics"]["dev"]["accuracy"]
-    if len(results) == 2:
-        fast = train(corpus, tmp_path, *SMALL, *SPEEDS, "method.speed=1.2")
-        assert artifacts(tmp_path) == before
-        assert fast["identity"] != slow["identity"]
-        assert fast["metric"]["value"] == results[1]["metrics"]["dev"]["accuracy"]
+@pytest.fixture(scope="module")
+def searched(corpus, tmp_path_factory):
+    """Runs of both methods that use sub-models, which share their training; the folder and the records."""
+    runs = tmp_path_factory.mktemp("runs")
+    speeds = [train(corpus, runs, *ELASTIC, "method.speeds=[1,1.5]", f"method.speed={s}") for s in (1, 1.5)]
+    combined = ("method=combined", "method.cost=operations", *SMALL)
+    targets = [train(corpus, runs, *combined, f"target_speedup={s}") for s in (1.5, 2.5)]
+    return runs, speeds, targets
 
 
-def test_a_speed_out_of_reach_is_refused_by_name(corpus, tmp_path):
-    with pytest.raises(UserError, match=r"method.speed: 500 is beyond what this model reaches"):
-        train(corpus, tmp_path, *SMALL, "method.speeds=[1,500]", "method.speed=500", "trainer.max_epochs=1")
+def results(runs, record, stage):
+    return Artifact.load(runs / "artifacts" / record["artifacts"][stage]).manifest["results"]
 
 
-def load_results(runs, record):
-    from powerbert.store.artifacts import Artifact
+def test_all_speeds_and_targets_share_one_training_of_sub_models(searched):
+    runs, speeds, targets = searched
+    records = [*speeds, *targets]
+    assert len({record["artifacts"]["search"] for record in records}) == 1
+    assert len({record["identity"] for record in records}) == 4
+    assert len({record["artifacts"]["retrain"] for record in records}) == 3, "one holds all speeds"
+    points = results(runs, speeds[0], "search")["fronts"]
+    for own in (2, 3):
+        front = [point for point in points if len(point["encoders"]) == own]
+        assert [point["cost"] for point in front] == sorted(point["cost"] for point in front)
+        assert [point["loss"] for point in front] == sorted((p["loss"] for p in front), reverse=True)
 
-    return Artifact.load(runs / "artifacts" / record["artifacts"]["retrain"]).manifest["results"]["speeds"]
+
+def test_each_speed_has_a_record(searched):
+    runs, records, _ = searched
+    speeds = results(runs, records[0], "retrain")["speeds"]
+    model = load_model(runs / "artifacts" / records[0]["artifacts"]["retrain"])
+    assert list(model.speeds) == [entry["speed"] for entry in speeds] == [1, 1.5]
+    for record, entry in zip(records, speeds, strict=True):
+        assert record["knob"] == {"speed": entry["speed"]}
+        assert record["metric"]["value"] == entry["metrics"]["dev"]["accuracy"]
+        assert record["flops"]["dynamic"]["ratio"] > 0.95 * entry["speed"]
+        assert record["epochs"] == {"finetune": 1, "search": 1, "retrain": 0}
+
+
+def test_choosing_a_speed_does_not_change_the_weights(searched):
+    runs, (record, _), _ = searched
+    trained, chosen = (
+        load_model(runs / "artifacts" / record["artifacts"][stage]).state_dict()
+        for stage in ("search", "retrain")
+    )
+    assert all(torch.equal(value, chosen[name]) for name, value in trained.items())
+
+
+def test_combined_re_trains_the_best_sub_model_alone_and_records_the_target(searched):
+    runs, _, records = searched
+    for record, target in zip(records, (1.5, 2.5), strict=True):
+        points = results(runs, record, "search")["fronts"]
+        fast = [point for point in points if 1 / point["cost"] >= 0.99 * target]
+        best = min(fast, key=lambda point: point["loss"])
+        model = load_model(runs / "artifacts" / record["artifacts"]["retrain"])
+        assert num_encoders(model.config) == len(best["encoders"])
+        assert model.config.retention_shares == record["retention_shares"] == best["shares"]
+        assert record["cls_alone"] is True
+        assert record["target"] == {"speedup": target, "protocol": "dynamic", "predicted": 1 / best["cost"]}
+        assert record["flops"]["dynamic"]["ratio"] == pytest.approx(1 / best["cost"], rel=0.25)
+
+
+def test_the_number_of_encoders_can_be_given(corpus, searched):
+    runs, *_ = searched
+    settings = ("method=combined", "method.cost=operations", *SMALL, "target_speedup=1.5")
+    record = train(corpus, runs, *settings, "method.encoders=2")
+    assert len(record["retention_shares"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ((*ELASTIC, "method.speeds=[1,500]", "method.speed=500"), r"method.speed: 500 is beyond what"),
+        ((*ELASTIC, "method.speed=7"), r"method.speed: 7 is not one of method.speeds"),
+        (("method=combined", *SMALL), r"target_speedup: this method needs it"),
+        (("method=combined", *SMALL, "target_speedup=1"), r"target_speedup: 1 must be"),
+        (
+            ("method=combined", "method.cost=operations", *SMALL, "target_speedup=500"),
+            r"target_speedup: 500 is out of reach; the sub-models reach \d",
+        ),
+        (("method=combined", *SMALL, "target_speedup=2", "method.encoders=1"), r"method.encoders: 1 must be"),
+        ((*ELASTIC, "method.fewest_encoders=4"), r"method.fewest_encoders: 4 must be"),
+    ],
+)
+def test_what_cannot_be_met_is_refused_in_one_line(corpus, searched, overrides, message):
+    with pytest.raises(Exception, match=message) as raised:  # Hydra wraps what a constructor raises
+        train(corpus, searched[0], *overrides)
+    assert "\n" not in str(find_user_error(raised.value))

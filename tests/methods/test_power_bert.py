@@ -118,7 +118,6 @@ def test_new_settings_at_their_defaults_change_no_identity(tmp_path, overrides):
         "elimination.unit=share",
         "elimination.regularizer=cost",
         "method.teacher=finetune",
-        "method.encoders=2",
         "cls_alone=true",
     ],
 )
@@ -132,14 +131,18 @@ def test_a_new_setting_that_is_used_makes_another_identity(tmp_path, override):
     [
         (("target_speedup=2",), "target_speedup: it needs elimination.regularizer=cost"),
         (("target_speedup=1", "elimination.regularizer=cost"), "target_speedup: 1 must"),
-        (("target_speedup=-3", "method=combined"), "target_speedup: -3 must"),
+        (("target_speedup=-3", "elimination=share"), "target_speedup: -3 must"),
         (("target_protocol=both",), "target_protocol: 'both' is unknown"),
         (("elimination.unit=part",), "elimination.unit: 'part' is unknown"),
         (("method.teacher=bert",), "method.teacher: 'bert' is unknown"),
-        (("method.encoders=4",), "method.encoders: 4 must .* from 1 to 3"),
         (("elimination.unit=share", "elimination.retention_configuration=[0.5,0.2]"), "has 2 entries"),
         (
-            ("target_speedup=1000", "method=combined", "elimination.cost=operations", "trainer.max_epochs=1"),
+            (
+                "target_speedup=1000",
+                "elimination=share",
+                "elimination.cost=operations",
+                "trainer.max_epochs=1",
+            ),
             "target_speedup: 1000 is out of reach",
         ),
     ],
@@ -152,12 +155,12 @@ def test_settings_that_cannot_be_met_are_refused_in_one_line(corpus, tmp_path, o
     assert "\n" not in str(told)
 
 
-def test_combined_eliminates_by_shares_in_fewer_encoders_and_records_the_target(corpus, tmp_path):
-    settings = ("method=combined", "elimination.cost=operations", "trainer.max_epochs=1")
-    record = train(corpus, tmp_path, *settings, "target_speedup=2.5")
+def test_a_search_by_shares_reaches_a_target_and_records_it(corpus, tmp_path):
+    settings = ("elimination=share", "elimination.cost=operations", "method.teacher=finetune")
+    record = train(corpus, tmp_path, *settings, "trainer.max_epochs=1", "target_speedup=2.5")
     assert list(record["artifacts"]) == ["finetune", "search", "retrain"]
     assert record["retention_configuration"] is None
-    assert len(record["retention_shares"]) == 2, "auto: ceil(3 / sqrt(2.5))"
+    assert len(record["retention_shares"]) == 3
     assert record["cls_alone"] is True
     assert record["target"] == {
         "speedup": 2.5,
@@ -166,7 +169,8 @@ def test_combined_eliminates_by_shares_in_fewer_encoders_and_records_the_target(
     }
     model = load_model(tmp_path / "artifacts" / record["artifacts"]["retrain"])
     assert model.config.retention_shares == record["retention_shares"]
-    assert record["word_vectors"]["retained"] == 1 + retained_by_share(record["retention_shares"][0], 32)
+    kept = [retained_by_share(share, 32) for share in record["retention_shares"][:-1]]
+    assert record["word_vectors"]["retained"] == sum(kept) + 1
     assert record["flops"]["dynamic"]["ratio"] == pytest.approx(2.5, rel=0.25)
 
 

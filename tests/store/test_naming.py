@@ -63,7 +63,6 @@ def test_cls_alone_and_shares_make_another_method():
     assert method_label(alone) == "Fine-tuned, [CLS] alone"
     shares = {"elimination": {"name": "share", "unit": "share"}}
     assert method_label(of_method("power_bert", shares)) == "PoWER-BERT (share)"
-    assert method_label(of_method("combined", shares)) == "Combined"
     named = {"elimination": {"name": "paper", "unit": "share"}}
     assert method_label(of_method("power_bert", named)) == "PoWER-BERT (shares)"
 

@@ -18,6 +18,21 @@ def default_device() -> torch.device:
     return accelerator or torch.device("cpu")
 
 
+def quick_precision(device: torch.device | None = None) -> str:
+    """Return Lightning's name of the quickest precision to train in: bfloat16 products or float32.
+
+    A processor without bfloat16 instructions emulates them, which takes tens of times as long as float32.
+    """
+    device = device or default_device()
+    if device.type == "cuda":
+        quick = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        quick = device.type == "cpu" and any(
+            able is True and "bf16" in name for name, able in torch.cpu.get_capabilities().items()
+        )
+    return "bf16-mixed" if quick else "32-true"
+
+
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that compute."""
     return {

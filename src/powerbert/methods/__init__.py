@@ -1,17 +1,18 @@
 """Methods as peers; each defines its stages, the artifacts they start from, and the swept knob."""
 
 from powerbert.methods.bert_pkd import BertPkd
-from powerbert.methods.dense import Dense
+from powerbert.methods.combined import Combined
+from powerbert.methods.dense import Dense, Unchanged
 from powerbert.methods.distilbert import DistilBert
 from powerbert.methods.elastic import Elastic
 from powerbert.methods.head_prune import HeadPrune
 from powerbert.methods.ltp import Ltp
 from powerbert.methods.method import Context, Method, StagePlan
 from powerbert.methods.power_bert import PowerBert
-from powerbert.methods.unchanged import Unchanged
 
 __all__ = [
     "BertPkd",
+    "Combined",
     "Context",
     "Dense",
     "DistilBert",

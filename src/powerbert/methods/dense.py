@@ -1,4 +1,4 @@
-"""The unchanged model, trained for as long as PoWER-BERT: the effect of more training alone."""
+"""The unchanged model: as it is, and trained for as long as PoWER-BERT, the effect of more training alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,3 +28,14 @@ class Dense(Method):
     def _build(self, artifacts: Artifacts, context: Context) -> Stage:
         model = load_model(artifacts["finetune"].path)
         return Retrain(model, context.task, context.optimization, context.seed)
+
+
+@dataclass
+class Unchanged(Dense):
+    """Evaluate the fine-tuned model and train it no further: with [CLS] alone it is a point of its own."""
+
+    def plans(self, checkpoint: Path) -> list[StagePlan]:
+        """Fine-tune; `retrain` trains for no epoch."""
+        influence = {"method": self.name}
+        final = StagePlan("retrain", ("finetune",), lambda _: influence, self._build, epochs=0)
+        return [finetune_plan(checkpoint), final]

@@ -5,8 +5,8 @@ here they learn from the fine-tuned model, and the search weighs measured time i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from dataclasses import dataclass
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -16,53 +16,115 @@ from torch import Tensor
 from powerbert.base.checks import check_choice, check_number, check_whole
 from powerbert.base.environment import default_device
 from powerbert.base.errors import ConfigError
+from powerbert.elimination import SIGNIFICANCES
 from powerbert.measure import LatencySettings
-from powerbert.measure.cost import KINDS, cost_model
-from powerbert.measure.evaluation import predict_logits, task_metrics
+from powerbert.measure.cost import KINDS, PROTOCOLS, cost_model
+from powerbert.measure.evaluation import predict_logits
 from powerbert.methods.distillation import Distillation, evenly_spread, soft_target_loss
-from powerbert.methods.evolution import Retention, evolve
-from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
+from powerbert.methods.evolution import Evaluated, Retention, evolve, pareto_front
+from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
 from powerbert.models import as_power_model, load_model, num_encoders
-from powerbert.stages import Elastic as ElasticStage
-from powerbert.stages import Stage
+from powerbert.stages import Choice, Stage, SubModelTraining
 from powerbert.stages.search import reach
+
+SPEEDS = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+"""Speed-ups for which the search of retentions starts with a geometric one of each depth."""
 
 
 @dataclass
-class Elastic(Method):
-    """Train sub-models of all depths and lengths together, then find the best one for each speed; swept.
+class SubModels(Method):
+    """Train sub-models of all depths and lengths together, then find on dev the best ones at each cost.
 
-    The settings are those of `conf/method`; ConfigError names one that is out of range.
+    The base of the methods that use such a model, which share the artifact of `search`. The settings are
+    those of `conf/method`; ConfigError names one that is out of range.
     """
 
     name: str
-    speed: float
-    speeds: Sequence[float]
     fewest_encoders: int
     steepest: float
     each_step: int
     evaluations: int
+    significance: str
     cost: str
+    target_protocol: str
     alpha: float
     temperature: float
     beta: float
-    epochs: int | None = None
+    epochs: int | None
 
     def __post_init__(self) -> None:
         Distillation(self.alpha, self.temperature, beta=self.beta)
+        check_choice("method.significance", self.significance, SIGNIFICANCES)
+        check_choice("method.cost", self.cost, KINDS)
+        check_choice("target_protocol", self.target_protocol, PROTOCOLS)
+        check_number("method.steepest", self.steepest, high=1.0, strict=True)
+        for name in ("fewest_encoders", "each_step", "evaluations"):
+            check_whole(f"method.{name}", getattr(self, name))
+        check_whole("method.epochs", self.epochs, optional=True)
+
+    def check(self, model_config: Any) -> None:
+        """Raise ConfigError if the model has fewer encoders than the smallest sub-model."""
+        check_whole("method.fewest_encoders", self.fewest_encoders, high=num_encoders(model_config))
+
+    def plans(self, checkpoint: Path) -> list[StagePlan]:
+        """Fine-tune the teacher, train all sub-models from its weights, and make the final model of them."""
+        names = ("fewest_encoders", "steepest", "each_step", "evaluations", "significance", "cost")
+        learnt = ("target_protocol", "alpha", "temperature", "beta")
+        influence = {"method": "elastic", **{name: getattr(self, name) for name in (*names, *learnt)}}
+        search = StagePlan("search", ("finetune",), lambda _: influence, self._build_search, self.epochs)
+        return [finetune_plan(checkpoint), search, self.final_plan()]
+
+    def final_plan(self) -> StagePlan:
+        """Plan the stage `retrain`, which makes the final model."""
+        raise NotImplementedError
+
+    def objective_of(self, retention: Retention) -> Distillation:
+        """Return the objective of a sub-model, each of whose encoders imitates itself in the teacher."""
+        imitated = [(own, encoder + 1) for own, encoder in enumerate(retention.encoders[:-1], start=1)]
+        return Distillation(self.alpha, self.temperature, beta=self.beta, imitated=imitated)
+
+    def found(self, artifacts: Artifacts) -> list[Evaluated]:
+        """Return the sub-models that the search found best, those of each depth by increasing cost."""
+        return [
+            Evaluated(Retention(tuple(e["encoders"]), tuple(e["shares"])), e["cost"], e["loss"])
+            for e in artifacts["search"].manifest["results"]["fronts"]
+        ]
+
+    def _build_search(self, artifacts: Artifacts, context: Context) -> Stage:
+        teacher = load_model(artifacts["finetune"].path)
+        fields = {} if self.significance == "received" else {"significance": self.significance}
+        model = as_power_model(load_model(artifacts["finetune"].path), cls_alone=True, **fields)
+        encoders = num_encoders(teacher.config)
+        return SubModelTraining(
+            model,
+            context.task,
+            context.optimization,
+            context.seed,
+            teacher=teacher,
+            sample=Sampler(encoders, self.fewest_encoders, self.steepest, self.each_step),
+            objective_of=self.objective_of,
+            explore=Explorer(self, context.measure, context.cache, teacher),
+        )
+
+
+@dataclass
+class Elastic(SubModels):
+    """One model for several speeds; the speed is swept, without training again."""
+
+    speed: float = 2.0
+    speeds: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.speeds = sorted(float(speed) for speed in self.speeds)
         for speed in self.speeds:
             check_number("method.speeds", speed, low=1.0)
         if self.speed not in self.speeds:
             raise ConfigError(f"method.speed: {self.speed} is not one of method.speeds {self.speeds}")
-        check_choice("method.cost", self.cost, KINDS)
-        check_number("method.steepest", self.steepest, high=1.0, strict=True)
-        for name in ("fewest_encoders", "each_step", "evaluations"):
-            check_whole(f"method.{name}", getattr(self, name))
 
     @property
     def knob(self) -> Mapping[str, float]:
-        """The speed, which does not change the training."""
+        """The speed."""
         return {"speed": self.speed}
 
     @property
@@ -70,16 +132,10 @@ class Elastic(Method):
         """The chosen speed."""
         return self.speed
 
-    def check(self, model_config: Any) -> None:
-        """Raise ConfigError if the model has fewer encoders than the smallest sub-model."""
-        check_whole("method.fewest_encoders", self.fewest_encoders, high=num_encoders(model_config))
-
-    def plans(self, checkpoint: Path) -> list[StagePlan]:
-        """Fine-tune the teacher, then train all sub-models from its weights."""
-        names = ("speeds", "fewest_encoders", "steepest", "each_step", "evaluations", "cost")
-        influence = {name: getattr(self, name) for name in (*names, "alpha", "temperature", "beta")}
-        final = final_plan(self.epochs, {"method": self.name, **influence}, self._build)
-        return [finetune_plan(checkpoint), final]
+    def final_plan(self) -> StagePlan:
+        """Plan the choice of a sub-model for each speed, without training."""
+        influence = {"method": self.name, "speeds": self.speeds}
+        return StagePlan("retrain", ("search",), lambda _: influence, self._build_final, epochs=0)
 
     def findings(self, stage: str, artifacts: Artifacts) -> list[str]:
         """List the speeds with the dev metric of each."""
@@ -93,46 +149,31 @@ class Elastic(Method):
 
     def metrics(self, artifact: Any) -> Mapping[str, Any]:
         """Return the metrics at the chosen speed."""
-        return entry_for(artifact.manifest["results"]["speeds"], self.speed)["metrics"]
+        entries = artifact.manifest["results"]["speeds"]
+        return next(entry["metrics"] for entry in entries if entry["speed"] == self.speed)
 
-    def _build(self, artifacts: Artifacts, context: Context) -> Stage:
-        teacher = load_model(artifacts["finetune"].path)
-        encoders = num_encoders(teacher.config)
-        model = as_power_model(load_model(artifacts["finetune"].path), cls_alone=True)
-        sampler = Sampler(encoders, self.fewest_encoders, self.steepest, self.each_step)
-        return ElasticStage(
-            model,
-            context.task,
-            context.optimization,
-            context.seed,
-            teacher=teacher,
-            sample=sampler,
-            objective_of=ObjectiveOf(Distillation(self.alpha, self.temperature, beta=self.beta)),
-            choose=Chooser(self, context.measure, context.cache, teacher),
-        )
-
-
-def entry_for(speeds: Sequence[Mapping[str, Any]], speed: float) -> Mapping[str, Any]:
-    """Return the slowest of a model's speeds that is at least as fast as asked."""
-    for entry in speeds:
-        if entry["speed"] >= speed:
-            return entry
-    raise ConfigError(
-        f"method.speed: {speed:g} is beyond what this model reaches; its speeds are "
-        f"{', '.join(format(entry['speed'], 'g') for entry in speeds)}"
-    )
+    def _build_final(self, artifacts: Artifacts, context: Context) -> Stage:
+        speeds = []
+        for speed in self.speeds:
+            best = best_at(self.found(artifacts), speed)
+            if best is not None:
+                speeds.append({"speed": speed, **{k: list(v) for k, v in best.retention._asdict().items()}})
+            elif speed <= self.speed:
+                reached = ", ".join(format(entry["speed"], "g") for entry in speeds) or "none"
+                raise ConfigError(
+                    f"method.speed: {self.speed:g} is beyond what this model reaches; of method.speeds it "
+                    f"reaches {reached}"
+                )
+        model: Any = load_model(artifacts["search"].path)
+        model.config.speeds = speeds
+        model.base_model.set_speed(speeds[0]["speed"])
+        return Choice(model, context.task, context.optimization, context.seed)
 
 
-@dataclass(frozen=True)
-class ObjectiveOf:
-    """Makes the objective of a sub-model, each of whose encoders imitates itself in the teacher."""
-
-    objective: Distillation
-
-    def __call__(self, retention: Retention) -> Distillation:
-        """Return the objective of one sub-model."""
-        imitated = [(own, encoder + 1) for own, encoder in enumerate(retention.encoders[:-1], start=1)]
-        return replace(self.objective, imitated=imitated)
+def best_at(points: Sequence[Evaluated], speed: float) -> Evaluated | None:
+    """Return the sub-model with the least loss among those at least as fast, None if none is."""
+    fast = [point for point in points if 1 / point.cost >= 0.99 * speed]
+    return min(fast, key=lambda point: point.loss, default=None)
 
 
 @dataclass(frozen=True)
@@ -168,16 +209,16 @@ class Sampler:
 
 
 @dataclass(frozen=True)
-class Chooser:
-    """Finds the best sub-model for each speed on dev, by measured time of this device."""
+class Explorer:
+    """Finds the sub-models that lose least on dev at each cost: the divergence from the teacher there."""
 
-    method: Elastic
+    method: SubModels
     settings: LatencySettings
     cache: Path
     teacher: Any
 
     def __call__(self, model: Any, data: Any) -> dict[str, Any]:
-        """Set the model's `speeds`; return them with the metrics of each."""
+        """Return the front of each depth of a trained model, with costs relative to the teacher's."""
         base = model.to(default_device()).eval().base_model
         self.teacher.to(model.device)
         encoders = num_encoders(model.config)
@@ -187,7 +228,7 @@ class Chooser:
             self.teacher,
             data,
             kind=self.method.cost,
-            protocol="dynamic",
+            protocol=self.method.target_protocol,
             settings=self.settings,
             folder=self.cache,
         )
@@ -195,49 +236,31 @@ class Chooser:
         def cost(retention: Retention) -> float:
             return relative.of_shares(retention.shares, cls_alone=True)
 
-        def logits(retention: Retention, split: str) -> Tensor:
-            base.set_retention(retention.shares, retention.encoders)
-            return predict_logits(model, data.dataset[split], data.collate, data.eval_batch_size, None)
+        def logits(of: Any) -> Tensor:
+            return predict_logits(of, data.dataset["dev"], data.collate, data.eval_batch_size, None)
 
-        told = predict_logits(self.teacher, data.dataset["dev"], data.collate, data.eval_batch_size, None)
+        told = logits(self.teacher)
 
         def loss(retention: Retention) -> float:
-            return float(soft_target_loss(logits(retention, "dev"), told, 1.0))
+            base.set_retention(retention.shares, retention.encoders)
+            return float(soft_target_loss(logits(model), told, 1.0))
 
-        front = evolve(
-            start_of(self.method, encoders, cost),
-            cost,
-            loss,
-            evaluations=self.method.evaluations,
-            seed=0,
-        )
-        speeds = []
-        splits = dict.fromkeys(("dev", data.task.evaluation_split))
-        for speed in self.method.speeds:
-            fast = [point for point in front if 1 / point.cost >= 0.99 * speed]
-            if not fast:
-                break
-            best = min(fast, key=lambda point: point.loss)
-            metrics = {
-                split: task_metrics(
-                    logits(best.retention, split), torch.as_tensor(data.dataset[split]["label"][:]), data.task
-                )
-                for split in splits
-            }
-            chosen = {name: list(value) for name, value in best.retention._asdict().items()}
-            speeds.append({"speed": speed, "predicted": 1 / best.cost, **chosen, "metrics": metrics})
-        if not speeds:
-            raise ConfigError(f"method.speeds: no sub-model reaches {self.method.speeds[0]:g}")
-        model.config.speeds = [{key: e[key] for key in ("speed", "encoders", "shares")} for e in speeds]
-        base.set_speed(speeds[0]["speed"])
+        starts = start_of(self.method, encoders, cost)
+        points = evolve(starts, cost, loss, evaluations=self.method.evaluations, seed=0)
+        base.set_retention([1.0] * encoders)
         model.cpu()
-        return {"speeds": speeds, "evaluated": self.method.evaluations}
+        fronts = [
+            pareto_front(point for point in points if len(point.retention.encoders) == own)
+            for own in range(self.method.fewest_encoders, encoders + 1)
+        ]
+        found = [{**e.retention._asdict(), "cost": e.cost, "loss": e.loss} for e in chain(*fronts)]
+        return {"fronts": found, "evaluated": len(points)}
 
 
-def start_of(method: Elastic, encoders: int, cost: Any) -> list[Retention]:
+def start_of(method: SubModels, encoders: int, cost: Any) -> list[Retention]:
     """Return the retentions that the search starts with.
 
-    These are the whole and the smallest one, and for each depth a geometric one at each speed.
+    These are the whole and the smallest one, and for each depth a geometric one at each of `SPEEDS`.
     """
     smallest = Sampler(encoders, method.fewest_encoders, method.steepest, 1).smallest()
     whole = Retention(tuple(range(encoders)), (*(1.0 for _ in range(encoders - 1)), 0.0))
@@ -249,7 +272,7 @@ def start_of(method: Elastic, encoders: int, cost: Any) -> list[Retention]:
         def relative(shares: Sequence[float], kept: tuple[int, ...] = kept) -> float:
             return cost(Retention(kept, (*shares, 0.0)))
 
-        for speed in method.speeds:
+        for speed in SPEEDS:
             shares = reach(relative, profile, 1 / speed, 1.0)
             retention = Retention(kept, (*(round(share, 4) for share in shares), 0.0))
             if 0.9 * speed <= 1 / cost(retention) <= 1.1 * speed:

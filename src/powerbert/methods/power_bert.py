@@ -1,10 +1,9 @@
 """PoWER-BERT (section 2.3): fine-tune, search the retention configuration, re-train with extract layers.
 
-The paper's method, and what goes beyond it by settings: shares of each input's length, distillation, fewer
-encoders, true cost as the objective, a wanted speed-up.
+The paper's method, and what goes beyond it by settings: shares of each input's length, distillation, true
+cost as the objective, a wanted speed-up.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +19,9 @@ from powerbert.elimination import (
     validate_retention_shares,
 )
 from powerbert.measure.cost import KINDS, PROTOCOLS, cost_model
-from powerbert.methods.distillation import Distillation, evenly_spread
+from powerbert.methods.distillation import Distillation
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
-from powerbert.models import (
-    as_power_model,
-    load_model,
-    load_power_model,
-    num_encoders,
-    take_encoders,
-)
+from powerbert.models import load_model, load_power_model, num_encoders
 from powerbert.stages import CostRegularizer, MassRegularizer, Regularizer, Retrain, Search, Stage
 
 SIGNIFICANCE = ("significance_diagonal", "significance_pad_queries", "significance")
@@ -37,7 +30,7 @@ RETRAIN = (*SIGNIFICANCE, "selection")
 
 PAPER: Mapping[str, Any] = {"significance": "received", "unit": "count", "regularizer": "mass"}
 """Options of the elimination that came after the paper, and what it does; identities leave that out."""
-BEYOND = ("teacher", "encoders", "target_speedup", "cls_alone")
+BEYOND = ("teacher", "target_speedup", "cls_alone")
 """Settings of the method that came after the paper, which has none of them; identities leave out null."""
 
 
@@ -53,7 +46,6 @@ class PowerBert(Method):
     lambda_: float
     retention_learning_rate: float
     elimination: Mapping[str, Any]
-    encoders: int | str | None = None
     teacher: str | None = None
     alpha: float = 0.5
     temperature: float = 2.0
@@ -112,17 +104,11 @@ class PowerBert(Method):
 
     def check(self, model_config: Any) -> None:
         """Raise ConfigError, naming the setting, if one does not suit the pretrained model's config."""
-        encoders = num_encoders(model_config)
-        if self.encoders != "auto":
-            check_whole("method.encoders", self.encoders, high=encoders, optional=True)
         if self.given is None:
             return
-        own = len(self._kept(encoders))
+        validate = validate_retention_shares if self.shares else validate_retention_configuration
         try:
-            if self.shares:
-                validate_retention_shares(self.given, own)
-            else:
-                validate_retention_configuration(self.given, own)
+            validate(self.given, num_encoders(model_config))
         except ConfigError as error:
             raise ConfigError(f"elimination.retention_configuration: {error}") from error
 
@@ -170,17 +156,6 @@ class PowerBert(Method):
         """Name of the stage whose weights re-training starts from."""
         return self.elimination["retrain_from"] if self.given is None else "finetune"
 
-    def _kept(self, encoders: int) -> list[int]:
-        """Return which of the fine-tuned model's encoders the student has, from 0."""
-        if self.encoders is None:
-            return list(range(encoders))
-        own = self.encoders if isinstance(self.encoders, int) else self._choose_encoders(encoders)
-        return evenly_spread(encoders, own)
-
-    def _choose_encoders(self, encoders: int) -> int:
-        """Choose the number of encoders for the wanted speed-up: depth and length bring half of it each."""
-        return math.ceil(encoders * (self.target_speedup or 2.0) ** -0.5)
-
     def _options(self, names: tuple[str, ...]) -> dict[str, Any]:
         options = {name: self.elimination[name] for name in names}
         return {key: value for key, value in options.items() if PAPER.get(key) != value}
@@ -189,7 +164,6 @@ class PowerBert(Method):
         """Return the settings that influence search and re-training and are not as in the paper."""
         learnt = {key: getattr(self, key) for key in ("teacher", "alpha", "temperature", "beta")}
         return {
-            **({"encoders": self.encoders} if self.encoders is not None else {}),
             **(learnt if self.teacher is not None else {}),
             **({"cls_alone": True} if self.cls_alone else {}),
         }
@@ -256,21 +230,16 @@ class PowerBert(Method):
         return Retrain(model, context.task, context.optimization, context.seed, **self._learning(artifacts))
 
     def _model(self, artifacts: Artifacts, stage: str, context: Context, **fields: Any) -> Any:
-        """Load a stage's model as a power model; of the fine-tuned one only the student's encoders."""
+        """Load a stage's model as a power model."""
         if self.cls_alone:
             fields["cls_alone"] = True
-        folder = artifacts[stage].path
-        if stage != "finetune" or self.encoders is None:
-            return load_power_model(folder, task=context.task.kind, **fields)
-        finetuned = load_model(folder)
-        return as_power_model(take_encoders(finetuned, self._kept(num_encoders(finetuned.config))), **fields)
+        return load_power_model(artifacts[stage].path, task=context.task.kind, **fields)
 
     def _learning(self, artifacts: Artifacts) -> dict[str, Any]:
         """Return the teacher and what a stage learns from it; nothing without a teacher."""
         if self.teacher is None:
             return {}
         teacher = load_model(artifacts["finetune"].path)
-        kept = self._kept(num_encoders(teacher.config))
-        imitated = [(own, its + 1) for own, its in enumerate(kept[:-1], start=1)]
+        imitated = [(encoder, encoder) for encoder in range(1, num_encoders(teacher.config))]
         objective = Distillation(self.alpha, self.temperature, beta=self.beta, imitated=imitated)
         return {"teacher": teacher, "objective": objective}

@@ -1,6 +1,7 @@
 """The settings of a run: the composed configuration, checked and resolved once into typed values."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,12 +9,14 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from transformers import PretrainedConfig
 
 from powerbert.base.checks import check_choice, check_flag, check_number, check_whole
 from powerbert.base.cli import plain
+from powerbert.base.environment import quick_precision
 from powerbert.base.errors import ConfigError, UserError, find_user_error
 from powerbert.data import Task
 from powerbert.data.task import LOCATION_KEYS, Source
@@ -24,6 +27,8 @@ from powerbert.models import load_config, longest_input, num_encoders
 from powerbert.models.checkpoint import fingerprint
 from powerbert.run.objectives import check_objectives
 from powerbert.stages import Optimization
+
+log = logging.getLogger(__name__)
 
 STAGES = ("finetune", "search", "retrain")
 OPTIMIZATION = ("learning_rate", "batch_size", "weight_decay", "warmup_ratio")
@@ -125,6 +130,7 @@ def resolve(cfg: DictConfig) -> Settings:
     check(cfg)
     measure: LatencySettings = instantiate(cfg.measure)
     everything = plain(cfg)
+    _choose_precision(everything)
     source: Source = instantiate(cfg.dataset.source)
     task = Task.from_config(cfg.dataset)
     checkpoint = _obtain_inputs(source, cfg.model.checkpoint)
@@ -287,6 +293,17 @@ def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:
         trainer=trainer,
         influence={**optimization, "trainer": weighty},
     )
+
+
+def _choose_precision(config: Mapping[str, Any]) -> None:
+    """Replace the precision `auto` by the device's quickest one; warn of one that the processor emulates."""
+    on_cpu = config["trainer"].get("accelerator") == "cpu"
+    quick = quick_precision(torch.device("cpu") if on_cpu else None)
+    for place, settings in {"trainer": config["trainer"], **config["stages"]}.items():
+        if settings.get("precision") == "auto":
+            settings["precision"] = quick
+        if str(settings.get("precision")).startswith("bf16") and quick == "32-true":
+            log.warning("%s.precision: this device emulates bfloat16, slowly; auto chooses 32-true", place)
 
 
 def _obtain_inputs(source: Source, checkpoint: DictConfig) -> Path:

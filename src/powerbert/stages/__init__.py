@@ -1,13 +1,13 @@
 """Training stages as LightningModules: fine-tuning, configuration search, re-training."""
 
-from powerbert.stages.elastic import Elastic
+from powerbert.stages.elastic import Choice, SubModelTraining
 from powerbert.stages.search import CostRegularizer, MassRegularizer, Regularizer, Search
 from powerbert.stages.soft_thresholds import SoftThresholds
 from powerbert.stages.stage import FineTune, Objective, Optimization, Retrain, Stage
 
 __all__ = [
+    "Choice",
     "CostRegularizer",
-    "Elastic",
     "FineTune",
     "MassRegularizer",
     "Objective",
@@ -17,4 +17,5 @@ __all__ = [
     "Search",
     "SoftThresholds",
     "Stage",
+    "SubModelTraining",
 ]

@@ -1,4 +1,4 @@
-"""Training one model for many retentions at once."""
+"""Training one model for many retentions at once, and choosing among them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,16 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from powerbert.measure.evaluation import predict_logits, task_metrics
 from powerbert.stages.stage import Batch, Objective, Stage
 
 
-class Elastic(Stage):
+class SubModelTraining(Stage):
     """Train sub-models, which share all weights, on what a teacher and the task tell; keep the last epoch.
 
     Each step takes several sub-models and averages their losses.
     """
 
-    name = "retrain"
+    name = "search"
     keeps = "last"
 
     def __init__(
@@ -23,7 +24,7 @@ class Elastic(Stage):
         *args: Any,
         sample: Callable[[], list[Any]],
         objective_of: Callable[[Any], Objective],
-        choose: Callable[[Any, Any], Mapping[str, Any]],
+        explore: Callable[[Any, Any], Mapping[str, Any]],
         **kwargs: Any,
     ):
         """Take a model with shares, the teacher, and what `Stage` takes.
@@ -32,11 +33,11 @@ class Elastic(Stage):
             sample: draws the sub-models of a step, with torch's random numbers: retentions, which have
                 `encoders` and `shares`; the same in every process.
             objective_of: makes the objective of a sub-model.
-            choose: given model and data, finds the sub-models worth keeping and sets them in the model's
-                config; returns the stage's results.
+            explore: given the trained model and the data, finds the sub-models worth having; returns the
+                stage's results.
         """
         super().__init__(*args, **kwargs)
-        self.sample, self.objective_of, self.choose = sample, objective_of, choose
+        self.sample, self.objective_of, self.explore = sample, objective_of, explore
         base: Any = self.model.base_model
         base.only_cls_states = True
 
@@ -63,5 +64,27 @@ class Elastic(Stage):
         return torch.stack(losses).mean() + unused
 
     def complete(self, data: Any) -> None:
-        """Choose the sub-models worth keeping."""
-        self._results = dict(self.choose(self.model, data))
+        """Find the sub-models worth having."""
+        self._results = dict(self.explore(self.model, data))
+
+
+class Choice(Stage):
+    """Train nothing: evaluate a model, which has been trained for many retentions, at each of its speeds."""
+
+    name = "retrain"
+
+    def complete(self, data: Any) -> None:
+        """Note the metrics at each speed of the model's config as results."""
+        model: Any = self.model
+        splits = dict.fromkeys(("dev", data.task.evaluation_split))
+        speeds = []
+        for entry in model.config.speeds:
+            model.base_model.set_speed(entry["speed"])
+            metrics = {}
+            for split in splits:
+                rows = data.dataset[split]
+                logits = predict_logits(model, rows, data.collate, data.eval_batch_size, None)
+                metrics[split] = task_metrics(logits, torch.as_tensor(rows["label"][:]), data.task)
+            speeds.append({**entry, "metrics": metrics})
+        model.base_model.set_speed(speeds[0]["speed"])
+        self._results = {"speeds": speeds}

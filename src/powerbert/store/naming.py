@@ -51,7 +51,6 @@ class Display:
         knob: The key that a sweep sets on the command line; None for a method without a knob.
         marker: For matplotlib.
         colour: Hexadecimal, such as `#0072B2`.
-        elimination: The preset of `conf/elimination` that goes without saying.
     """
 
     label: str
@@ -59,7 +58,6 @@ class Display:
     knob: str | None = None
     marker: str = "o"
     colour: str = "#999999"
-    elimination: str = "paper"
 
 
 def display(record: Record) -> Display:
@@ -146,8 +144,8 @@ def _variant(record: Record) -> str:
     """Return in brackets the settings that make it another method than the paper's."""
     settings = elimination(record)
     name, selection = settings.get("name", "paper"), settings.get("selection", "attn")
-    parts = [name] if name not in ("paper", display(record).elimination) else []
-    if settings.get("unit") == "share" and "share" not in (name, display(record).elimination):
+    parts = [name] if name != "paper" else []
+    if settings.get("unit") == "share" and name != "share":
         parts.append("shares")
     if selection != "attn":
         parts.append(SELECTION_NAMES.get(selection, selection))
