@@ -66,7 +66,9 @@ def build_record(
         "baseline": {
             **_metric(reference.manifest["metrics"], task.metric, split),
             "artifact": reference.id,
+            "shape": baseline.config.to_diff_dict(),
         },
+        "shape": model.config.to_diff_dict(),
         **retention,
         "max_length": length,
         "truncated": data.truncated,

@@ -87,6 +87,7 @@ class Contract(TypedDict):
     retention_shares: NotRequired[list[float]]  # of an input's real words, that each encoder retains
     retention_thresholds: NotRequired[list[float]]  # of the attention that a word receives, by encoder
     retained: NotRequired[list[float]]  # words that leave each encoder, mean of the evaluation split
+    shape: NotRequired[dict[str, Any]]  # config of the model, from which one of the same speed can be made
     cls_alone: NotRequired[bool]  # whether the last encoder computes [CLS] alone
     target: NotRequired[_Target]  # what `target_speedup` asked for
     max_length: int
