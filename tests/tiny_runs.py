@@ -53,7 +53,7 @@ def comparable(record: dict) -> dict:
     return {
         key: value
         for key, value in record.items()
-        if key not in ("latency", "environment", "config", "created")
+        if key not in ("latency", "environment", "config", "created", "seconds")
     }
 
 

@@ -127,7 +127,9 @@ def _make(folder: Path, shape: Mapping[str, Any], record: Record, cache: Path) -
     node = OmegaConf.create({"paths": {"cache": str(cache)}, "model": known})
     tokenizer = load_tokenizer(instantiate(node.model.checkpoint))
     tokenizer.model_max_length = record["max_length"]
-    model = TASKS[config["dataset"]["kind"]].from_config(CONFIG_MAPPING[shape["model_type"]].from_dict(dict(shape)))
+    model = TASKS[config["dataset"]["kind"]].from_config(
+        CONFIG_MAPPING[shape["model_type"]].from_dict(dict(shape))
+    )
     with quiet_transformers():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

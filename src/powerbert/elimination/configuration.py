@@ -23,7 +23,12 @@ def retained_by_share(share: float, words: Any) -> Any:
 
     Numbers of words may be a tensor of any shape, or a symbolic size of a graph that is exported.
     """
-    retained = (words * round(share * SHARE_STEPS) + SHARE_STEPS - 1) // SHARE_STEPS
+    return retained_of_steps(round(share * SHARE_STEPS), words)
+
+
+def retained_of_steps(steps: Any, words: Any) -> Any:
+    """Return what `retained_by_share` does for a share in steps of 1/10000, which may be a tensor too."""
+    retained = (words * steps + SHARE_STEPS - 1) // SHARE_STEPS
     return retained.clamp_min(1) if isinstance(retained, Tensor) else torch.sym_max(1, retained)
 
 

@@ -152,7 +152,12 @@ def _to_int8(path: Path, target: Path) -> None:
     model = onnx.load(path)
     del model.graph.value_info[:]  # the noted shapes would contradict weights that get transposed
     quantize_dynamic(
-        model, target, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8
+        model,
+        target,
+        op_types_to_quantize=["MatMul"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"EnableSubgraph": True},  # the branches of a model with several speeds
     )
 
 

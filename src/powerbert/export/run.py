@@ -26,6 +26,7 @@ from powerbert.export.check import (
     within_tolerance,
 )
 from powerbert.export.formats import FORMATS
+from powerbert.export.graph import shares_of
 from powerbert.export.host import host_config
 from powerbert.export.onnx_file import onnx_versions
 from powerbert.export.table import FileRecord, records_table
@@ -112,7 +113,11 @@ def run(settings: ExportSettings) -> list[FileRecord]:
     console.print(records_table(records))
     path = output / records[-1]["file"]
     console.print(Text(f"{output} is complete in itself. To use {path.name}:\n"), soft_wrap=True)
-    print(FORMATS[settings.format].usage.format(path=str(path), folder=str(output)))
+    usage = FORMATS[settings.format].usage.format(path=str(path), folder=str(output))
+    if (speeds := records[-1].get("speeds")) is not None:
+        usage += f"# shares, one of the file's inputs, set the speed; {path.name}.json has those of each:\n"
+        usage += f"# {speeds[-1]['shares']} for {speeds[-1]['speed']:g}\n"
+    print(usage)
     return records
 
 
@@ -140,7 +145,10 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Fi
     token_types = token_types and getattr(model.config, "type_vocab_size", 0) > 0
     log.info("exporting %s", subject.folder)
     paths = {precision: folder / format.file_name(precision) for precision in settings.precisions}
-    format.write(model, paths, token_type_ids=token_types, max_length=max_length)
+    speeds = getattr(model, "speeds", ()) if settings.speed is None else ()
+    if speeds:
+        log.info("one graph for the speeds %s: this takes some minutes", ", ".join(f"{s:g}" for s in speeds))
+    format.write(model, paths, token_type_ids=token_types, max_length=max_length, any_speed=bool(speeds))
     tokenizer.model_max_length = max_length
     with quiet_transformers():
         tokenizer.save_pretrained(folder)
@@ -148,25 +156,38 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Fi
 
     files = {precision: format.load(path, torch.get_num_threads()) for precision, path in paths.items()}
     names = list(next(iter(files.values())).names)
-    batches = made_up_batches(tokenizer, task, names, max_length)
-    expected = batch_logits(model, batches)
-    checked = []
-    for precision, file in files.items():
-        found = agreement(batch_logits(file, batches), expected, task.is_regression)
-        if precision == "float32" and not within_tolerance(found):
-            raise ModelError(
-                f"{subject.folder}: nothing was written, because the exported model's logits differ for "
-                f"{found['beyond_tolerance']} of {found['inputs']} made-up inputs (by up to "
-                f"{found['largest_difference']:.1e}); please report it with this folder's config.json"
-            )
-        checked.append(found)
-    if settings.check is not None:
-        checked = try_files(subject, list(files.values()), settings.measure)
+    words = [name for name in names if name != "shares"]
+    batches = made_up_batches(tokenizer, task, words, max_length)
+    found_at: list[list[dict[str, Any]]] = []  # for each speed, of each file
+    for speed in speeds or (None,):
+        given: dict[str, Any] = {}
+        if speed is not None:
+            setting: Any = model
+            setting.set_speed(speed)
+            shares = shares_of(model, speed)
+            given = {"speed": speed, "shares": [round(share, 4) for share in shares.tolist()]}
+            for file in files.values():
+                file.shares = shares
+        expected = batch_logits(model, batches)
+        checked = []
+        for precision, file in files.items():
+            found = agreement(batch_logits(file, batches), expected, task.is_regression)
+            if precision == "float32" and not within_tolerance(found):
+                raise ModelError(
+                    f"{subject.folder}: nothing was written, because the exported model's logits differ for "
+                    f"{found['beyond_tolerance']} of {found['inputs']} made-up inputs (by up to "
+                    f"{found['largest_difference']:.1e}); please report it with this folder's config.json"
+                )
+            checked.append(found)
+        if settings.check is not None:
+            checked = try_files(subject, list(files.values()), settings.measure)
+        found_at.append([given | found for found in checked])
 
     records = []
-    for (precision, path), found in zip(paths.items(), checked, strict=True):
-        if precision == "float32" and settings.check is not None and found["labels_differing"]:
-            log.warning("%s: %d labels differ", path.name, found["labels_differing"])
+    for (precision, path), of_file in zip(paths.items(), zip(*found_at, strict=True), strict=True):
+        differing = sum(found["labels_differing"] or 0 for found in of_file)
+        if precision == "float32" and settings.check is not None and differing:
+            log.warning("%s: %d labels differ", path.name, differing)
         record = {
             "export_version": EXPORT_VERSION,
             "artifact": subject.folder.resolve().name,
@@ -180,7 +201,7 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Fi
             "split": settings.check,
             "metric": None,
             "latency": None,
-            **found,
+            **(of_file[0] if not speeds else {"speeds": list(of_file)}),
             "environment": describe_environment("cpu") | onnx_versions(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }

@@ -12,11 +12,16 @@ FileRecord = dict[str, Any]
 
 
 def records_table(records: Sequence[FileRecord]) -> Table:
-    """Return the records of one run as a table for a rich console, one line per file.
+    """Return the records of one run as a table for a rich console, one line per file, or per speed of it.
 
     Where the files were tried on a split, the fine-tuned model and the exported one in PyTorch come first.
     """
-    first = records[0]
+    lines = []
+    for record in records:
+        for found in record.get("speeds", ()):
+            lines.append({**record, **found, "file": f"{record['file']}, speed {found['speed']:g}"})
+        lines += [] if "speeds" in record else [record]
+    first = lines[0]
     tried = first["metric"] is not None
     headers = ["", "MB", "largest\ndifference", "other\nlabels"]
     if tried:
@@ -27,7 +32,7 @@ def records_table(records: Sequence[FileRecord]) -> Table:
         table.add_row("fine-tuned", "", "", "", _percent(first["baseline"]["metric"]), "1.00x", "1.00x")
         pytorch = first["pytorch"]
         table.add_row("before export", "", "", "", _percent(pytorch["metric"]), *_speedups(pytorch))
-    for record in records:
+    for record in lines:
         differing = record["labels_differing"]
         cells = [f"{record['bytes'] / 1e6:.1f}", f"{record['largest_difference']:.1e}"]
         cells.append("" if differing is None else str(differing))

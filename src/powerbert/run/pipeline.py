@@ -1,6 +1,7 @@
 """Run a method's stages in order, reuse finished artifacts, measure, and write the record."""
 
 import logging
+import time
 from typing import Any
 
 from hydra.utils import instantiate
@@ -119,6 +120,7 @@ class Run:
                 settings.cache,
             )
             stage = plan.build(artifacts, context)
+            resumed, start = any(slot.checkpoints.glob("*.ckpt")), time.perf_counter()
             metrics = fit_on_devices(
                 stage,
                 data,
@@ -128,6 +130,7 @@ class Run:
                 settings.checkpoint_interval,
             )
             stage.complete(data)
+            seconds = None if resumed else round(time.perf_counter() - start, 1)
             model = as_power_model(stage.model, cls_alone=True) if alone else stage.model
             with quiet_transformers():
                 model.save_pretrained(slot.artifact_folder)
@@ -136,6 +139,7 @@ class Run:
             return slot.finish(
                 metrics=metrics,
                 results=dict(stage.results()),
+                seconds=seconds,
                 max_length=data.max_length,
                 chain=self.chain,
                 config=settings.config,

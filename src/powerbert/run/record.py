@@ -96,6 +96,7 @@ def build_record(
         )[0],
         "parameters": {"model": model.num_parameters(), "baseline": baseline.num_parameters()},
         "epochs": {training["stage"]: training["epochs"] for training in chain[-len(artifacts) :]},
+        "seconds": {stage: artifact.manifest.get("seconds") for stage, artifact in artifacts.items()},
         "trials": settings.trials,
         "chain": chain,
         "artifacts": {stage: artifact.path.name for stage, artifact in artifacts.items()},

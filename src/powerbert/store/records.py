@@ -95,6 +95,7 @@ class Contract(TypedDict):
     flops: _Flops  # floating-point operations of one input padded to `max_length`
     latency: _Latency
     artifacts: dict[str, Any]
+    seconds: NotRequired[dict[str, float | None]]  # of each stage's training; None if it was interrupted
     environment: dict[str, Any]
     config: dict[str, Any]
 
