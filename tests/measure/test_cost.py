@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from powerbert.measure import count_flops
-from powerbert.measure.cost import CostModel, batches_of_protocol, cost_tables
+from powerbert.measure.cost import CostModel, batches_of_protocol, fit_overhead
+from powerbert.measure.cost_tables import cost_tables
 from tests.models.backbones import make_host, make_power
 
 LONGEST, BATCH = 24, 2
@@ -17,7 +18,7 @@ def host():
 
 @pytest.fixture(scope="module")
 def tables(host):
-    return cost_tables(make_power(host, soft_extract_bins=4), LONGEST, "operations", BATCH)
+    return cost_tables(make_power(host, soft_extract_bins=4), LONGEST, "operations", BATCH)[0]
 
 
 def one_batch(given, longest):
@@ -115,6 +116,17 @@ def test_padded_batches_are_of_the_maximum_length():
 
 def test_time_is_measured_for_every_width(host):
     model = make_power(host, soft_extract_bins=4)
-    tables = cost_tables(model, 4, "time", 2)
+    tables, _ = cost_tables(model, 4, "time", 2)
     assert tables["widths"].tolist() == [1, 2, 4]
     assert all((tables[name] > 0).all() for name in ("dense", "alone", "rest", "eliminating"))
+
+
+@pytest.mark.parametrize("overhead", [0.0, 0.04, 0.3, -0.1])
+def test_the_overhead_of_each_encoder_is_recovered_from_whole_models(tables, overhead):
+    model = CostModel(tables, one_batch(LONGEST, LONGEST), encoders=3)
+    profiles = [[1.0, 1.0, 1.0], [0.7, 0.5, 0.3], [0.4, 0.2, 0.1]]
+    tabulated = torch.tensor([model.of_shares(shares) for shares in profiles])
+    model.overhead.fill_(overhead)
+    measured = torch.tensor([model.of_shares(shares) for shares in profiles])
+    assert fit_overhead(tabulated, measured, 1.0).item() == pytest.approx(overhead, abs=1e-5)
+    assert model.of_shares([1.0, 1.0, 1.0]) == pytest.approx(1.0), "the baseline has it too"

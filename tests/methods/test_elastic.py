@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from powerbert.base.errors import UserError, find_user_error
-from powerbert.methods.elastic import Sampler
+from powerbert.methods.elastic import Sampler, best_at
+from powerbert.methods.evolution import Evaluated, Retention
 from powerbert.models import as_power_model, load_model, num_encoders
 from powerbert.store.artifacts import Artifact
 from tests.models.backbones import BACKBONES, make_host
@@ -106,15 +107,36 @@ def test_choosing_a_speed_does_not_change_the_weights(searched):
 def test_combined_re_trains_the_best_sub_model_alone_and_records_the_target(searched):
     runs, _, records = searched
     for record, target in zip(records, (1.5, 2.5), strict=True):
-        points = results(runs, record, "search")["fronts"]
-        fast = [point for point in points if 1 / point["cost"] >= 0.99 * target]
-        best = min(fast, key=lambda point: point["loss"])
+        points = [
+            Evaluated(Retention(tuple(p["encoders"]), tuple(p["shares"])), p["cost"], p["loss"])
+            for p in results(runs, record, "search")["fronts"]
+        ]
+        best = best_at(points, target)
         model = load_model(runs / "artifacts" / record["artifacts"]["retrain"])
-        assert num_encoders(model.config) == len(best["encoders"])
-        assert model.config.retention_shares == record["retention_shares"] == best["shares"]
+        assert num_encoders(model.config) == len(best.retention.encoders)
+        assert model.config.retention_shares == record["retention_shares"] == list(best.retention.shares)
         assert record["cls_alone"] is True
-        assert record["target"] == {"speedup": target, "protocol": "dynamic", "predicted": 1 / best["cost"]}
-        assert record["flops"]["dynamic"]["ratio"] == pytest.approx(1 / best["cost"], rel=0.25)
+        assert record["target"] == {"speedup": target, "protocol": "dynamic", "predicted": 1 / best.cost}
+        assert record["flops"]["dynamic"]["ratio"] == pytest.approx(1 / best.cost, rel=0.25)
+
+
+def test_between_two_sub_models_shares_are_interpolated():
+    deep, shallow = (0, 1, 2), (0, 2)
+    points = [
+        Evaluated(Retention(deep, (0.8, 0.6, 0.0)), 0.8, 0.1),
+        Evaluated(Retention(deep, (0.4, 0.2, 0.0)), 0.4, 0.5),
+        Evaluated(Retention(shallow, (0.9, 0.0)), 0.55, 0.32),
+    ]
+    assert best_at(points, 2.0) == Evaluated(Retention(deep, (0.5, 0.3, 0.0)), 0.5, pytest.approx(0.4))
+    assert best_at(points, 1.6) == Evaluated(
+        Retention(deep, (0.625, 0.425, 0.0)), 0.625, pytest.approx(0.275)
+    )
+    assert best_at(points, 1.7) == Evaluated(
+        Retention(deep, (0.5882, 0.3882, 0.0)), 1 / 1.7, pytest.approx(0.312, abs=1e-3)
+    )
+    assert best_at(points, 1.8) == points[2], "the shallow one is faster than asked, and better"
+    assert best_at(points, 1.0) == points[0]
+    assert best_at(points, 3.0) is None
 
 
 def test_the_number_of_encoders_can_be_given(corpus, searched):
@@ -129,7 +151,6 @@ def test_the_number_of_encoders_can_be_given(corpus, searched):
     [
         ((*ELASTIC, "method.speeds=[1,500]", "method.speed=500"), r"method.speed: 500 is beyond what"),
         ((*ELASTIC, "method.speed=7"), r"method.speed: 7 is not one of method.speeds"),
-        (("method=combined", *SMALL), r"target_speedup: this method needs it"),
         (("method=combined", *SMALL, "target_speedup=1"), r"target_speedup: 1 must be"),
         (
             ("method=combined", "method.cost=operations", *SMALL, "target_speedup=500"),

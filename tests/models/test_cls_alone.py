@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from powerbert.base.errors import ModelError
 from powerbert.measure import count_flops
 from powerbert.models import as_power_model, load_model, prune_heads, unique_encoders
 
@@ -95,3 +96,10 @@ def test_it_is_loaded_as_it_was_saved(power, fields, tmp_path):
         assert getattr(loaded.config, name) == getattr(model.config, name)
     batch = padded(ragged_inputs())
     assert torch.equal(loaded(**batch).logits, model(**batch).logits)
+
+
+def test_weights_that_no_power_model_has_are_not_dropped_silently():
+    host = make_host("bert")
+    host.register_parameter("more", torch.nn.Parameter(torch.zeros(1)))
+    with pytest.raises(ModelError, match="do not fit PowerBertForSequenceClassification: more"):
+        as_power_model(host, cls_alone=True)

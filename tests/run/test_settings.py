@@ -14,7 +14,8 @@ from transformers import AlbertConfig, DistilBertConfig, RobertaConfig
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError
 from powerbert.methods.method import StagePlan
-from powerbert.run.settings import check, check_against_model, method_settings, plain, stage_settings
+from powerbert.run.checks import check, check_against_model
+from powerbert.run.settings import method_settings, plain, stage_settings
 
 GROUPS = sorted(path.name for path in CONFIG_FOLDER.iterdir() if path.is_dir() and path.name != "hydra")
 PRIMARY = {"analysis": "analyse", "report": "report", "shape": "benchmark"}

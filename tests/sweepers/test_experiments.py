@@ -4,7 +4,7 @@ import pytest
 
 from hydra_plugins.powerbert_experiments import MODELS
 from powerbert.base.cli import CONFIG_FOLDER
-from powerbert.run.settings import check
+from powerbert.run.checks import check
 from tests.run.test_settings import composed
 
 GRIDS = {"snippets": ([0.0002, 0.0005, 0.001, 0.002, 0.005], [2, 3, 4, 5])}

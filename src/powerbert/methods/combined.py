@@ -26,8 +26,12 @@ class Combined(SubModels):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.target_speedup is None:
-            raise ConfigError("target_speedup: this method needs it, such as target_speedup=3")
+            self.target_speedup = 2.0
         check_number("target_speedup", self.target_speedup, low=1.0, strict=True)
+
+    def identity(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings with the wanted speed-up that holds if none is given."""
+        return {**settings, "target_speedup": self.target_speedup}
 
     @property
     def knob(self) -> Mapping[str, float]:

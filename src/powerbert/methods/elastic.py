@@ -171,9 +171,29 @@ class Elastic(SubModels):
 
 
 def best_at(points: Sequence[Evaluated], speed: float) -> Evaluated | None:
-    """Return the sub-model with the least loss among those at least as fast, None if none is."""
-    fast = [point for point in points if 1 / point.cost >= 0.99 * speed]
-    return min(fast, key=lambda point: point.loss, default=None)
+    """Return the sub-model with the least loss at a speed, None if none is that fast.
+
+    Between two neighbours on the front of a depth, shares, cost and loss are interpolated. A depth whose
+    slowest sub-model is faster is represented by that one.
+    """
+    best = []
+    for own in sorted({len(point.retention.encoders) for point in points}):
+        front = pareto_front(point for point in points if len(point.retention.encoders) == own)
+        fast = [point for point in front if point.cost * speed <= 1]
+        if fast and len(fast) < len(front):
+            best.append(_between(fast[-1], front[len(fast)], 1 / speed))
+        elif fast:
+            best.append(fast[-1])
+    return min(best, key=lambda point: point.loss, default=None)
+
+
+def _between(one: Evaluated, other: Evaluated, cost: float) -> Evaluated:
+    """Interpolate two sub-models with the same encoders."""
+    part = (cost - one.cost) / (other.cost - one.cost)
+    pairs = zip(one.retention.shares, other.retention.shares, strict=True)
+    shares = tuple(round(a + part * (b - a), 4) for a, b in pairs)
+    loss = one.loss + part * (other.loss - one.loss)
+    return Evaluated(Retention(one.retention.encoders, shares), cost, loss)
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,16 @@ def as_power_model(model: PreTrainedModel, **power_fields: Any) -> PreTrainedMod
     """Return the power model of a host or power model for a task, with some elimination fields set.
 
     It shares the model's weights, and changes none. Retention parameters that the model lacks start at 1;
-    those that it alone has are left out.
+    those that it alone has are left out, and so are thresholds.
+
+    Raises:
+        ModelError: If any other weight is missing or left over.
     """
     power: Any = _untrained_power_model(model, **power_fields)
-    power.load_state_dict(model.state_dict(), assign=True, strict=False)
+    differing = power.load_state_dict(model.state_dict(), assign=True, strict=False)
+    keys = (*differing.missing_keys, *differing.unexpected_keys)
+    if wrong := [key for key in keys if ".soft_extract." not in key and ".soft_threshold." not in key]:
+        raise ModelError(f"these weights do not fit {type(power).__name__}: {', '.join(sorted(wrong)[:3])}")
     return power.train(model.training)
 
 

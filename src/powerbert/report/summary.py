@@ -10,7 +10,7 @@ from rich.console import Console
 from powerbert.report.frame import PROTOCOLS, metric_label, tabulate
 from powerbert.report.table import DISTURBED, change, number, percent, show, times
 from powerbert.store.facts import retention_facts
-from powerbert.store.naming import Record, display, elimination
+from powerbert.store.naming import Record, display, elimination, method_of
 
 TOLERANCE = 0.05
 """By which part of it the measured speed-up may miss its target without a warning."""
@@ -104,8 +104,8 @@ def _target(record: Record, measured: float) -> list[str]:
     if abs(off) > TOLERANCE:
         if record["latency"][protocol].get("disturbed"):
             advice = "time it again without other work: python -m powerbert.retime"
-        elif elimination(record).get("cost") == "operations":
-            advice = "operations do not tell time: elimination.cost=time"
+        elif "operations" in (elimination(record).get("cost"), method_of(record).get("cost")):
+            advice = "operations do not tell time: set cost=time"
         else:
             advice = "if other work ran meanwhile, time it again: python -m powerbert.retime"
         lines.append(f"warning: {100 * abs(off):.0f} % {'faster' if off > 0 else 'slower'}; {advice}")

@@ -1,5 +1,6 @@
 """The record of a finished run."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -66,9 +67,9 @@ def build_record(
         "baseline": {
             **_metric(reference.manifest["metrics"], task.metric, split),
             "artifact": reference.id,
-            "shape": baseline.config.to_diff_dict(),
+            "shape": json.loads(baseline.config.to_json_string()),
         },
-        "shape": model.config.to_diff_dict(),
+        "shape": json.loads(model.config.to_json_string()),
         **retention,
         "max_length": length,
         "truncated": data.truncated,

@@ -66,7 +66,7 @@ def display(record: Record) -> Display:
     A record holds what its method's yaml said. For an older record the packaged yaml of that name counts; an
     unknown method is shown by its name, grey and round.
     """
-    return _display(_method(record).get("display"), packaged_display(record["method"]))
+    return _display(method_of(record).get("display"), packaged_display(record["method"]))
 
 
 def packaged_display(name: str | None) -> Display:
@@ -154,11 +154,11 @@ def _variant(record: Record) -> str:
 
 def elimination(record: Record) -> Mapping[str, Any]:
     """Return the elimination settings of the record's method; empty for a method that eliminates nothing."""
-    settings = _method(record).get("elimination")
+    settings = method_of(record).get("elimination")
     return settings if isinstance(settings, Mapping) else {}
 
 
-def _method(record: Record) -> Mapping[str, Any]:
+def method_of(record: Record) -> Mapping[str, Any]:
     """Return the method's settings in the record's configuration; empty for a record without them."""
     method = (record.get("config") or {}).get("method")
     return method if isinstance(method, Mapping) else {}
