@@ -149,6 +149,9 @@ def _to_int8(path: Path, target: Path) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    able = torch.cpu.get_capabilities()
+    x86 = able["architecture"] in ("x86_64", "x86")
+    exact = any(able.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
     model = onnx.load(path)
     del model.graph.value_info[:]  # the noted shapes would contradict weights that get transposed
     quantize_dynamic(
@@ -157,6 +160,7 @@ def _to_int8(path: Path, target: Path) -> None:
         op_types_to_quantize=["MatMul"],
         per_channel=True,
         weight_type=QuantType.QInt8,
+        reduce_range=x86 and not exact,  # to 7 bits: sums of 8 bits overflow in older x86 instructions
         extra_options={"EnableSubgraph": True},  # the branches of a model with several speeds
     )
 

@@ -104,8 +104,10 @@ def _target(record: Record, measured: float) -> list[str]:
     if abs(off) > TOLERANCE:
         if record["latency"][protocol].get("disturbed"):
             advice = "time it again without other work: python -m powerbert.retime"
-        elif "operations" in (elimination(record).get("cost"), method_of(record).get("cost")):
-            advice = "operations do not tell time: set cost=time"
+        elif method_of(record).get("cost") == "operations":
+            advice = "operations do not tell time: method.cost=time"
+        elif elimination(record).get("cost") == "operations":
+            advice = "operations do not tell time: elimination.cost=time"
         else:
             advice = "if other work ran meanwhile, time it again: python -m powerbert.retime"
         lines.append(f"warning: {100 * abs(off):.0f} % {'faster' if off > 0 else 'slower'}; {advice}")
