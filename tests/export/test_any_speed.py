@@ -75,6 +75,7 @@ def test_other_backbones_and_tasks(backbone, task, tmp_path):
     export_onnx(trace(model, token_type_ids=False, any_speed=True), tmp_path / "model.onnx")
     file = load_onnx(tmp_path / "model.onnx")
     batch = padded(ragged_inputs((9, 1, 12, 4)))
+    del batch["position_ids"]  # which the file does not take; RoBERTa's begin elsewhere
     if task == "multiple_choice":
         batch = {name: value.unflatten(0, (2, 2)) for name, value in batch.items()}
     with torch.no_grad():

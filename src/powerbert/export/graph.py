@@ -84,7 +84,7 @@ class LogitsAtAnySpeed(nn.Module):
             cls, known = cls + own, known.to(chosen.device) | chosen
         logits = classify(self.model, cls, torch.ones_like(mask[:, :1])).float()
         logits = torch.where(known, logits, torch.nan)
-        return logits.view(len(input_ids), -1) if input_ids.dim() == 3 else logits
+        return logits.view(input_ids.shape[:-1]) if input_ids.dim() == 3 else logits
 
     def _branch(self, running: Sequence[int]) -> Callable[[Tensor, Tensor, Tensor], tuple[Tensor]]:
         """Return what runs these encoders, from embeddings to [CLS], [B, 1, D]."""
