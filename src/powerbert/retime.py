@@ -52,14 +52,15 @@ def check(cfg: DictConfig) -> None:
     if output.is_relative_to(folder) or folder.is_relative_to(output):
         raise ConfigError(f"output: {output} and records={folder} overlap; give a separate folder")
     check_whole("at_once", cfg.at_once)
-    from powerbert.measure import LatencySettings
+    if cfg.measure:
+        from powerbert.measure import LatencySettings  # heavy
 
-    known = {field.name for field in fields(LatencySettings)}
-    if unknown := sorted(set(cfg.measure) - known):
-        raise ConfigError(
-            f"measure.{unknown[0]}: there is no such setting; there are {', '.join(sorted(known))}"
-        )
-    LatencySettings(**cfg.measure)
+        known = {field.name for field in fields(LatencySettings)}
+        if unknown := sorted(set(cfg.measure) - known):
+            raise ConfigError(
+                f"measure.{unknown[0]}: there is no such setting; there are {', '.join(sorted(known))}"
+            )
+        LatencySettings(**cfg.measure)
 
 
 def groups(records: Iterable[Record], find: Find) -> list[list[Record]]:

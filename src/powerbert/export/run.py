@@ -139,7 +139,8 @@ def output_folder(settings: ExportSettings, artifact: Path) -> Path:
 def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[FileRecord]:
     """Write the files, the tokenizer, the host's config and the records to the folder."""
     format = FORMATS[settings.format]
-    model, predictor = subject.model, subject.predictor
+    model: Any = subject.model
+    predictor = subject.predictor
     tokenizer, task, max_length = predictor.tokenizer, predictor.task, predictor.max_length
     token_types = "token_type_ids" in tokenizer.model_input_names
     token_types = token_types and getattr(model.config, "type_vocab_size", 0) > 0
@@ -162,8 +163,7 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Fi
     for speed in speeds or (None,):
         given: dict[str, Any] = {}
         if speed is not None:
-            setting: Any = model
-            setting.set_speed(speed)
+            model.set_speed(speed)
             shares = shares_of(model, speed)
             given = {"speed": speed, "shares": [round(share, 4) for share in shares.tolist()]}
             for file in files.values():

@@ -50,7 +50,7 @@ class Combined(SubModels):
             optional=True,
         )
 
-    def final_plan(self) -> StagePlan:
+    def last_plan(self) -> StagePlan:
         """Plan the re-training of the chosen sub-model."""
         return StagePlan("retrain", ("search", "finetune"), self._influence, self._build_final)
 
@@ -91,12 +91,11 @@ class Combined(SubModels):
 
     def _build_final(self, artifacts: Artifacts, context: Context) -> Stage:
         retention = self.chosen(artifacts).retention
-        fields = {} if self.significance == "received" else {"significance": self.significance}
         model = as_power_model(
             take_encoders(load_host_model(artifacts["search"].path, context.task.kind), retention.encoders),
             retention_shares=list(retention.shares),
             cls_alone=True,
-            **fields,
+            significance=self.significance,
         )
         return Retrain(
             model,

@@ -4,6 +4,7 @@ After Length-Adaptive Transformer (Kim and Cho 2021), whose sub-models learn fro
 here they learn from the fine-tuned model, and the search weighs measured time instead of operations.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
@@ -72,11 +73,11 @@ class SubModels(Method):
         learnt = ("target_protocol", "alpha", "temperature", "beta")
         influence = {"method": "elastic", **{name: getattr(self, name) for name in (*names, *learnt)}}
         search = StagePlan("search", ("finetune",), lambda _: influence, self._build_search, self.epochs)
-        return [finetune_plan(checkpoint), search, self.final_plan()]
+        return [finetune_plan(checkpoint), search, self.last_plan()]
 
-    def final_plan(self) -> StagePlan:
+    @abstractmethod
+    def last_plan(self) -> StagePlan:
         """Plan the stage `retrain`, which makes the final model."""
-        raise NotImplementedError
 
     def objective_of(self, retention: Retention) -> Distillation:
         """Return the objective of a sub-model, each of whose encoders imitates itself in the teacher."""
@@ -92,8 +93,8 @@ class SubModels(Method):
 
     def _build_search(self, artifacts: Artifacts, context: Context) -> Stage:
         teacher = load_model(artifacts["finetune"].path)
-        fields = {} if self.significance == "received" else {"significance": self.significance}
-        model = as_power_model(load_model(artifacts["finetune"].path), cls_alone=True, **fields)
+        finetuned = load_model(artifacts["finetune"].path)
+        model = as_power_model(finetuned, cls_alone=True, significance=self.significance)
         encoders = num_encoders(teacher.config)
         return SubModelTraining(
             model,
@@ -132,7 +133,7 @@ class Elastic(SubModels):
         """The chosen speed."""
         return self.speed
 
-    def final_plan(self) -> StagePlan:
+    def last_plan(self) -> StagePlan:
         """Plan the choice of a sub-model for each speed, without training."""
         influence = {"method": self.name, "speeds": self.speeds}
         return StagePlan("retrain", ("search",), lambda _: influence, self._build_final, epochs=0)
