@@ -75,7 +75,6 @@ def compare(dataset: str) -> list[dict]:
             "shares": own,
             "predicted": 1 / cost.of_shares(own, cls_alone=True),
             "measured": latency["dynamic"]["speedup"],
-            "overhead": float(cost.overhead),
             "disturbed": latency["dynamic"]["disturbed"],
         }
         for own, latency in zip(SHARES, latencies, strict=True)

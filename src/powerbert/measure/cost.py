@@ -1,73 +1,64 @@
-"""What a retention costs before it exists: tables of one encoder's cost, interpolated and differentiable.
+"""What a retention costs before it exists: a formula in the word-vectors, fitted to models on this device.
 
-An encoder is given some word-vectors of each input and retains fewer. Its cost for both numbers is counted in
-operations or measured as time on this device, for a batch of inputs of equal length; so it knows what scoring
-costs, and that short inputs do not use a processor well. N is the number of widths in a table, S that of
-batches whose cost is averaged, L that of encoders.
+The operations of an encoder that is given n word-vectors of an input and retains k are a polynomial of n and
+k, and its time on a device nearly is one. Its coefficients are fitted to the operations or times of some
+whole models, so the cost knows what scoring costs, and that short inputs do not use a processor well. S is
+the number of batches whose cost is averaged, L that of encoders.
 """
 
-import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from powerbert.base.environment import describe_environment
 from powerbert.base.files import content_hash, write_synced
 from powerbert.data import TextDataModule
 from powerbert.elimination import retained_by_share
-from powerbert.measure.cost_tables import KINDS, cost_tables, fingerprint
-from powerbert.measure.latency import LatencySettings, measure_latencies
-from powerbert.models import as_power_model, num_encoders
+from powerbert.measure.evaluation import evaluation_mode
+from powerbert.measure.flops import count_flops
+from powerbert.measure.latency import LatencySettings
+from powerbert.measure.timing import Schedule, time_in_turn
+from powerbert.models import as_power_model, host_encoders, num_encoders
 from powerbert.models.configuration import EXCLUSIVE
 
-__all__ = [
-    "KINDS",
-    "PROTOCOLS",
-    "CostModel",
-    "batches_of_protocol",
-    "cost_model",
-    "fit_overhead",
-    "retained_by_shares",
-]
-
+KINDS = ("operations", "time")
 PROTOCOLS = ("dynamic", "padded")
+RUNS = 5
+"""Timed runs of each model; the quickest counts, since what disturbs a run makes it longer."""
+WORDS = 4096
+"""Words of a timed batch on a CPU, which more of them do not use any better; the batch's time is scaled."""
+RETAINED = (1.0, 0.8, 0.6, 0.4, 0.1)
+"""Parts of its input that each encoder of a timed model retains."""
+WIDTHS = 4
+"""Lengths of the batches on which models are timed, from the shortest to the longest."""
 
 
 class CostModel(nn.Module):
     """The cost of a model with a given retention, relative to the model that retains everything.
 
     Attributes:
-        widths: word-vectors of an input that the tables know, increasing from 1, [N].
-        eliminating: cost of an encoder that scores, [given, retained], [N, N].
-        dense: cost of an encoder that retains all it is given, [N].
-        alone: cost of an encoder that retains [CLS] alone, [N].
-        rest: cost of embeddings and classifier, [N].
+        coefficients: of the terms that `cost_terms` lists, in operations or milliseconds, [T].
         given: word-vectors of an input of each batch, padding included, [S].
         longest: real words of the longest input of each batch, [S].
         weight: share of the inputs in batches of that kind, [S].
-        overhead: what an encoder of a whole model costs besides, as a part of a dense one's cost, [].
     """
 
-    widths: Tensor
-    eliminating: Tensor
-    dense: Tensor
-    alone: Tensor
-    rest: Tensor
+    coefficients: Tensor
     given: Tensor
     longest: Tensor
     weight: Tensor
-    overhead: Tensor
 
-    def __init__(self, tables: dict[str, Tensor], batches: dict[str, Tensor], encoders: int) -> None:
-        """Take the tables, the batches, and the number of encoders of the model to compare with."""
+    def __init__(self, coefficients: Tensor, batches: Mapping[str, Tensor], encoders: int) -> None:
+        """Take the coefficients, the batches, and the number of encoders of the model to compare with."""
         super().__init__()
-        for name, value in {**tables, **batches}.items():
+        for name, value in {"coefficients": coefficients, **batches}.items():
             self.register_buffer(name, value.float())
-        self.register_buffer("overhead", torch.zeros(()))
         self.encoders = encoders
 
     def forward(
@@ -79,49 +70,47 @@ class CostModel(nn.Module):
             retained: given the real words of inputs, [S], returns how many of them each encoder retains,
                 [L, S].
             cls_alone: whether the last encoder computes [CLS] alone.
-            exact: whether an encoder that retains all it is given does not score. The step that this makes
-                has no gradient, so a training leaves it out.
+            exact: whether an encoder that retains all it is given, or [CLS] alone, does not score. The steps
+                that this makes have no gradient, so a training leaves them out.
         """
-        given, total = self.given, self._at(self.rest, self.given)
-        numbers = retained(self.longest)
-        for number, own in enumerate(numbers, start=1):
-            if cls_alone and number == len(numbers):
-                total = total + self._at(self.alone, given)
-                break
-            kept = torch.minimum(own.clamp_min(1.0), given)
-            cost = self._between(given, kept)
-            total = total + (torch.where(kept >= given, self._at(self.dense, given), cost) if exact else cost)
-            given = kept
-        whole = self._at(self.rest, self.given) + self.encoders * self._at(self.dense, self.given)
-        tabulated = (self.weight * total).sum() / (self.weight * whole).sum()
-        return (tabulated + self.overhead * len(numbers) / self.encoders) / (1 + self.overhead)
+        own = cost_terms(self.given, retained(self.longest), cls_alone=cls_alone, exact=exact)
+        whole = cost_terms(self.given, self.given.expand(self.encoders, -1), exact=True)
+        return (self.weight @ own @ self.coefficients) / (self.weight @ whole @ self.coefficients)
 
     def of_shares(self, shares: Sequence[float], *, cls_alone: bool = False) -> float:
         """Return the exact relative cost of a model with such retention shares."""
         return float(self(lambda words: retained_by_shares(shares, words), cls_alone=cls_alone, exact=True))
 
-    def _place(self, width: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the index of the interval of `widths` in which each width lies, and how far, from 0 to 1."""
-        last = len(self.widths) - 2
-        index = (torch.searchsorted(self.widths, width.detach().contiguous(), right=True) - 1).clamp(0, last)
-        low, high = self.widths[index], self.widths[index + 1]
-        return index, (width - low) / (high - low)
 
-    def _at(self, table: Tensor, width: Tensor) -> Tensor:
-        index, part = self._place(width)
-        return torch.lerp(table[index], table[index + 1], part)
+def cost_terms(given: Tensor, retained: Tensor, *, cls_alone: bool = False, exact: bool = False) -> Tensor:
+    """List the terms of a model's cost, summed over its encoders, [S, T].
 
-    def _between(self, given: Tensor, kept: Tensor) -> Tensor:
-        row, down = self._place(given)
-        column, right = self._place(kept)
-        upper = torch.lerp(self.eliminating[row, column], self.eliminating[row, column + 1], right)
-        lower = torch.lerp(self.eliminating[row + 1, column], self.eliminating[row + 1, column + 1], right)
-        return torch.lerp(upper, lower, down)
+    They are 1 and n of the embeddings, with the n that the model is given; 1, n and n^2 of the encoders that
+    retain all they are given; 1, n, n^2, k and n k of those that score; 1 and n of those that retain [CLS]
+    alone.
+
+    Args:
+        given: word-vectors of an input, [S].
+        retained: word-vectors that each encoder retains, [L, S].
+    """
+    one, number = torch.ones_like(given), len(retained)
+    total = torch.stack([one, given], -1)
+    dense, scoring, alone = (given.new_zeros(len(given), size) for size in (3, 5, 2))
+    for encoder, own in enumerate(retained, start=1):
+        kept = torch.minimum(own.clamp_min(1.0), given)
+        only_cls = (kept == 1) & (given > 1) & exact | (cls_alone and encoder == number)
+        scores = ~only_cls & ((kept < given) | (not exact))
+        powers = [one, given, given.square()]
+        dense = dense + torch.stack(powers, -1) * (~only_cls & ~scores).unsqueeze(-1)
+        scoring = scoring + torch.stack([*powers, kept, given * kept], -1) * scores.unsqueeze(-1)
+        alone = alone + torch.stack([one, given], -1) * only_cls.unsqueeze(-1)
+        given = kept
+    return torch.cat([total, dense, scoring, alone], -1)
 
 
 def retained_by_shares(shares: Sequence[float], words: Tensor) -> Tensor:
     """Return what inputs of so many real words, [S], retain by each encoder's share, [L, S]."""
-    return torch.stack([retained_by_share(share, words.long()).float() for share in shares])
+    return torch.stack([retained_by_share(share, words.long()).to(words) for share in shares])
 
 
 def cost_model(
@@ -138,78 +127,102 @@ def cost_model(
 
     Training inputs may have other lengths than those to come: SST-2 trains on phrases and is asked sentences.
 
-
-    An encoder measured by itself finds its weights in the caches. What an encoder of a whole model costs
-    besides is fitted to the times of whole models.
-
     Args:
         model: a power model, whatever it retains; on the device to measure.
         kind: one of `KINDS`.
         protocol: one of `PROTOCOLS`.
         settings: sizes of the batches.
-        folder: keeps times that nothing disturbed.
+        folder: keeps coefficients that nothing disturbed.
     """
-    lengths = data.lengths("dev").tolist()
     padded = protocol == "padded"
     batch_size = settings.padded_batch_size if padded else settings.dynamic_batch_size
-    longest = data.max_length if padded else max(lengths)
-    own, alone = num_encoders(model.config), model.config.cls_alone
-    whole = num_encoders(baseline.config)
-    batches = batches_of_protocol(lengths, protocol, data.max_length, batch_size)
-    known = [
-        fingerprint(model, longest, batch_size),
-        protocol,
-        own,
-        alone,
-        lengths,
-        num_encoders(baseline.config),
-    ]
-    file = folder / f"{content_hash({'': known})}.json"
-    if kind == "time":
-        with suppress(OSError, ValueError, TypeError, KeyError):  # absent or damaged
-            kept = json.loads(file.read_text(encoding="utf-8"))
-            tables = {name: torch.tensor(values) for name, values in kept["tables"].items()}
-            cost = CostModel(tables, batches, whole)
-            cost.overhead.fill_(kept["overhead"])
-            return cost
-    tables, disturbed = cost_tables(model, longest, kind, batch_size)
-    cost = CostModel(tables, batches, whole)
-    if kind == "operations":
-        return cost
-    profiles = [[part**number for number in range(1, own + 1)] for part in (1.0, 0.75, 0.5, 0.25)]
+    batches = batches_of_protocol(data.lengths("dev").tolist(), protocol, data.max_length, batch_size)
     none = dict.fromkeys(EXCLUSIVE)
-    models = [as_power_model(model, **none | {"retention_shares": shares}) for shares in profiles]
-    measured = measure_latencies(
-        [each.to(model.device) for each in models],
-        baseline.to(model.device),
-        data.dataset["dev"],
-        max_length=data.max_length,
-        collate=data.collate,
-        settings=dataclasses.replace(settings, runs=3, warmup=1),
-        protocols=(protocol,),
-    )
-    tabulated = torch.tensor([cost.of_shares(shares, cls_alone=alone) for shares in profiles])
-    ratios = torch.tensor([1 / latency[protocol]["speedup"] for latency in measured])
-    cost.overhead.copy_(fit_overhead(tabulated, ratios, own / whole))
-    if not disturbed and not any(latency[protocol]["disturbed"] for latency in measured):
+    shares = [1.0] * num_encoders(model.config)
+    model = as_power_model(model, **none | {"retention_shares": shares}).to(model.device)
+    baseline = baseline.to(model.device)
+    sampled = batches["given"].float().quantile(torch.linspace(0, 1, WIDTHS), interpolation="nearest")
+    widths = [int(width) for width in sampled.unique()]
+
+    def fitted(coefficients: Tensor) -> CostModel:
+        return CostModel(coefficients, batches, num_encoders(baseline.config))
+
+    if kind == "operations":
+        return fitted(fit(model, baseline, widths, data.num_choices)[0])
+    known = [_fingerprint(model), widths, batch_size, num_encoders(baseline.config), data.num_choices]
+    file = folder / f"{content_hash({'': known})}.json"
+    with suppress(OSError, ValueError, TypeError, KeyError):  # absent or damaged
+        return fitted(torch.tensor(json.loads(file.read_text(encoding="utf-8"))["coefficients"]))
+    coefficients, disturbed = fit(model, baseline, widths, data.num_choices, batch_size)
+    if not disturbed:
         file.parent.mkdir(parents=True, exist_ok=True)
-        values = {name: table.tolist() for name, table in tables.items()}
-        write_synced(file, {"tables": values, "overhead": float(cost.overhead)})
-    return cost
+        write_synced(file, {"coefficients": coefficients.tolist()})
+    return fitted(coefficients)
 
 
-def fit_overhead(tabulated: Tensor, measured: Tensor, depth: float) -> Tensor:
-    """Fit the overhead b in ``measured = (tabulated + b depth) / (1 + b)`` by least squares, [].
+def fit(
+    model: Any, baseline: Any, widths: Sequence[int], num_choices: int = 1, batch_size: int | None = None
+) -> tuple[Tensor, bool | None]:
+    """Fit the coefficients of `CostModel`, [T], to some retentions of a model and to its baseline.
 
-    It is negative where full batches of the baseline use the caches less well than those of the tables.
+    The sum of squared relative differences is least.
 
     Args:
-        tabulated: relative costs of models by the tables, [M].
-        measured: relative times of the same models, [M].
-        depth: number of their encoders relative to the baseline's.
+        model: a power model with shares, which are changed.
+        widths: word-vectors of an input.
+        batch_size: inputs of a timed batch; None to count operations.
+
+    Returns:
+        The coefficients, and whether other processes disturbed the measurement; None if unknown.
     """
-    slopes = depth - measured
-    return ((measured - tabulated) * slopes).sum().div(slopes.square().sum()).clamp_min(-0.5)
+    own, alone = num_encoders(model.config), model.config.cls_alone
+    retentions: list[tuple[list[float], tuple[int, ...]] | None] = [None]  # the baseline
+    for depth in sorted({own, -(-2 * own // 3), -(-own // 2)}):
+        for part in RETAINED:
+            shares = [part**number for number in range(1, depth + 1)]
+            retentions.append(([*shares[:-1], 0.0] if alone else shares, tuple(range(depth))))
+
+    def chosen(index: int) -> Any:
+        retention = retentions[index]
+        if retention is None:
+            return baseline
+        model.base_model.set_retention(*retention)
+        return model
+
+    keys = [(index, width) for width in widths for index in range(len(retentions))]
+    disturbed = None
+    if batch_size is None:
+        costs = {(i, width): count_flops(chosen(i), width, num_choices=num_choices) for i, width in keys}
+    else:
+        inputs = {width: _inputs(width * num_choices, batch_size, model.device) for width in widths}
+
+        def call(index: int, ids: Tensor) -> None:
+            chosen(index)(input_ids=ids, attention_mask=torch.ones_like(ids))
+
+        def batch(width: int) -> Tensor:
+            shape = (inputs[width], width) if num_choices == 1 else (inputs[width], num_choices, width)
+            return torch.zeros(shape, dtype=torch.long, device=model.device)
+
+        ids = {width: batch(width) for width in widths}
+        calls = {(index, width): partial(call, index, ids[width]) for index, width in keys}
+        with evaluation_mode(model, baseline), torch.inference_mode():
+            times = time_in_turn(
+                [calls], model.device, Schedule(RUNS, warmup=1), "Timing models of all lengths"
+            )
+        costs = {key: min(runs) * batch_size / inputs[key[1]] for key, runs in times.runs.items()}
+        disturbed = times.disturbed
+
+    def terms(index: int, width: int) -> Tensor:
+        words, retention = torch.tensor([width], dtype=torch.double), retentions[index]
+        if retention is None:
+            return cost_terms(words, words.expand(num_encoders(baseline.config), -1), exact=True)[0]
+        retained = retained_by_shares(retention[0], words)
+        return cost_terms(words, retained, cls_alone=alone, exact=True)[0]
+
+    rows = torch.stack([terms(*key) / costs[key] for key in keys])
+    size = rows.norm(dim=0).clamp_min(1e-300)  # columns of like size, for the solver's sake
+    ones = torch.ones(len(rows), 1, dtype=torch.double)
+    return torch.linalg.lstsq(rows / size, ones, driver="gelsd").solution[:, 0] / size, disturbed
 
 
 def batches_of_protocol(
@@ -231,3 +244,23 @@ def batches_of_protocol(
     centers = ((number + 0.5) * len(ordered) / count for number in range(count))
     longest = torch.tensor([ordered[min(len(ordered), round(at + batch_size / 2)) - 1] for at in centers])
     return {"given": longest, "longest": longest, "weight": torch.full((count,), 1 / count)}
+
+
+def _inputs(words: int, batch_size: int, device: torch.device) -> int:
+    """Return how many inputs of so many words to run at once to learn the cost of a batch."""
+    return max(1, min(batch_size, WORDS // words)) if device.type == "cpu" else batch_size
+
+
+def _fingerprint(model: Any) -> str:
+    """Return a name for what determines the times of a model: device, software, sizes."""
+    here = describe_environment(model.device)
+    encoder = host_encoders(model)[0]
+    config = model.config
+    return content_hash(
+        {
+            **{key: here[key] for key in ("torch", "powerbert", "cpu", "threads", "device")},
+            "model": [config.model_type, model.num_parameters(), str(model.dtype), config.cls_alone],
+            "heads": [encoder.query.out_features, encoder.head_size],
+            "score": [config.significance, config.significance_diagonal, config.significance_pad_queries],
+        }
+    )
