@@ -1,11 +1,13 @@
 import io
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from powerbert.report.summary import print_summary, progress_line
+from powerbert.base.errors import UserError
+from powerbert.report.summary import print_summary, progress_line, side_by_side
 from tests.report.records import point
 
 START = datetime(2026, 1, 2, 3, 4, 5, 600, tzinfo=UTC)
@@ -13,7 +15,7 @@ START = datetime(2026, 1, 2, 3, 4, 5, 600, tzinfo=UTC)
 
 def printed(record, width=80) -> str:
     console = Console(file=io.StringIO(), width=width)
-    print_summary(record, console)
+    print_summary(record, console=console)
     return console.file.getvalue()
 
 
@@ -134,3 +136,33 @@ def test_a_target_that_could_not_be_measured_is_no_reason_for_a_warning():
     text = printed(record)
     assert "measured n/a" in text
     assert "warning" not in text
+
+
+def test_several_runs_of_a_fine_tuned_model_are_columns_of_one_table(capsys):
+    other = point(method="distilbert", knob={"encoders": 3}, model_ms=2000.0, baseline_ms=3100.0)
+    side_by_side([point(model_ms=1000.0, baseline_ms=3100.0), other], None)
+    text = capsys.readouterr().out
+    assert "Methods on rte" in text
+    header = line_with(text, "fine-tuned").split()
+    assert header == ["fine-tuned", "PoWER-BERT", "DistilBERT"]
+    assert line_with(text, "ms per batch of 128, padded").split()[-5:] == [
+        "3100.0",
+        "1000.0",
+        "(3.10x)",
+        "2000.0",
+        "(1.55x)",
+    ]
+    assert "PoWER-BERT: retention configuration" in text
+
+
+@pytest.mark.parametrize(
+    ("records", "output", "message"),
+    [
+        ([], None, "no records"),
+        ([point()], Path("files"), "output: "),
+        ([point(), point(seed=2)], None, "several fine-tuned models"),
+    ],
+)
+def test_a_table_of_several_runs_says_what_it_cannot_show(records, output, message):
+    with pytest.raises(UserError, match=message):
+        side_by_side(records, output)

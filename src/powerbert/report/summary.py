@@ -1,12 +1,15 @@
-"""One run on the terminal: as a table, and as one line of a sweep."""
+"""Runs on the terminal: one or several as a table, and one as a line of a sweep."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
+from powerbert.base.errors import ConfigError, DataError
 from powerbert.report.frame import PROTOCOLS, metric_label, tabulate
 from powerbert.report.table import DISTURBED, change, number, percent, show, times
 from powerbert.store.facts import retention_facts
@@ -16,15 +19,60 @@ TOLERANCE = 0.05
 """By which part of it the measured speed-up may miss its target without a warning."""
 
 
-def print_summary(record: Record, console: Console | None = None) -> None:
-    """Print one run: the model beside the fine-tuned one that it came from.
+def print_summary(*records: Record, console: Console | None = None) -> None:
+    """Print a run, or several side by side: each model and the fine-tuned one that it came from.
 
     Args:
-        record: A valid record.
+        records: Valid ones of the same fine-tuned model. Where times of the fine-tuned model differ, those of
+            the first are shown; gains are each record's own.
         console: By default standard output, without colours when that is piped.
     """
-    run = tabulate([record]).iloc[0]
-    method, vectors, notes = display(record).label, record["word_vectors"], []
+    runs = [tabulate([record]).iloc[0] for record in records]
+    methods, first, one = [display(record).label for record in records], runs[0], len(records) == 1
+    rows, notes = _rows(records[0], first), []
+    names = ["fine-tuned", methods[0], "gain"]
+    if not one:
+        names = ["fine-tuned", *methods]
+        each = [_rows(record, run) for record, run in zip(records, runs, strict=True)]
+        rows = {
+            label: (base, *(f"{own[label][1]} ({own[label][2]})" if label in own else "n/a" for own in each))
+            for label, (base, _, _) in rows.items()
+        }
+    if any("±" in cell for row in rows.values() for cell in row):
+        notes.append("±: interquartile range over the runs")
+    notes.insert(
+        0, f"padded: to {first['max_length']} word pieces; dynamic: to the longest input of the batch"
+    )
+    for record, run, method in zip(records, runs, methods, strict=True):
+        notes += [note if one else f"{method}: {note}" for note in _notes(record, run)]
+    index = pd.MultiIndex.from_product([[""], rows])
+    cells = pd.DataFrame(list(rows.values()), index, names)
+    what = f"{methods[0]} on" if one else "Methods on"
+    knob = f", {first['knob']}" if one else ""
+    title = f"{what} {first['dataset']} ({first['model']}{knob}, seed {first['seed']})"
+    show(console or Console(), title, cells, notes)
+
+
+def side_by_side(records: Sequence[Record], output: Path | None) -> None:
+    """Print records of one fine-tuned model as columns of one table.
+
+    Raises:
+        DataError: If there are no records.
+        ConfigError: If they have several fine-tuned models, or if there is a folder for files.
+    """
+    if not records:
+        raise DataError("there are no records to show; give records=<folder>")
+    if output is not None:
+        raise ConfigError("output: this report is a table on the terminal and has no files; leave output out")
+    named = ("dataset", "model", "seed")
+    if len({(*(r[name] for name in named), r["baseline"].get("artifact")) for r in records}) > 1:
+        raise ConfigError("records: they have several fine-tuned models; give those of one, or report=pareto")
+    print_summary(*records)
+
+
+def _rows(record: Record, run: pd.Series) -> dict[str, tuple[str, str, str]]:
+    """Write down what the fine-tuned model has, what the model has, and the gain, by label."""
+    vectors = record["word_vectors"]
     ratio = vectors["baseline"] / vectors["retained"] if vectors["retained"] else math.nan
     rows = {
         f"{metric_label(run['metric_name'])}, %": (
@@ -49,22 +97,24 @@ def print_summary(record: Record, console: Console | None = None) -> None:
             _milliseconds(latency, "model"),
             times(run[f"{protocol}_speedup"], latency.get("disturbed")),
         )
+    return rows
+
+
+def _notes(record: Record, run: pd.Series) -> list[str]:
+    """Say what disturbed the timing, what the model retains, and how fast it was to be."""
+    notes = []
+    for protocol in PROTOCOLS:
+        latency = record["latency"][protocol]
         if latency.get("disturbed"):
             others = latency.get("others")
             share = "" if others is None else f" with up to {100 * others:.0f} % of the processors"
             notes.append(f"{DISTURBED} warning: other processes disturbed the {protocol} timing{share}")
-    if any("±" in cell for row in rows.values() for cell in row):
-        notes.insert(0, "±: interquartile range over the runs")
-    notes.insert(0, f"padded: to {run['max_length']} word pieces; dynamic: to the longest input of the batch")
     notes += [f"{name}: {', '.join(values)}" for name, values in retention_facts(record)]
     if record.get("cls_alone"):
         notes.append("[CLS] alone in the last encoder")
     if (target := record.get("target")) is not None:
         notes += _target(record, run[f"{target['protocol']}_speedup"])
-    index = pd.MultiIndex.from_product([[""], rows])
-    cells = pd.DataFrame(list(rows.values()), index, ["fine-tuned", method, "gain"])
-    title = f"{method} on {run['dataset']} ({run['model']}, {run['knob']}, seed {run['seed']})"
-    show(console or Console(), title, cells, notes)
+    return notes
 
 
 def progress_line(record: Record, position: int, total: int, started: datetime, now: datetime) -> str:
