@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from powerbert.base.errors import UserError, find_user_error
+from powerbert.data import TEACHER_LOGITS
 from powerbert.methods.elastic import Sampler, best_at
 from powerbert.methods.evolution import Evaluated, Retention
 from powerbert.models import as_power_model, load_model, num_encoders
+from powerbert.stages import SubModelTraining
 from powerbert.store.artifacts import Artifact
 from tests.models.backbones import BACKBONES, make_host
 from tests.models.batches import padded, ragged_inputs
@@ -118,6 +120,30 @@ def test_combined_re_trains_the_best_sub_model_alone_and_records_the_target(sear
         assert record["cls_alone"] is True
         assert record["target"] == {"speedup": target, "protocol": "dynamic", "predicted": 1 / best.cost}
         assert record["flops"]["dynamic"]["ratio"] == pytest.approx(1 / best.cost, rel=0.25)
+
+
+def test_a_teacher_asked_once_says_what_it_says_in_every_step(corpus, tmp_path, monkeypatch):
+    """It is asked before epochs that see all rows, and in each step of shorter ones."""
+    asked, learnt = [], {}
+    original = SubModelTraining.ask_teacher
+
+    def ask(stage, batch):
+        told = TEACHER_LOGITS in batch
+        inputs = {name: value for name, value in batch.items() if name not in ("labels", TEACHER_LOGITS)}
+        with torch.no_grad():
+            expected = stage._teacher[0](**inputs).logits
+        asked.append(told)
+        output = original(stage, batch)
+        learnt[told] = torch.allclose(output.logits, expected, atol=1e-5)
+        return output
+
+    monkeypatch.setattr(SubModelTraining, "ask_teacher", ask)
+    for batches in ("1.0", "2"):
+        more = (f"trainer.limit_train_batches={batches}", "method.epochs=2", "stage=search")
+        train(corpus, tmp_path / batches, *ELASTIC, *more)
+    assert learnt == {True: True, False: True}
+    assert asked.count(False) == 4
+    assert asked.count(True) > 4
 
 
 def test_between_two_sub_models_shares_are_interpolated():

@@ -1,10 +1,17 @@
 """Datasets: the sources of rows, the task they state, and the batches made of them."""
 
-from powerbert.data.batching import LengthSortedSampler, PaddingCollator, TextDataModule, make_loader
+from powerbert.data.batching import (
+    TEACHER_LOGITS,
+    LengthSortedSampler,
+    PaddingCollator,
+    TextDataModule,
+    make_loader,
+)
 from powerbert.data.task import Source, Task
 from powerbert.data.tokenize import load_texts, read_texts, row_lengths, tokenize
 
 __all__ = [
+    "TEACHER_LOGITS",
     "LengthSortedSampler",
     "PaddingCollator",
     "Source",

@@ -19,6 +19,9 @@ from powerbert.data.tokenize import LENGTHS, choose_max_length, row_lengths, tok
 
 log = logging.getLogger(__name__)
 
+TEACHER_LOGITS = "teacher_logits"
+"""Column of training rows for which a teacher was asked."""
+
 POOL = 50
 """Batches that are sorted together: large pools waste less on padding, small ones mix better."""
 
@@ -97,7 +100,8 @@ class PaddingCollator:
 
         Returns:
             `input_ids`, `attention_mask` and so on of shape [B, N], or [B, choices, N] for multiple choice,
-            and `labels` of shape [B] (int64, or float32 for regression) if the rows have labels.
+            and `labels` of shape [B] (int64, or float32 for regression) if the rows have labels;
+            `teacher_logits`, [B, classes], if the rows have these.
         """
         names = [name for name in self.tokenizer.model_input_names if name in rows[0]]
         if self.task.is_multiple_choice:
@@ -113,6 +117,8 @@ class PaddingCollator:
         if "label" in rows[0]:
             dtype = torch.float32 if self.task.is_regression else torch.int64
             batch["labels"] = torch.tensor([row["label"] for row in rows], dtype=dtype)
+        if TEACHER_LOGITS in rows[0]:
+            batch[TEACHER_LOGITS] = torch.tensor([row[TEACHER_LOGITS] for row in rows])
         return batch
 
 

@@ -102,6 +102,7 @@ class SubModels(Method):
             context.optimization,
             context.seed,
             teacher=teacher,
+            objective=Distillation(self.alpha, self.temperature, beta=self.beta),
             sample=Sampler(encoders, self.fewest_encoders, self.steepest, self.each_step),
             objective_of=self.objective_of,
             explore=Explorer(self, context.measure, context.cache, teacher),

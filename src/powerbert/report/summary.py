@@ -29,14 +29,15 @@ def print_summary(*records: Record, console: Console | None = None) -> None:
     """
     runs = [tabulate([record]).iloc[0] for record in records]
     methods, first, one = [display(record).label for record in records], runs[0], len(records) == 1
-    rows, notes = _rows(records[0], first), []
+    notes: list[str] = []
+    rows: dict[str, tuple[str, ...]] = dict(_rows(records[0], first))
     names = ["fine-tuned", methods[0], "gain"]
     if not one:
         names = ["fine-tuned", *methods]
         each = [_rows(record, run) for record, run in zip(records, runs, strict=True)]
         rows = {
             label: (base, *(f"{own[label][1]} ({own[label][2]})" if label in own else "n/a" for own in each))
-            for label, (base, _, _) in rows.items()
+            for label, (base, *_) in rows.items()
         }
     if any("±" in cell for row in rows.values() for cell in row):
         notes.append("±: interquartile range over the runs")

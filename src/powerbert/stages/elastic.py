@@ -38,8 +38,6 @@ class SubModelTraining(Stage):
         """
         super().__init__(*args, **kwargs)
         self.sample, self.objective_of, self.explore = sample, objective_of, explore
-        base: Any = self.model.base_model
-        base.only_cls_states = True
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw the step's sub-models, in every process the same."""
@@ -49,16 +47,15 @@ class SubModelTraining(Stage):
 
     def loss(self, batch: Batch) -> Tensor:
         """Compute the mean of the sub-models' objectives on one batch."""
-        inputs: dict[str, Any] = {name: value for name, value in batch.items() if name != "labels"}
         mask = batch["attention_mask"].flatten(0, -2).bool()
-        with torch.no_grad():
-            teacher = self._teacher[0](**inputs, output_hidden_states=True)
+        teacher = self.ask_teacher(batch)
         base: Any = self.model.base_model
         losses = []
         for retention in self.retentions:
             base.set_retention(retention.shares, retention.encoders)
-            student = self.model(**batch, output_hidden_states=True)
-            losses.append(self.objective_of(retention)(student, teacher, mask))
+            objective = self.objective_of(retention)
+            student = self.model(**batch, output_hidden_states=bool(objective.hidden_states))
+            losses.append(objective(student, teacher, mask))
         # DDP waits for a gradient of each parameter, also of encoders that no sub-model of this step has.
         unused = sum(parameter.sum() for parameter in self.model.parameters()) * 0.0
         return torch.stack(losses).mean() + unused

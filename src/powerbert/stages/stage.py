@@ -8,8 +8,10 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
+from transformers.modeling_outputs import SequenceClassifierOutput
 
-from powerbert.data import Task
+from powerbert.data import TEACHER_LOGITS, Task, TextDataModule
+from powerbert.measure.evaluation import predict_logits
 from powerbert.measure.metrics import build_metrics
 from powerbert.models.attention import quick_long_inputs
 
@@ -93,16 +95,42 @@ class Stage(LightningModule):
         """Compute the objective on one batch, without one the task loss (cross entropy or squared error)."""
         if self.objective is None:
             return self.model(**batch).loss
-        inputs: dict[str, Any] = {name: value for name, value in batch.items() if name != "labels"}
-        asked: dict[str, Any] = {"output_hidden_states": bool(self.objective.hidden_states)}
-        with torch.no_grad():
-            teacher = self._teacher[0](**inputs, **asked)
-        student = self.model(**batch, **asked)
+        teacher = self.ask_teacher(batch)
+        student: Any = self.model(**batch, output_hidden_states=bool(self.objective.hidden_states))
         return self.objective(student, teacher, batch["attention_mask"].flatten(0, -2).bool())
+
+    @torch.no_grad()
+    def ask_teacher(self, batch: Batch) -> Any:
+        """Return the teacher's output for a batch, with the hidden states that the objective needs.
+
+        If the batch has the teacher's logits, they are taken out of it.
+        """
+        if (logits := batch.pop(TEACHER_LOGITS, None)) is not None:
+            return SequenceClassifierOutput(logits=logits)
+        assert self.objective is not None
+        inputs: dict[str, Any] = {name: value for name, value in batch.items() if name != "labels"}
+        return self._teacher[0](**inputs, output_hidden_states=bool(self.objective.hidden_states))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return AdamW's parameter groups."""
         return decay_groups(self.model.parameters(), self.optimization)
+
+    def setup(self, stage: str) -> None:
+        """Add the teacher's logits to the training rows if they alone count and all epochs see all rows."""
+        trainer: Any = self.trainer
+        data = trainer.datamodule
+        if stage != "fit" or not isinstance(data, TextDataModule):
+            return
+        rows = data.dataset["train"]
+        if TEACHER_LOGITS in rows.column_names:  # of an earlier stage
+            rows = rows.remove_columns(TEACHER_LOGITS)
+        logits_only = self.objective is not None and not self.objective.hidden_states
+        if logits_only and trainer.max_epochs > 1 and trainer.limit_train_batches == 1.0:
+            teacher: Any = self._teacher[0].to(trainer.strategy.root_device)
+            with trainer.precision_plugin.forward_context():
+                told = predict_logits(teacher, rows, data.collate, data.eval_batch_size, "Asking the teacher")
+            rows = rows.add_column(TEACHER_LOGITS, told.tolist())
+        data.dataset["train"] = rows
 
     def on_fit_start(self) -> None:
         """Turn dropout on: `from_pretrained` turns it off, and Lightning keeps the mode it finds."""
