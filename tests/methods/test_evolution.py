@@ -22,7 +22,7 @@ FEW = Retention((0, 2), (0.5, 0.0))
 
 
 def test_finds_the_knee_of_a_known_front():
-    front = pareto_front(evolve([ALL, FEW], cost, loss, evaluations=400, seed=1))
+    front = pareto_front(evolve([ALL, FEW], cost, loss, evaluations=400, seed=0))
     best = next(point for point in front if point.loss < 0.02)
     assert best.cost == pytest.approx(3 + sum(WANTED), abs=0.1)
     assert best.retention.shares[:2] == pytest.approx(WANTED, abs=0.06)

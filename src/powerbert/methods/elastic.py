@@ -7,7 +7,7 @@ here they learn from the fine-tuned model, and the search weighs measured time i
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate, chain, product
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from powerbert.stages import Choice, Stage, SubModelTraining
 from powerbert.stages.search import reach
 
 SPEEDS = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
-"""Speed-ups for which the search of retentions starts with a geometric one of each depth."""
+"""Speed-ups for which the search of retentions starts with some of each depth."""
 
 
 @dataclass
@@ -202,7 +202,7 @@ def _between(one: Evaluated, other: Evaluated, cost: float) -> Evaluated:
 class Sampler:
     """Draws the sub-models of a step: the smallest, and random ones.
 
-    The number of encoders is uniform. Each encoder retains all it is given with probability 1/4; else it
+    The number of encoders is uniform. Each encoder retains all it is given with probability 1/2; else it
     drops a part that is uniform from 0 to `steepest`. The last one retains [CLS] alone.
     """
 
@@ -222,7 +222,7 @@ class Sampler:
     def random(self) -> Retention:
         """Return a random sub-model."""
         own = self.fewest + int(torch.randint(self.encoders - self.fewest + 1, ()))
-        dropped = torch.rand(own) * self.steepest * (torch.rand(own) < 0.75)
+        dropped = torch.rand(own) * self.steepest * (torch.rand(own) < 0.5)
         return self._retention((1 - dropped).tolist())
 
     def _retention(self, kept: Sequence[float]) -> Retention:
@@ -282,19 +282,20 @@ class Explorer:
 def start_of(method: SubModels, encoders: int, cost: Any) -> list[Retention]:
     """Return the retentions that the search starts with.
 
-    These are the whole and the smallest one, and for each depth a geometric one at each of `SPEEDS`.
+    These are the whole and the smallest one, and for each depth and each of `SPEEDS` one that eliminates in
+    all encoders alike, and one that eliminates in the first only, so that the others need not score.
     """
     smallest = Sampler(encoders, method.fewest_encoders, method.steepest, 1).smallest()
     whole = Retention(tuple(range(encoders)), (*(1.0 for _ in range(encoders - 1)), 0.0))
     starts = [whole, smallest]
     for own in range(encoders, method.fewest_encoders - 1, -1):
         kept = tuple(evenly_spread(encoders, own))
-        profile = [0.8**number for number in range(1, own)]
+        profiles = [[0.8**number for number in range(1, own)], [0.8] * (own - 1)]
 
         def relative(shares: Sequence[float], kept: tuple[int, ...] = kept) -> float:
             return cost(Retention(kept, (*shares, 0.0)))
 
-        for speed in SPEEDS:
+        for speed, profile in product(SPEEDS, profiles):
             shares = reach(relative, profile, 1 / speed, 1.0)
             retention = Retention(kept, (*(round(share, 4) for share in shares), 0.0))
             if 0.9 * speed <= 1 / cost(retention) <= 1.1 * speed:

@@ -33,7 +33,8 @@ def evolve(
     """Search the retentions with the least loss for their cost; return all that were evaluated.
 
     Half of the children are mutations of a survivor, each share with probability 1/2 drawn anew between its
-    neighbours, and half are means of two survivors with the same encoders. Survivors are the front.
+    neighbours, or set to the one before, since an encoder that retains all need not score. The other half are
+    means of two survivors with the same encoders. Survivors are the front.
 
     Args:
         start: the first retentions; all are evaluated.
@@ -70,5 +71,6 @@ def _child(front: Sequence[Evaluated], draw: random.Random) -> Retention:
     shares = [1.0, *one.shares]
     for place in range(1, len(one.shares)):  # not the last, which is [CLS] alone
         if draw.random() < 0.5:
-            shares[place] = round(draw.uniform(shares[place + 1], shares[place - 1]), 4)
+            low, high = shares[place + 1], shares[place - 1]
+            shares[place] = high if draw.random() < 0.25 else round(draw.uniform(low, high), 4)
     return Retention(one.encoders, tuple(shares[1:]))
