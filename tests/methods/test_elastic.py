@@ -5,6 +5,7 @@ import torch
 
 from powerbert.base.errors import UserError, find_user_error
 from powerbert.data import TEACHER_LOGITS
+from powerbert.methods.distillation import Distillation
 from powerbert.methods.elastic import Sampler, best_at
 from powerbert.methods.evolution import Evaluated, Retention
 from powerbert.models import as_power_model, load_model, num_encoders
@@ -14,7 +15,7 @@ from tests.models.backbones import BACKBONES, make_host
 from tests.models.batches import padded, ragged_inputs
 from tests.tiny_runs import train
 
-SMALL = ("method.epochs=1", "method.fewest_encoders=2", "method.evaluations=10", "trainer.max_epochs=1")
+SMALL = ("method.epochs=1", "method.fewest_encoders=2", "method.evaluations=30", "trainer.max_epochs=1")
 ELASTIC = ("method=elastic", "method.cost=operations", *SMALL)
 
 
@@ -133,17 +134,37 @@ def test_a_teacher_asked_once_says_what_it_says_in_every_step(corpus, tmp_path, 
         with torch.no_grad():
             expected = stage._teacher[0](**inputs).logits
         asked.append(told)
-        output = original(stage, batch)
+        batch, output = original(stage, batch)
         learnt[told] = torch.allclose(output.logits, expected, atol=1e-5)
-        return output
+        return batch, output
 
     monkeypatch.setattr(SubModelTraining, "ask_teacher", ask)
     for batches in ("1.0", "2"):
-        more = (f"trainer.limit_train_batches={batches}", "method.epochs=2", "stage=search")
-        train(corpus, tmp_path / batches, *ELASTIC, *more)
+        more = (
+            f"trainer.limit_train_batches={batches}",
+            "method.epochs=2",
+            "stage=search",
+            "method.recombined=0",
+        )
+        train(corpus, tmp_path / batches, *ELASTIC, "method.recombined=0", *more)
     assert learnt == {True: True, False: True}
     assert asked.count(False) == 4
     assert asked.count(True) > 4
+
+
+def test_recombined_batches_are_learnt_from_the_teacher_alone(corpus, tmp_path, monkeypatch):
+    seen = []
+    original = Distillation.__call__
+
+    def noted(objective, student, teacher, mask):
+        seen.append(student.loss is None)
+        return original(objective, student, teacher, mask)
+
+    monkeypatch.setattr(Distillation, "__call__", noted)
+    for share in (0, 1):
+        train(corpus, tmp_path / str(share), *ELASTIC, "stage=search", f"method.recombined={share}")
+        assert set(seen) == {bool(share)}
+        seen.clear()
 
 
 def test_between_two_sub_models_shares_are_interpolated():

@@ -7,6 +7,7 @@ from powerbert.data.batching import (
     TextDataModule,
     make_loader,
 )
+from powerbert.data.recombine import recombine
 from powerbert.data.task import Source, Task
 from powerbert.data.tokenize import load_texts, read_texts, row_lengths, tokenize
 
@@ -20,6 +21,7 @@ __all__ = [
     "load_texts",
     "make_loader",
     "read_texts",
+    "recombine",
     "row_lengths",
     "tokenize",
 ]

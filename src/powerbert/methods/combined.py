@@ -86,7 +86,7 @@ class Combined(SubModels):
 
     def _influence(self, artifacts: Artifacts) -> dict[str, Any]:
         retention = {name: list(value) for name, value in self.chosen(artifacts).retention._asdict().items()}
-        learnt = {name: getattr(self, name) for name in ("alpha", "temperature", "beta")}
+        learnt = {name: getattr(self, name) for name in ("alpha", "temperature", "beta", "recombined")}
         return {"method": self.name, **retention, **learnt}
 
     def _build_final(self, artifacts: Artifacts, context: Context) -> Stage:
@@ -104,4 +104,5 @@ class Combined(SubModels):
             context.seed,
             teacher=load_model(artifacts["finetune"].path),
             objective=self.objective_of(retention),
+            recombined=self.recombined,
         )

@@ -22,7 +22,7 @@ class Distillation:
     """``(1 - alpha) task loss + alpha T^2 KL(teacher || student) + beta patient + cosine (1 - cos)``.
 
     The patient term compares [CLS] after some encoders (BERT-PKD), the last one the word-vectors that leave
-    the last encoders (DistilBERT). It is a `stages.Objective`.
+    the last encoders (DistilBERT). Inputs without labels have no task loss. It is a `stages.Objective`.
 
     Attributes:
         imitated: pairs of encoders, from 1, of student and teacher that the patient term compares.
@@ -47,7 +47,9 @@ class Distillation:
     def __call__(self, student: Any, teacher: Any, mask: Tensor) -> Tensor:
         """Compute the loss of one batch."""
         soft = soft_target_loss(student.logits, teacher.logits, self.temperature)
-        loss = (1 - self.alpha) * student.loss + self.alpha * soft
+        loss = self.alpha * soft
+        if student.loss is not None:
+            loss = loss + (1 - self.alpha) * student.loss
         if self.beta:
             own = _cls_states(student.hidden_states, [number for number, _ in self.imitated], mask)
             its = _cls_states(teacher.hidden_states, [number for _, number in self.imitated], mask)

@@ -51,6 +51,7 @@ class SubModels(Method):
     alpha: float
     temperature: float
     beta: float
+    recombined: float
     epochs: int | None
 
     def __post_init__(self) -> None:
@@ -59,6 +60,7 @@ class SubModels(Method):
         check_choice("method.cost", self.cost, KINDS)
         check_choice("target_protocol", self.target_protocol, PROTOCOLS)
         check_number("method.steepest", self.steepest, high=1.0, strict=True)
+        check_number("method.recombined", self.recombined, high=1.0)
         for name in ("fewest_encoders", "each_step", "evaluations"):
             check_whole(f"method.{name}", getattr(self, name))
         check_whole("method.epochs", self.epochs, optional=True)
@@ -70,7 +72,7 @@ class SubModels(Method):
     def plans(self, checkpoint: Path) -> list[StagePlan]:
         """Fine-tune the teacher, train all sub-models from its weights, and make the final model of them."""
         names = ("fewest_encoders", "steepest", "each_step", "evaluations", "significance", "cost")
-        learnt = ("target_protocol", "alpha", "temperature", "beta")
+        learnt = ("target_protocol", "alpha", "temperature", "beta", "recombined")
         influence = {"method": "elastic", **{name: getattr(self, name) for name in (*names, *learnt)}}
         search = StagePlan("search", ("finetune",), lambda _: influence, self._build_search, self.epochs)
         return [finetune_plan(checkpoint), search, self.last_plan()]
@@ -103,6 +105,7 @@ class SubModels(Method):
             context.seed,
             teacher=teacher,
             objective=Distillation(self.alpha, self.temperature, beta=self.beta),
+            recombined=self.recombined,
             sample=Sampler(encoders, self.fewest_encoders, self.steepest, self.each_step),
             objective_of=self.objective_of,
             explore=Explorer(self, context.measure, context.cache, teacher),

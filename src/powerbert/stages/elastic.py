@@ -47,8 +47,8 @@ class SubModelTraining(Stage):
 
     def loss(self, batch: Batch) -> Tensor:
         """Compute the mean of the sub-models' objectives on one batch."""
+        batch, teacher = self.ask_teacher(batch)
         mask = batch["attention_mask"].flatten(0, -2).bool()
-        teacher = self.ask_teacher(batch)
         base: Any = self.model.base_model
         losses = []
         for retention in self.retentions:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from powerbert.data import TEACHER_LOGITS, Task, TextDataModule
+from powerbert.data import TEACHER_LOGITS, Task, TextDataModule, recombine
 from powerbert.measure.evaluation import predict_logits
 from powerbert.measure.metrics import build_metrics
 from powerbert.models.attention import quick_long_inputs
@@ -28,8 +28,8 @@ class Objective(Protocol):
     def __call__(self, student: Any, teacher: Any, mask: Tensor) -> Tensor:
         """Compute a batch's loss from the outputs of both models and the mask of real words, [B, N].
 
-        The student's output has the task's `loss`. In mask and hidden states each choice of a multiple-choice
-        input is a row.
+        The student's output has the task's `loss`, None for recombined inputs. In mask and hidden states each
+        choice of a multiple-choice input is a row.
         """
 
 
@@ -63,12 +63,14 @@ class Stage(LightningModule):
         *,
         teacher: PreTrainedModel | None = None,
         objective: Objective | None = None,
+        recombined: float = 0.0,
         results: Mapping[str, Any] | None = None,
     ):
         """Take the model, the seed of dropout, and JSON-compatible `results` for the artifact's manifest.
 
         With an objective the model learns it from a teacher for the same task and tokenizer, which is not
-        trained; else it learns the task alone.
+        trained; else it learns the task alone. `recombined` is the share of the batches that it learns
+        recombined, from the teacher alone.
         """
         super().__init__()
         self.model = model
@@ -76,6 +78,7 @@ class Stage(LightningModule):
         self.optimization = optimization
         self.seed = seed
         self.objective = objective
+        self.recombined = recombined
         if objective is not None and objective.hidden_states == "cls":
             base: Any = self.model.base_model
             base.only_cls_states = True
@@ -95,21 +98,26 @@ class Stage(LightningModule):
         """Compute the objective on one batch, without one the task loss (cross entropy or squared error)."""
         if self.objective is None:
             return self.model(**batch).loss
-        teacher = self.ask_teacher(batch)
+        batch, teacher = self.ask_teacher(batch)
         student: Any = self.model(**batch, output_hidden_states=bool(self.objective.hidden_states))
         return self.objective(student, teacher, batch["attention_mask"].flatten(0, -2).bool())
 
     @torch.no_grad()
-    def ask_teacher(self, batch: Batch) -> Any:
-        """Return the teacher's output for a batch, with the hidden states that the objective needs.
+    def ask_teacher(self, batch: Batch) -> tuple[Batch, Any]:
+        """Return the batch to learn, recombined perhaps, and what the teacher says of it.
 
-        If the batch has the teacher's logits, they are taken out of it.
+        The output has the hidden states that the objective needs. Logits that the batch has are taken out of
+        it.
         """
-        if (logits := batch.pop(TEACHER_LOGITS, None)) is not None:
-            return SequenceClassifierOutput(logits=logits)
         assert self.objective is not None
+        batch = dict(batch)
+        logits = batch.pop(TEACHER_LOGITS, None)
+        if self.recombined and torch.rand(()) < self.recombined:
+            batch = recombine(batch, self.model.config.pad_token_id or 0)
+        elif logits is not None:
+            return batch, SequenceClassifierOutput(logits=logits)
         inputs: dict[str, Any] = {name: value for name, value in batch.items() if name != "labels"}
-        return self._teacher[0](**inputs, output_hidden_states=bool(self.objective.hidden_states))
+        return batch, self._teacher[0](**inputs, output_hidden_states=bool(self.objective.hidden_states))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return AdamW's parameter groups."""
