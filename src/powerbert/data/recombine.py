@@ -33,8 +33,8 @@ def recombine(batch: Mapping[str, Tensor], pad_token_id: int) -> dict[str, Tenso
     after = _between(torch.ones_like(most), most)
     total = (before + after).unsqueeze(1)
     place = torch.arange(width, device=mask.device).expand_as(words)
-    if bool((words[:, -1] & ~words[:, 0]).any()):  # padded on the left
-        place = place - (width - total)
+    padded_left = (words[:, -1] & ~words[:, 0]).any()
+    place = place - torch.where(padded_left, width - total, 0)
     own = first.unsqueeze(1) + place
     its = (first + length)[other].unsqueeze(1) - total + place
     continued = place >= before.unsqueeze(1)
