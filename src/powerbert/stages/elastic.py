@@ -57,8 +57,10 @@ class SubModelTraining(Stage):
             student = self.model(**batch, output_hidden_states=bool(objective.hidden_states))
             losses.append(objective(student, teacher, mask))
         # DDP waits for a gradient of each parameter, also of encoders that no sub-model of this step has.
-        unused = sum(parameter.sum() for parameter in self.model.parameters()) * 0.0
-        return torch.stack(losses).mean() + unused
+        run = {encoder for retention in self.retentions for encoder in retention.encoders}
+        idle = [layer for encoder, layer in enumerate(base.layers()) if encoder not in run]
+        losses[0] = losses[0] + sum(p.sum() for layer in idle for p in layer.parameters()) * 0.0
+        return torch.stack(losses).mean()
 
     def complete(self, data: Any) -> None:
         """Find the sub-models worth having."""
