@@ -74,6 +74,18 @@ def test_a_job_takes_the_values_of_its_point(tmp_path):
     assert seen == [(seed, *knob) for seed in (7, 8) for knob in knobs]
 
 
+@pytest.mark.parametrize("experiment", ["demo", "dynamic", "pareto_minilm"])
+def test_every_point_of_an_experiment_is_a_valid_method(experiment, tmp_path):
+    seen = []
+    multirun(
+        tmp_path,
+        f"+experiment={experiment}",
+        task=lambda cfg: seen.append((cfg.method.name, str(knob(cfg)), cfg.dataset.name, cfg.seed)),
+    )
+    assert len(set(seen)) == len(seen)
+    assert {"power_bert"} < {method for method, *_ in seen}
+
+
 @pytest.mark.parametrize("dropped", ["hydra.sweeper.points.b=null", "hydra.sweeper.points.b.seed=[]"])
 def test_an_entry_is_dropped_by_null_and_by_an_empty_list(dropped, tmp_path):
     jobs = multirun(tmp_path, *points("{a: {lambda: 0.1}, b: {seed: [1, 2]}, c: {}}"), dropped)

@@ -6,9 +6,9 @@ from typing import Any
 
 from powerbert.base.checks import check_number, check_whole
 from powerbert.base.errors import ConfigError
-from powerbert.methods.elastic import SubModels, best_at
 from powerbert.methods.evolution import Evaluated
 from powerbert.methods.method import Artifacts, Context, StagePlan
+from powerbert.methods.sub_models import SubModels, best_at
 from powerbert.models import as_power_model, load_host_model, load_model, num_encoders, take_encoders
 from powerbert.stages import Retrain, Stage
 

@@ -6,8 +6,8 @@ import torch
 from powerbert.base.errors import UserError, find_user_error
 from powerbert.data import TEACHER_LOGITS
 from powerbert.methods.distillation import Distillation
-from powerbert.methods.elastic import Sampler, best_at
 from powerbert.methods.evolution import Evaluated, Retention
+from powerbert.methods.sub_models import Sampler, best_at
 from powerbert.models import as_power_model, load_model, num_encoders
 from powerbert.stages import SubModelTraining
 from powerbert.store.artifacts import Artifact
