@@ -155,6 +155,14 @@ def test_several_runs_of_a_fine_tuned_model_are_columns_of_one_table(capsys):
     assert "PoWER-BERT: retention configuration" in text
 
 
+def test_columns_of_one_method_are_told_apart_by_its_knob(capsys):
+    side_by_side([point(knob=0.001), point(knob=0.01)], None)
+    words = capsys.readouterr().out.split()
+    header = words[: words.index("accuracy,")]
+    assert header.count("PoWER-BERT") == 2
+    assert {"lambda=0.001", "lambda=0.01"} < set(header)
+
+
 @pytest.mark.parametrize(
     ("records", "output", "message"),
     [

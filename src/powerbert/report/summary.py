@@ -29,6 +29,8 @@ def print_summary(*records: Record, console: Console | None = None) -> None:
     """
     runs = [tabulate([record]).iloc[0] for record in records]
     methods, first, one = [display(record).label for record in records], runs[0], len(records) == 1
+    if len(set(methods)) < len(methods):
+        methods = [f"{method} {run['knob']}" for method, run in zip(methods, runs, strict=True)]
     notes: list[str] = []
     rows: dict[str, tuple[str, ...]] = dict(_rows(records[0], first))
     names = ["fine-tuned", methods[0], "gain"]

@@ -133,7 +133,9 @@ class Stage(LightningModule):
         if TEACHER_LOGITS in rows.column_names:  # of an earlier stage
             rows = rows.remove_columns(TEACHER_LOGITS)
         logits_only = self.objective is not None and not self.objective.hidden_states
-        if logits_only and trainer.max_epochs > 1 and trainer.limit_train_batches == 1.0:
+        limit = trainer.limit_train_batches  # a number of batches, or a share of them
+        all_rows = isinstance(limit, float) and limit == 1.0
+        if logits_only and trainer.max_epochs > 1 and all_rows:
             teacher: Any = self._teacher[0].to(trainer.strategy.root_device)
             with trainer.precision_plugin.forward_context():
                 told = predict_logits(teacher, rows, data.collate, data.eval_batch_size, "Asking the teacher")
