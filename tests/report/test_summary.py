@@ -1,7 +1,6 @@
 import io
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -164,13 +163,14 @@ def test_columns_of_one_method_are_told_apart_by_its_knob(capsys):
 
 
 @pytest.mark.parametrize(
-    ("records", "output", "message"),
-    [
-        ([], None, "no records"),
-        ([point()], Path("files"), "output: "),
-        ([point(), point(seed=2)], None, "several fine-tuned models"),
-    ],
+    ("records", "message"),
+    [([], "no records"), ([point(), point(seed=2)], "several fine-tuned models")],
 )
-def test_a_table_of_several_runs_says_what_it_cannot_show(records, output, message):
+def test_a_table_of_several_runs_says_what_it_cannot_show(records, message):
     with pytest.raises(UserError, match=message):
-        side_by_side(records, output)
+        side_by_side(records, None)
+
+
+def test_the_table_of_several_runs_is_written_too(tmp_path):
+    side_by_side([point(), point(knob=0.01)], tmp_path / "new")
+    assert "Methods on rte" in (tmp_path / "new" / "side_by_side.txt").read_text()

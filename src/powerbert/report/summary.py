@@ -11,7 +11,7 @@ from rich.console import Console
 
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.report.frame import PROTOCOLS, metric_label, tabulate
-from powerbert.report.table import DISTURBED, change, number, percent, show, times
+from powerbert.report.table import DISTURBED, change, make_folder, number, percent, show, times
 from powerbert.store.facts import retention_facts
 from powerbert.store.naming import Record, display, elimination, method_of
 
@@ -57,20 +57,22 @@ def print_summary(*records: Record, console: Console | None = None) -> None:
 
 
 def side_by_side(records: Sequence[Record], output: Path | None) -> None:
-    """Print records of one fine-tuned model as columns of one table.
+    """Print records of one fine-tuned model as columns of one table; write it to `side_by_side.txt`, too.
 
     Raises:
         DataError: If there are no records.
-        ConfigError: If they have several fine-tuned models, or if there is a folder for files.
+        ConfigError: If they have several fine-tuned models.
     """
     if not records:
         raise DataError("there are no records to show; give records=<folder>")
-    if output is not None:
-        raise ConfigError("output: this report is a table on the terminal and has no files; leave output out")
     named = ("dataset", "model", "seed")
     if len({(*(r[name] for name in named), r["baseline"].get("artifact")) for r in records}) > 1:
         raise ConfigError("records: they have several fine-tuned models; give those of one, or report=pareto")
     print_summary(*records)
+    if output is not None:
+        make_folder(output)
+        with open(output / "side_by_side.txt", "w", encoding="utf-8") as file:
+            print_summary(*records, console=Console(file=file, width=100))
 
 
 def _rows(record: Record, run: pd.Series) -> dict[str, tuple[str, str, str]]:
