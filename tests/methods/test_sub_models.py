@@ -127,6 +127,18 @@ def test_combined_re_trains_the_best_sub_model_alone_and_records_the_target(sear
         )  # by batch or by input
 
 
+def test_without_epochs_the_sub_models_are_those_of_the_fine_tuned_model(corpus, tmp_path):
+    untrained = ("method=combined", "method.cost=operations", *SMALL, "method.epochs=0", "method.encoders=2")
+    record = train(corpus, tmp_path, *untrained, "target_speedup=2")
+    finetuned, searched, final = (
+        load_model(tmp_path / "artifacts" / record["artifacts"][stage]).state_dict()
+        for stage in ("finetune", "search", "retrain")
+    )
+    assert all(torch.equal(value, searched[name]) for name, value in finetuned.items())
+    assert len(final) < len(searched)
+    assert record["epochs"] == {"finetune": 1, "search": 0, "retrain": 1}
+
+
 def test_a_teacher_asked_once_says_what_it_says_in_every_step(corpus, tmp_path, monkeypatch):
     """It is asked before epochs that see all rows, and in each step of shorter ones."""
     asked, learnt = [], {}

@@ -28,6 +28,12 @@ def knob(cfg) -> dict:
     return dict(instantiate(method_settings(plain(cfg))).knob)
 
 
+def settings(cfg) -> str:
+    own = method_settings(plain(cfg))
+    assert instantiate(own).name == cfg.method.name
+    return f"{own} {cfg.cls_alone}"
+
+
 def points(text: str) -> tuple[str, str]:
     return "hydra/sweeper=points", f"++hydra.sweeper.points={text}"
 
@@ -74,13 +80,15 @@ def test_a_job_takes_the_values_of_its_point(tmp_path):
     assert seen == [(seed, *knob) for seed in (7, 8) for knob in knobs]
 
 
-@pytest.mark.parametrize("experiment", ["demo", "dynamic", "pareto_minilm"])
+@pytest.mark.parametrize("experiment", ["ablation", "demo", "dynamic", "pareto_minilm"])
 def test_every_point_of_an_experiment_is_a_valid_method(experiment, tmp_path):
     seen = []
     multirun(
         tmp_path,
         f"+experiment={experiment}",
-        task=lambda cfg: seen.append((cfg.method.name, str(knob(cfg)), cfg.dataset.name, cfg.seed)),
+        "dataset=snippets",
+        "seed=42",
+        task=lambda cfg: seen.append((cfg.method.name, settings(cfg), cfg.dataset.name, cfg.seed)),
     )
     assert len(set(seen)) == len(seen)
     assert {"power_bert"} < {method for method, *_ in seen}

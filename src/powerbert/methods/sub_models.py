@@ -62,7 +62,7 @@ class SubModels(Method):
         check_number("method.recombined", self.recombined, high=1.0)
         for name in ("fewest_encoders", "each_step", "evaluations"):
             check_whole(f"method.{name}", getattr(self, name))
-        check_whole("method.epochs", self.epochs, optional=True)
+        check_whole("method.epochs", self.epochs, 0, optional=True)
 
     def check(self, model_config: Any) -> None:
         """Raise ConfigError if the model has fewer encoders than the smallest sub-model."""
