@@ -140,8 +140,7 @@ def embed(model: PreTrainedModel, **inputs: Tensor) -> Tensor:
 def host_encoders(model: PreTrainedModel) -> list[HostEncoder]:
     """Return the encoders of a base model or a model for a task in the order in which they run."""
     base = model.base_model
-    power = power_class(base)
-    return [power.host_encoder(layer) for layer in power.layers(base)]
+    return power_class(base).describe(base)
 
 
 def unique_encoders(model: PreTrainedModel) -> list[HostEncoder]:

@@ -29,7 +29,9 @@ from powerbert.models.encoder import (
     encode_and_soft_extract,
     encode_and_soft_threshold,
     encode_and_threshold,
+    in_order,
     keep_heads,
+    places_after,
     position_of_cls,
     row_of_cls,
 )
@@ -82,6 +84,11 @@ class PowerModelMixin:
         """Return the host's layers in the order in which they run; a shared one comes several times."""
         return self.encoder.layer
 
+    @classmethod
+    def describe(cls, base: Any) -> list[HostEncoder]:
+        """Describe the encoders of a host or power base model, all of them, in the order in which they run."""
+        return [cls.host_encoder(layer) for layer in cls.layers(base)]
+
     def embed(self: Any, **inputs: Tensor) -> Tensor:
         """Embed words as the host does, [B, N, D], from ``input_ids`` and what else each word has."""
         return self.embeddings(**inputs)
@@ -92,8 +99,8 @@ class PowerModelMixin:
 
     def hosts(self) -> list[HostEncoder]:
         """Describe those of the host's encoders that run, in order."""
-        layers = list(self.layers())
-        return [self.host_encoder(layers[encoder]) for encoder in self.config.running_encoders()]
+        described = type(self).describe(self)
+        return [described[encoder] for encoder in self.config.running_encoders()]
 
     def set_retention(self, shares: Sequence[float], encoders: Sequence[int] | None = None) -> None:
         """Retain other shares from now on, and run only some encoders, from 0; the weights stay."""
@@ -182,17 +189,19 @@ class PowerModelMixin:
 
         hidden, mask = embeddings, None if attention_mask is None else attention_mask.bool()
         words = mask if mask is not None else torch.ones_like(hidden[..., 0], dtype=torch.bool)
-        positions = torch.arange(words.shape[1], device=words.device).expand_as(words)
-        inputs = self._inputs(words, mask)
+        inputs, hosts = self._inputs(words, mask), self.hosts()
+        travel = output_retained or any(host.relate is not None for host in hosts)
+        places = in_order(hidden) if travel else None
         hidden_states, retained = [], []
-        for encoder, host in enumerate(self.hosts()):
+        for encoder, host in enumerate(hosts):
             if output_hidden_states:
                 hidden_states.append(row_of_cls(hidden, mask) if self.only_cls_states else hidden)
-            hidden, mask, selected = self._run(encoder, host, hidden, mask, inputs)
+            hidden, mask, selected = self._run(encoder, host, hidden, mask, places, inputs)
+            places = None if places is None else places_after(places, selected)
             if output_retained:
-                positions = positions if selected is None else positions.gather(1, selected)
-                real = torch.ones_like(positions, dtype=torch.bool) if mask is None else mask
-                retained.append(Retained(positions, real))
+                assert places is not None
+                real = torch.ones_like(places, dtype=torch.bool) if mask is None else mask
+                retained.append(Retained(places, real))
         cls = row_of_cls(hidden, mask)
         if output_hidden_states:
             hidden_states.append(cls if self.only_cls_states else hidden)
@@ -220,7 +229,13 @@ class PowerModelMixin:
         return _Inputs(schedule, lengths, longest)
 
     def _run(
-        self, encoder: int, host: HostEncoder, hidden: Tensor, mask: Tensor | None, inputs: "_Inputs"
+        self,
+        encoder: int,
+        host: HostEncoder,
+        hidden: Tensor,
+        mask: Tensor | None,
+        places: Tensor | None,
+        inputs: "_Inputs",
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Run one encoder.
 
@@ -237,7 +252,7 @@ class PowerModelMixin:
             protect_cls = config.soft_extract_protects_cls
             if alone and protect_cls:
                 scale = partial(scale, ranks=torch.zeros_like(first))
-                return encode(host, hidden, mask, first, scale), mask_of_first, first
+                return encode(host, hidden, mask, first, scale, places), mask_of_first, first
             return encode_and_soft_extract(host, hidden, mask, scale, self.score(), protect_cls), mask, None
         if self.soft_threshold is not None and not alone:
             words = torch.ones_like(hidden[..., 0], dtype=torch.bool) if mask is None else mask
@@ -246,17 +261,19 @@ class PowerModelMixin:
         if config.retention_thresholds is not None and not alone:
             assert inputs.lengths is not None
             score = partial(mean_attention, words=inputs.lengths)
-            return encode_and_threshold(host, hidden, mask, config.retention_thresholds[encoder], score)
+            threshold = config.retention_thresholds[encoder]
+            return encode_and_threshold(host, hidden, mask, threshold, score, places)
         k, own = self._limit(encoder, inputs)
         if alone or (inputs.schedule is None and isinstance(k, int) and k == 1 < length):
-            return encode(host, hidden, mask, first), mask_of_first, first
+            return encode(host, hidden, mask, first, places=places), mask_of_first, first
         if inputs.schedule is not None:
             positions, mask_after = inputs.schedule[encoder] or (None, mask)
-            return encode(host, hidden, mask, positions), mask_after, positions
+            return encode(host, hidden, mask, positions, places=places), mask_after, positions
         # An exported graph serves every length: there it extracts, unless no input is longer than k.
         if k is not None and (own is not None or not guard_or_false(k >= length)):
-            return encode_and_extract(host, hidden, mask, torch.sym_min(k, length), self.score(), own)
-        return encode(host, hidden, mask), mask, None
+            k = torch.sym_min(k, length)
+            return encode_and_extract(host, hidden, mask, k, self.score(), own, places)
+        return encode(host, hidden, mask, places=places), mask, None
 
     def _limit(self, encoder: int, inputs: "_Inputs") -> tuple[int | None, Tensor | None]:
         """Return how many word-vectors an encoder retains, at most, and of each input, [B].
