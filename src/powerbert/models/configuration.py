@@ -58,6 +58,8 @@ class PowerFields:
             expected speed-up), ``encoders`` and ``shares``, by increasing speed.
         encoder_heads: Number of attention heads of each encoder of a pruned model; None where all encoders
             have ``num_attention_heads``.
+        kept_heads: Which of the host's heads these are, from 0, in models whose attention has something of
+            its own for each of them; else None.
     """
 
     retention_configuration: list[int] | None = None
@@ -76,6 +78,7 @@ class PowerFields:
     active_encoders: list[int] | None = None
     speeds: list[dict[str, Any]] | None = None
     encoder_heads: list[int] | None = None
+    kept_heads: list[list[int]] | None = None
 
     # A backbone overrides these two where it must; they are also called with the host's config as self.
 
@@ -156,3 +159,11 @@ def retention_of(config: Any) -> dict[str, Any]:
         **{name: values for name, values in lists.items() if values is not None},
         **({"cls_alone": True} if getattr(config, "cls_alone", False) else {}),
     }
+
+
+class PositionsAfterPadding:
+    """A mixin for configs of hosts whose positions begin after the padding index, as RoBERTa's."""
+
+    def longest_input(self: Any) -> int:
+        """Return the positions after the padding index."""
+        return self.max_position_embeddings - (self.pad_token_id + 1)
