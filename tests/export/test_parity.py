@@ -5,7 +5,7 @@ import torch
 
 from powerbert.export import export_onnx, load_onnx, load_torch, trace
 from powerbert.models import longest_input, prune_heads
-from tests.models.backbones import BACKBONES, make_host, make_power
+from tests.models.backbones import BACKBONES, make_host, make_power, positions_for
 from tests.models.batches import padded, ragged_inputs
 
 TWO = {"retention_configuration": [8, 3]}
@@ -44,6 +44,7 @@ FORMATS = {
 }
 
 CASES = [(backbone, "absolute") for backbone in BACKBONES if backbone != "bert"]
+CASES += [("mpnet", "two encoders"), ("mpnet", "[CLS] alone")]
 CASES += [("bert", option) for option in OPTIONS if option != "absolute"]
 
 
@@ -55,7 +56,7 @@ def tiny_model(backbone="bert", task="sequence_classification", **power_fields):
         num_hidden_layers=len(
             power_fields.get("retention_configuration") or power_fields.get("retention_shares") or [1]
         ),
-        max_position_embeddings=49 if backbone == "roberta" else 48,
+        max_position_embeddings=positions_for(backbone, 48),
     )
     return make_power(host, task, **power_fields) if power_fields else host
 

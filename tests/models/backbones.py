@@ -5,6 +5,7 @@ from torch import nn
 
 from powerbert.models.backbone import BACKBONES as TABLE
 from powerbert.models.backbone import TASKS
+from powerbert.models.configuration import PositionsAfterPadding
 from powerbert.models.tiny import tiny_config
 
 BACKBONES = sorted(TABLE)
@@ -15,6 +16,11 @@ def host_config(backbone, **fields):
     """A small host's config; its attention is uneven enough for rankings to be stable."""
     fields = {"max_position_embeddings": POSITIONS, "pad_token_id": 0, "num_labels": 3} | fields
     return tiny_config(backbone, vocab_size=60, initializer_range=0.3, **fields)
+
+
+def positions_for(backbone, words):
+    """The number of positions of a host that takes inputs of so many words; its padding index is 0."""
+    return words + issubclass(TABLE[backbone].config, PositionsAfterPadding)
 
 
 def make_host(backbone, task="sequence_classification", **fields):

@@ -116,7 +116,9 @@ def test_token_types_are_the_hosts(backbone):
     torch.testing.assert_close(
         model(**batch, **types).logits, host(**batch, **types).logits, atol=1e-5, rtol=0
     )
-    assert torch.equal(model(**batch, **types).logits, model(**batch).logits) == (backbone in ("distilbert", "mpnet"))
+    assert torch.equal(model(**batch, **types).logits, model(**batch).logits) == (
+        backbone in ("distilbert", "mpnet")
+    )
 
 
 @pytest.mark.parametrize("backbone", ["bert", "albert", "mpnet"])

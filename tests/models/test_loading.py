@@ -69,7 +69,9 @@ def test_a_weight_of_the_backbone_that_is_missing_is_an_error(backbone, tmp_path
     host = make_host(backbone)
     host.save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
-    lost = [name for name in weights if name.startswith(host.base_model_prefix) and "norm.weight" in name.lower()][-1]
+    lost = [
+        name for name in weights if name.startswith(host.base_model_prefix) and "norm.weight" in name.lower()
+    ][-1]
     del weights[lost]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     for load in (load_host_model, load_power_model, load_model):

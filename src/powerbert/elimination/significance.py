@@ -154,7 +154,8 @@ def cls_significance(
 ) -> Tensor:
     """Compute the attention that [CLS] pays to each word, summed over heads, [B, N], in float32 at least.
 
-    Queries and keys are [B, H, N, E]; the bias broadcasts to [B, H, N, N]. EViT (Liang et al., 2022) ranks by this score.
+    Queries and keys are [B, H, N, E]; the bias broadcasts to [B, H, N, N]. EViT (Liang et
+    al., 2022) ranks by this score.
     """
     first = query.new_zeros(len(query), 1, dtype=torch.long) if mask is None else cls_position(mask)
 

@@ -30,8 +30,9 @@ def mean_attention(
 ) -> Tensor:
     """Average the attention that each word receives over heads and words, [B, N], without gradient.
 
-    Queries and keys are [B, H, N, E]; the bias of the scores is as in ``attention_probabilities``. ``words`` is the number of real words of each whole input, [B]: those
-    that were removed before pay no attention, but count.
+    Queries and keys are [B, H, N, E]; the bias of the scores is as in ``attention_probabilities``. ``words``
+    is the number of real words of each whole input, [B]: those that were removed before pay no attention, but
+    count.
     """
     return blockwise_significance(query, key, mask, bias) / (query.shape[1] * words.clamp_min(1).unsqueeze(1))
 
@@ -69,9 +70,7 @@ class SoftThreshold(nn.Module):
         self.temperature = temperature
         self.thresholds = nn.Parameter(torch.zeros(num_encoders))
 
-    def forward(
-        self, query: Tensor, key: Tensor, mask: Tensor, bias: Tensor | None, encoder: int
-    ) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, mask: Tensor, bias: Tensor | None, encoder: int) -> Tensor:
         """Compute an encoder's mask, [B, N], 0 for padding; the gradient also passes through the scores.
 
         The score is that of ``mean_attention``. Queries and keys are [B, H, N, E]; encoders count from 0.

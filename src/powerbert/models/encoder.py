@@ -24,7 +24,6 @@ from powerbert.elimination.extract import cls_position, extract_rows, ordered_po
 from powerbert.elimination.threshold import positions_above
 
 
-
 class Related(NamedTuple):
     """What the scores of attention come from, ``Q K^T / sqrt(E) + bias``.
 
@@ -210,9 +209,7 @@ def encode_and_threshold(
     return host.feed_forward(host.attend(related, value, mask, hidden)), retained_mask, positions
 
 
-def encode_and_soft_threshold(
-    host: HostEncoder, hidden: Tensor, mask: Tensor, soft_mask: Score
-) -> Tensor:
+def encode_and_soft_threshold(host: HostEncoder, hidden: Tensor, mask: Tensor, soft_mask: Score) -> Tensor:
     """Run an encoder whose output is multiplied by a soft mask, [B, N].
 
     ``soft_mask`` computes it as a score.

@@ -86,7 +86,7 @@ class PowerModelMixin:
 
     @classmethod
     def describe(cls, base: Any) -> list[HostEncoder]:
-        """Describe the encoders of a host or power base model, all of them, in the order in which they run."""
+        """Describe all encoders of a host or power base model in the order in which they run."""
         return [cls.host_encoder(layer) for layer in cls.layers(base)]
 
     def embed(self: Any, **inputs: Tensor) -> Tensor:

@@ -88,26 +88,33 @@ def tiny_tokenizer(backbone: str = "bert") -> TokenizersBackend:
     Unigram models (ALBERT, XLM-RoBERTa, CamemBERT), RoBERTa's byte-level BPE, and WordPiece for all others.
     """
     kind: Any = TOKENIZER_MAPPING[CONFIG_MAPPING[backbone]]
-    bert, roberta = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    common, length = COMMON_WORDS.split(), {"model_max_length": MAX_LENGTH}
+    bert, roberta = (
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+        ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+    )
+    common = COMMON_WORDS.split()
+    more: dict[str, Any] = {"model_max_length": MAX_LENGTH}
     if issubclass(kind, AlbertTokenizer | CamembertTokenizer | XLMRobertaTokenizer):
         lower = issubclass(kind, AlbertTokenizer)
         special = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"] if lower else roberta
         pieces = ["▁", *CHARACTERS, *([] if lower else string.ascii_uppercase)]
         scores = dict.fromkeys(special, 0.0) | dict.fromkeys(pieces, -9.0)
         scores |= {f"▁{word}": -1.0 for word in common}  # much likelier than their characters
-        more = {"additional_special_tokens": []} if issubclass(kind, CamembertTokenizer) else {}
-        return kind(vocab=list(scores.items()), **length, **more)
+        if issubclass(kind, CamembertTokenizer):
+            more["additional_special_tokens"] = []
+        return kind(vocab=list(scores.items()), **more)
     if issubclass(kind, RobertaTokenizer):
         # The merges build each word from its beginning.
         prefixes = dict.fromkeys(prefix for word in common for prefix in accumulate(f"Ġ{word}"))
         merged = [prefix for prefix in prefixes if len(prefix) > 1]
         merges: Any = [(prefix[:-1], prefix[-1]) for prefix in merged]
-        return kind(vocab=_numbered([*roberta, *sorted(ByteLevel.alphabet()), *merged]), merges=merges, **length)
+        return kind(
+            vocab=_numbered([*roberta, *sorted(ByteLevel.alphabet()), *merged]), merges=merges, **more
+        )
     pieces = [*CHARACTERS, *(f"##{c}" for c in CHARACTERS if c.isalnum()), *common]
     if issubclass(kind, MPNetTokenizer):
-        return kind(vocab=_numbered(["<s>", "<pad>", "</s>", "[UNK]", "<mask>", *pieces]), **length)
-    return BertTokenizer(vocab=_numbered([*bert, *pieces]), **length)
+        return kind(vocab=_numbered(["<s>", "<pad>", "</s>", "[UNK]", "<mask>", *pieces]), **more)
+    return BertTokenizer(vocab=_numbered([*bert, *pieces]), **more)
 
 
 def _numbered(pieces: list[str]) -> dict[str, int]:
