@@ -94,7 +94,6 @@ class Host(NamedTuple):
     activation: object
     head: list[tuple[str, object]]
     projection: str | None = None
-    base: str | None = None
     bias: object = no_bias
 
 
@@ -103,8 +102,6 @@ ROBERTA_HEAD = [("classifier.dense", torch.tanh), ("classifier.out_proj", None)]
 HOSTS = {
     "bert": Host(BERT_LAYERS, BERT_LAYER, gelu, [("bert.pooler.dense", torch.tanh), ("classifier", None)]),
     "roberta": Host(BERT_LAYERS, BERT_LAYER, gelu, ROBERTA_HEAD),
-    "xlm-roberta": Host(BERT_LAYERS, BERT_LAYER, gelu, ROBERTA_HEAD, base="roberta"),
-    "camembert": Host(BERT_LAYERS, BERT_LAYER, gelu, ROBERTA_HEAD, base="roberta"),
     "mpnet": Host(BERT_LAYERS, MPNET_LAYER, gelu, ROBERTA_HEAD, bias=mpnet_bias),
     "electra": Host(
         BERT_LAYERS,
@@ -134,7 +131,6 @@ def run_reference(model, input_ids, attention_mask, position_ids):
     weights, config = model.double().state_dict(), model.config
     name = config.model_type.removeprefix("power_")
     host = HOSTS[name]
-    name = host.base or name
     heads = config.num_attention_heads
     size = config.hidden_size // heads
     real = [bool(flag) for flag in attention_mask]

@@ -20,7 +20,7 @@ from powerbert.models import load_host_model, load_power_model
 from powerbert.models.backbone import BACKBONES as TABLE
 from powerbert.models.tiny import tiny, tiny_tokenizer
 
-from .backbones import BACKBONES, make_host, make_power
+from .backbones import BACKBONES, ROBERTAS, make_host, make_power
 from .batches import padded, ragged_inputs
 
 HARD = {"retention_configuration": [8, 5, 2]}
@@ -39,6 +39,19 @@ def test_parameters_are_the_hosts(host, power):
     model = power(**SOFT)
     assert model.state_dict().keys() == {*host.state_dict(), retention_parameters}
     assert model.soft_extract.retention_parameters.shape == (3, 12)
+
+
+@pytest.mark.parametrize("backbone", ROBERTAS)
+@pytest.mark.parametrize("fields", [{"cls_alone": True}, HARD, SOFT], ids=["dense", "hard", "soft"])
+def test_robertas_by_other_names_compute_what_roberta_does(backbone, fields, tmp_path):
+    host, roberta, batch = make_host(backbone), make_host("roberta"), padded(ragged_inputs())
+    roberta.load_state_dict(host.state_dict())
+    model = make_power(host, **fields)
+    torch.testing.assert_close(model(**batch).logits, make_power(roberta, **fields)(**batch).logits)
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert type(loaded) is power_classes(host).tasks["sequence_classification"]
+    assert torch.equal(loaded(**batch).logits, model(**batch).logits)
 
 
 @pytest.mark.parametrize(
