@@ -15,18 +15,24 @@ from tests.models.backbones import BACKBONES, make_host
 from tests.models.batches import padded, ragged_inputs
 from tests.tiny_runs import train
 
-SMALL = ("method.epochs=1", "method.fewest_encoders=2", "method.evaluations=30", "trainer.max_epochs=1")
+SMALL = (
+    "method.epochs=1",
+    "method.fewest_encoders=2",
+    "method.most_encoders=3",
+    "method.evaluations=30",
+    "trainer.max_epochs=1",
+)
 ELASTIC = ("method=elastic", "method.cost=operations", *SMALL)
 
 
 def test_sub_models_are_drawn_within_their_bounds():
     torch.manual_seed(0)
-    sampler = Sampler(encoders=6, fewest=3, steepest=0.5, number=4)
+    sampler = Sampler(encoders=6, fewest=3, most=5, steepest=0.5, number=4)
     drawn = [retention for _ in range(100) for retention in sampler()]
     assert drawn[0] == sampler.smallest()
     assert drawn[0].encoders == (0, 3, 5)
     assert drawn[0].shares == (0.5, 0.25, 0.0)
-    assert {len(retention.encoders) for retention in drawn} == {3, 4, 5, 6}
+    assert {len(retention.encoders) for retention in drawn} == {3, 4, 5}
     for encoders, shares in drawn:
         assert len(encoders) == len(shares)
         assert shares[-1] == 0.0
@@ -220,7 +226,10 @@ def test_the_number_of_encoders_can_be_given(corpus, searched):
             r"target_speedup: 500 is out of reach; the sub-models reach \d",
         ),
         (("method=combined", *SMALL, "target_speedup=2", "method.encoders=1"), r"method.encoders: 1 must be"),
-        ((*ELASTIC, "method.fewest_encoders=4"), r"method.fewest_encoders: 4 must be"),
+        (
+            (*ELASTIC, "method.fewest_encoders=3", "method.most_encoders=2"),
+            r"method.fewest_encoders: 3 must be",
+        ),
     ],
 )
 def test_what_cannot_be_met_is_refused_in_one_line(corpus, searched, overrides, message):

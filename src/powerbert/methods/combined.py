@@ -42,13 +42,8 @@ class Combined(SubModels):
     def check(self, model_config: Any) -> None:
         """Raise ConfigError unless the wanted number of encoders is that of a sub-model."""
         super().check(model_config)
-        check_whole(
-            "method.encoders",
-            self.encoders,
-            self.fewest_encoders,
-            num_encoders(model_config),
-            optional=True,
-        )
+        fewest, most = self.depths(num_encoders(model_config))
+        check_whole("method.encoders", self.encoders, fewest, most, optional=True)
 
     def last_plan(self) -> StagePlan:
         """Plan the re-training of the chosen sub-model."""

@@ -6,7 +6,7 @@ here they learn from the fine-tuned model, and the search weighs measured time i
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import accumulate, chain, product
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class SubModels(Method):
     """
 
     name: str
-    fewest_encoders: int
+    fewest_encoders: int | None
+    most_encoders: int | None
     steepest: float
     each_step: int
     evaluations: int
@@ -60,19 +61,26 @@ class SubModels(Method):
         check_choice("target_protocol", self.target_protocol, PROTOCOLS)
         check_number("method.steepest", self.steepest, high=1.0, strict=True)
         check_number("method.recombined", self.recombined, high=1.0)
-        for name in ("fewest_encoders", "each_step", "evaluations"):
+        for name in ("each_step", "evaluations"):
             check_whole(f"method.{name}", getattr(self, name))
         check_whole("method.epochs", self.epochs, 0, optional=True)
 
     def check(self, model_config: Any) -> None:
-        """Raise ConfigError if the model has fewer encoders than the smallest sub-model."""
-        check_whole("method.fewest_encoders", self.fewest_encoders, high=num_encoders(model_config))
+        """Raise ConfigError unless the model has as many encoders as the sub-models."""
+        fewest, most = self.depths(num_encoders(model_config))
+        check_whole("method.most_encoders", most, high=num_encoders(model_config))
+        check_whole("method.fewest_encoders", fewest, high=most)
+
+    def depths(self, encoders: int) -> tuple[int, int]:
+        """Return the fewest and the most encoders of a sub-model: of so many, from half to two thirds."""
+        fewest = -(-encoders // 2) if self.fewest_encoders is None else self.fewest_encoders
+        most = max(fewest, 2 * encoders // 3) if self.most_encoders is None else self.most_encoders
+        return fewest, most
 
     def plans(self, checkpoint: Path) -> list[StagePlan]:
         """Fine-tune the teacher, train all sub-models from its weights, and make the final model of them."""
-        names = ("fewest_encoders", "steepest", "each_step", "evaluations", "significance", "cost")
-        learnt = ("target_protocol", "alpha", "temperature", "beta", "recombined")
-        influence = {"method": "elastic", **{name: getattr(self, name) for name in (*names, *learnt)}}
+        own = {field.name: getattr(self, field.name) for field in fields(SubModels)}
+        influence = {"method": "elastic", **{key: own[key] for key in own if key not in ("name", "epochs")}}
         search = StagePlan("search", ("finetune",), lambda _: influence, self._build_search, self.epochs)
         return [finetune_plan(checkpoint), search, self.last_plan()]
 
@@ -105,7 +113,7 @@ class SubModels(Method):
             teacher=teacher,
             objective=Distillation(self.alpha, self.temperature, beta=self.beta),
             recombined=self.recombined,
-            sample=Sampler(encoders, self.fewest_encoders, self.steepest, self.each_step),
+            sample=Sampler(encoders, *self.depths(encoders), self.steepest, self.each_step),
             objective_of=self.objective_of,
             explore=Explorer(self, context.measure, context.cache, teacher),
         )
@@ -147,6 +155,7 @@ class Sampler:
 
     encoders: int
     fewest: int
+    most: int
     steepest: float
     number: int
 
@@ -160,7 +169,7 @@ class Sampler:
 
     def random(self) -> Retention:
         """Return a random sub-model."""
-        own = self.fewest + int(torch.randint(self.encoders - self.fewest + 1, ()))
+        own = self.fewest + int(torch.randint(self.most - self.fewest + 1, ()))
         dropped = torch.rand(own) * self.steepest * (torch.rand(own) < 0.5)
         return self._retention((1 - dropped).tolist())
 
@@ -213,9 +222,10 @@ class Explorer:
         points = evolve(starts, cost, loss, evaluations=self.method.evaluations, seed=0)
         base.set_retention([1.0] * encoders)
         model.cpu()
+        fewest, most = self.method.depths(encoders)
         fronts = [
             pareto_front(point for point in points if len(point.retention.encoders) == own)
-            for own in range(self.method.fewest_encoders, encoders + 1)
+            for own in range(fewest, most + 1)
         ]
         found = [{**e.retention._asdict(), "cost": e.cost, "loss": e.loss} for e in chain(*fronts)]
         return {"fronts": found, "evaluated": len(points)}
@@ -224,13 +234,14 @@ class Explorer:
 def start_of(method: SubModels, encoders: int, cost: Any) -> list[Retention]:
     """Return the retentions that the search starts with.
 
-    These are the whole and the smallest one, and for each depth and each of `SPEEDS` one that eliminates in
+    These are the largest and the smallest one, and for each depth and each of `SPEEDS` one that eliminates in
     all encoders alike, and one that eliminates in the first only, so that the others need not score.
     """
-    smallest = Sampler(encoders, method.fewest_encoders, method.steepest, 1).smallest()
-    whole = Retention(tuple(range(encoders)), (*(1.0 for _ in range(encoders - 1)), 0.0))
-    starts = [whole, smallest]
-    for own in range(encoders, method.fewest_encoders - 1, -1):
+    fewest, most = method.depths(encoders)
+    smallest = Sampler(encoders, fewest, most, method.steepest, 1).smallest()
+    largest = Retention(tuple(evenly_spread(encoders, most)), (*(1.0 for _ in range(most - 1)), 0.0))
+    starts = [largest, smallest]
+    for own in range(most, fewest - 1, -1):
         kept = tuple(evenly_spread(encoders, own))
         profiles = [[0.8**number for number in range(1, own)], [0.8] * (own - 1)]
 
