@@ -130,3 +130,15 @@ def test_token_types_count_where_they_are_asked_for(written):
     assert not torch.equal(
         file(**batch, token_type_ids=types).logits, file(**batch, token_type_ids=types * 0).logits
     )
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_modernbert_with_an_encoder_of_near_words(format, tmp_path):
+    model = make_power(make_host("modernbert"), retention_configuration=[8, 8, 3])
+    write, load, suffix = FORMATS[format]
+    write(trace(model, token_type_ids=False), tmp_path / f"model{suffix}")
+    batch = padded(ragged_inputs((9, 1, 20, 4)))
+    del batch["position_ids"]
+    with torch.no_grad():
+        logits = load(tmp_path / f"model{suffix}")(**batch).logits
+        torch.testing.assert_close(logits, model(**batch).logits, atol=1e-5, rtol=0)

@@ -3,15 +3,16 @@
 import torch
 from torch import nn
 
+from powerbert.models import longest_input
 from powerbert.models.backbone import BACKBONES as TABLE
 from powerbert.models.backbone import TASKS
-from powerbert.models.configuration import PositionsAfterPadding
 from powerbert.models.tiny import tiny_config
 
 ROBERTAS = ("camembert", "xlm-roberta")
 """RoBERTa by other names: one test compares them with it, and tests of all backbones leave them out."""
 
-BACKBONES = sorted(TABLE.keys() - {*ROBERTAS})
+BACKBONES = sorted(TABLE.keys() - {*ROBERTAS, "modernbert"})
+"""Those whose encoders can all eliminate; ModernBERT's tests are `test_modernbert.py`."""
 POSITIONS = 48
 
 
@@ -22,8 +23,8 @@ def host_config(backbone, **fields):
 
 
 def positions_for(backbone, words):
-    """The number of positions of a host that takes inputs of so many words; its padding index is 0."""
-    return words + issubclass(TABLE[backbone].config, PositionsAfterPadding)
+    """The number of positions of a host that takes inputs of so many words."""
+    return 2 * words - longest_input(host_config(backbone, max_position_embeddings=words))
 
 
 def make_host(backbone, task="sequence_classification", **fields):

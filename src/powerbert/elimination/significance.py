@@ -96,7 +96,7 @@ def blockwise_significance(
 
     def of_whole_matrices(inputs: slice) -> Tensor:
         words = None if mask is None else mask[inputs]
-        own = bias if bias is None or bias.shape[0] == 1 else bias[inputs]
+        own = None if bias is None else bias[inputs]
         attention = attention_probabilities(query[inputs], key[inputs], words, own)
         return significance_scores(
             attention, words, include_diagonal=include_diagonal, pad_queries=pad_queries
@@ -154,13 +154,12 @@ def cls_significance(
 ) -> Tensor:
     """Compute the attention that [CLS] pays to each word, summed over heads, [B, N], in float32 at least.
 
-    Queries and keys are [B, H, N, E]; the bias broadcasts to [B, H, N, N]. EViT (Liang et
+    Queries and keys are [B, H, N, E]; the bias is [B, 1 or H, N, N]. EViT (Liang et
     al., 2022) ranks by this score.
     """
     first = query.new_zeros(len(query), 1, dtype=torch.long) if mask is None else cls_position(mask)
 
     def row(rows: Tensor) -> Tensor:
-        rows = rows.expand(len(query), *rows.shape[1:])
         return rows.gather(2, first[:, None, :, None].expand(*rows.shape[:2], 1, rows.shape[3]))
 
     own = None if bias is None else row(bias)

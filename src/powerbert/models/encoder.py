@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from powerbert.elimination.extract import cls_position, extract_rows, ordered_positions, retained_positions
+from powerbert.elimination.significance import attention_probabilities
 from powerbert.elimination.threshold import positions_above
 
 
@@ -29,13 +30,35 @@ class Related(NamedTuple):
 
     Attributes:
         query: of each head, [B, H, Q, E]; keys are [B, H, N, E].
-        bias: broadcasts to [B, H, Q, N]; None for 0.
+        bias: [B, 1 or H, Q, N]; None for 0.
     """
 
     query: Tensor
     key: Tensor
     bias: Tensor | None = None
 
+
+@dataclass(frozen=True)
+class Part:
+    """One of several projections of equal size that share a linear layer."""
+
+    whole: nn.Linear
+    index: int
+    parts: int
+
+    @property
+    def out_features(self) -> int:
+        """Outputs of this part."""
+        return self.whole.out_features // self.parts
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """Project [B, N, D] to [B, N, H * E]."""
+        rows = slice(self.index * self.out_features, (self.index + 1) * self.out_features)
+        bias = None if self.whole.bias is None else self.whole.bias[rows]
+        return F.linear(hidden, self.whole.weight[rows], bias)
+
+
+Projection = nn.Linear | Part
 
 Relate = Callable[[Tensor, Tensor, Tensor, Tensor], Related]
 """Applies places, [B, Q] and [B, N], to queries and keys, [B, H, Q, E] and [B, H, N, E]."""
@@ -61,9 +84,9 @@ class HostEncoder:
         relate: What attention has from the words' positions; None if the embeddings alone have it.
     """
 
-    query: nn.Linear
-    key: nn.Linear
-    value: nn.Linear
+    query: Projection
+    key: Projection
+    value: Projection
     output_projection: nn.Linear
     head_size: int
     attention_dropout: nn.Dropout
@@ -108,17 +131,23 @@ class HostEncoder:
 
         There are K queries; values are [B, N, H * E], the residual [B, K, D].
         """
-        dropout, allowed = self.attention_dropout, None if mask is None else mask[:, None, None, :]
-        if related.bias is not None and allowed is not None:
-            # The lowest finite number: an input of padding alone gets even attention instead of NaN.
-            allowed = related.bias.masked_fill(~allowed, torch.finfo(related.bias.dtype).min)
-        context = F.scaled_dot_product_attention(
-            related.query,
-            related.key,
-            self.split_heads(value),
-            attn_mask=related.bias if allowed is None else allowed,
-            dropout_p=dropout.p if dropout.training else 0.0,
-        )
+        query, key, bias = related
+        value, dropout = self.split_heads(value), self.attention_dropout
+        if bias is not None and torch.compiler.is_exporting():
+            # The exporters of ONNX know no fused attention with such a mask.
+            context = attention_probabilities(query, key, mask, bias).to(value.dtype) @ value
+        else:
+            allowed = None if mask is None else mask[:, None, None, :]
+            if bias is not None and allowed is not None:
+                # The lowest finite number: an input of padding alone gets even attention instead of NaN.
+                bias = bias.masked_fill(~allowed, torch.finfo(bias.dtype).min)
+            context = F.scaled_dot_product_attention(
+                query,
+                key,
+                value,
+                attn_mask=allowed if bias is None else bias,
+                dropout_p=dropout.p if dropout.training else 0.0,
+            )
         return self.attention_output(context.transpose(1, 2).flatten(2), residual)
 
 
@@ -257,8 +286,14 @@ def keep_heads(encoders: Iterable[HostEncoder], heads: Iterable[Sequence[int]]) 
             continue
         shrunk.add(encoder.query)
         rows = torch.as_tensor(kept).unsqueeze(-1) * encoder.head_size + torch.arange(encoder.head_size)
-        for projection in (encoder.query, encoder.key, encoder.value):
-            _shrink(projection, rows.flatten(), dim=0)
+        if isinstance(encoder.query, Part):
+            size = encoder.query.out_features
+            whole = torch.cat([rows.flatten() + part * size for part in range(encoder.query.parts)])
+            _shrink(encoder.query.whole, whole, dim=0)
+        else:
+            for projection in (encoder.query, encoder.key, encoder.value):
+                assert isinstance(projection, nn.Linear)
+                _shrink(projection, rows.flatten(), dim=0)
         _shrink(encoder.output_projection, rows.flatten(), dim=1)
 
 

@@ -20,7 +20,6 @@ from powerbert.elimination.selection import StaticSelection
 from powerbert.elimination.significance import blockwise_significance, cls_significance
 from powerbert.elimination.soft_extract import SoftExtract
 from powerbert.elimination.threshold import SoftThreshold, mean_attention
-from powerbert.models.configuration import EXCLUSIVE
 from powerbert.models.encoder import (
     HostEncoder,
     Score,
@@ -41,11 +40,12 @@ from powerbert.models.task import PowerModelOutput, Retained
 class PowerModelMixin:
     """Comes before the host class among the bases of a backbone's base model.
 
-    A backbone says where its host keeps what elimination needs: ``host_encoder``, ``layers``, ``embed`` and
-    ``pool``. They use nothing but the host's own modules, and are also called with a host model as self.
+    A backbone says where its host keeps what elimination needs: ``host_encoder``, ``host_layers``, ``embed``,
+    ``finish`` and ``pool``. They use nothing but the host's own modules, and are also called with a host
+    model as self.
 
     Attributes:
-        host_encoder: Describes one of the ``layers`` as a ``HostEncoder``.
+        host_encoder: Describes one of the ``host_layers`` as a ``HostEncoder``.
         only_cls: Whether ``last_hidden_state`` is the word-vector of [CLS] alone, [B, 1, D], where the model
             eliminates. For heads that read row 0, which is padding in a left-padded batch.
         only_cls_states: Whether ``hidden_states`` hold the word-vectors of [CLS] alone, [B, 1, D], where the
@@ -69,8 +69,11 @@ class PowerModelMixin:
             keep_heads(self.hosts(), [range(heads) for heads in config.encoder_heads])
         bins = config.soft_extract_bins
         length = config.soft_extract_length if bins is None else bins
+        can = config.eliminating_encoders()
         self.soft_extract = (
-            None if length is None else SoftExtract(config.num_encoders(), length, bins=bins is not None)
+            None
+            if length is None
+            else SoftExtract(config.num_encoders(), length, bins=bins is not None, eliminating=can)
         )
         temperature = config.soft_threshold_temperature
         self.soft_threshold = (
@@ -80,14 +83,14 @@ class PowerModelMixin:
         order = orders.get(config.selection)
         self.static_selection = None if order is None else StaticSelection(order)
 
-    def layers(self: Any) -> nn.ModuleList | list[nn.Module]:
+    def host_layers(self: Any) -> nn.ModuleList | list[nn.Module]:
         """Return the host's layers in the order in which they run; a shared one comes several times."""
         return self.encoder.layer
 
     @classmethod
     def describe(cls, base: Any) -> list[HostEncoder]:
         """Describe all encoders of a host or power base model in the order in which they run."""
-        return [cls.host_encoder(layer) for layer in cls.layers(base)]
+        return [cls.host_encoder(layer) for layer in cls.host_layers(base)]
 
     def embed(self: Any, **inputs: Tensor) -> Tensor:
         """Embed words as the host does, [B, N, D], from ``input_ids`` and what else each word has."""
@@ -96,6 +99,10 @@ class PowerModelMixin:
     def pool(self: Any, cls: Tensor) -> Tensor | None:
         """Apply the host's pooler, if any, to the last word-vector of [CLS], [B, 1, D]; [B, D]."""
         return self.pooler(cls) if getattr(self, "pooler", None) is not None else None
+
+    def finish(self: Any, hidden: Tensor) -> Tensor:
+        """Do what the host does after its last encoder, to [B, K, D]."""
+        return hidden
 
     def hosts(self) -> list[HostEncoder]:
         """Describe those of the host's encoders that run, in order."""
@@ -130,13 +137,6 @@ class PowerModelMixin:
             pad_queries=config.significance_pad_queries,
         )
 
-    @property
-    def eliminates(self) -> bool:
-        """Whether encoders retain less, in a search too, are left out, or the last computes [CLS] alone."""
-        config = self.config
-        less = any(getattr(config, name) is not None for name in EXCLUSIVE)
-        return less or config.cls_alone or config.active_encoders is not None
-
     @can_return_tuple
     def forward(
         self,
@@ -156,7 +156,7 @@ class PowerModelMixin:
             "inputs_embeds": inputs_embeds,
         }
         inputs = {name: value for name, value in given.items() if value is not None}
-        if not self.eliminates and self.config.encoder_heads is None:
+        if not self.config.eliminates and self.config.encoder_heads is None:
             return super().forward(attention_mask=attention_mask, **inputs, **kwargs)  # type: ignore[misc]
         return self.eliminate(self.embed(**inputs), attention_mask, **kwargs)
 
@@ -202,6 +202,7 @@ class PowerModelMixin:
                 assert places is not None
                 real = torch.ones_like(places, dtype=torch.bool) if mask is None else mask
                 retained.append(Retained(places, real))
+        hidden = self.finish(hidden)
         cls = row_of_cls(hidden, mask)
         if output_hidden_states:
             hidden_states.append(cls if self.only_cls_states else hidden)
@@ -245,7 +246,7 @@ class PowerModelMixin:
         """
         config, length = self.config, hidden.shape[1]
         alone = config.cls_alone and encoder == len(config.running_encoders()) - 1
-        first = position_of_cls(hidden, mask)
+        first, can = position_of_cls(hidden, mask), encoder in config.eliminating_encoders()
         mask_of_first = None if mask is None else extract_mask(mask, first)
         if self.soft_extract is not None:
             scale = partial(self.soft_extract.scale, encoder=encoder, words=inputs.lengths)
@@ -253,12 +254,14 @@ class PowerModelMixin:
             if alone and protect_cls:
                 scale = partial(scale, ranks=torch.zeros_like(first))
                 return encode(host, hidden, mask, first, scale, places), mask_of_first, first
+            if not can:
+                return encode(host, hidden, mask), mask, None
             return encode_and_soft_extract(host, hidden, mask, scale, self.score(), protect_cls), mask, None
-        if self.soft_threshold is not None and not alone:
+        if self.soft_threshold is not None and can and not alone:
             words = torch.ones_like(hidden[..., 0], dtype=torch.bool) if mask is None else mask
             soft_mask = partial(self.soft_threshold, encoder=encoder)
             return encode_and_soft_threshold(host, hidden, words, soft_mask), mask, None
-        if config.retention_thresholds is not None and not alone:
+        if config.retention_thresholds is not None and can and not alone:
             assert inputs.lengths is not None
             score = partial(mean_attention, words=inputs.lengths)
             threshold = config.retention_thresholds[encoder]

@@ -19,7 +19,7 @@ def take_encoders(model: PreTrainedModel, encoders: Sequence[int]) -> PreTrained
     Raises:
         ModelError: If encoders share several sets of weights.
     """
-    config, layers = model.config, power_class(model.base_model).layers(model.base_model)
+    config, layers = model.config, power_class(model.base_model).host_layers(model.base_model)
     if isinstance(layers, nn.ModuleList):
         for index in sorted(set(range(len(layers))) - set(encoders), reverse=True):
             del layers[index]
@@ -28,7 +28,7 @@ def take_encoders(model: PreTrainedModel, encoders: Sequence[int]) -> PreTrained
             f"encoders cannot be taken out of this {config.model_type} model: its {len(layers)} encoders "
             f"share {shared} sets of weights; only one shared set is supported"
         )
-    for name in ("encoder_heads", "kept_heads"):
+    for name in ("encoder_heads", "kept_heads", "layer_types"):
         if (of_encoders := getattr(config, name, None)) is not None:
             setattr(config, name, [of_encoders[index] for index in encoders])
     config.num_hidden_layers = len(encoders)

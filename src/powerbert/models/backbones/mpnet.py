@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from transformers import MPNetConfig, MPNetForMultipleChoice, MPNetForSequenceClassification, MPNetModel
 
 from powerbert.models.backbone import Backbone, register_backbone
-from powerbert.models.configuration import PositionsAfterPadding, PowerFields
+from powerbert.models.configuration import PowerFields
 from powerbert.models.encoder import HostEncoder, Relate, Related
 from powerbert.models.modeling import PowerModelMixin
 from powerbert.models.task import PowerTaskMixin
@@ -50,10 +50,14 @@ def distance_bias(base: Any, heads: Sequence[int] | slice) -> Relate:
 
 
 @strict
-class PowerMPNetConfig(PositionsAfterPadding, PowerFields, MPNetConfig):
+class PowerMPNetConfig(PowerFields, MPNetConfig):
     """``MPNetConfig`` with the elimination fields."""
 
     model_type = "power_mpnet"
+
+    def longest_input(self: Any) -> int:
+        """Return the positions after the padding index, which is 1 whatever the config says."""
+        return self.max_position_embeddings - 2
 
 
 class PowerMPNetModel(PowerModelMixin, MPNetModel):
@@ -64,7 +68,7 @@ class PowerMPNetModel(PowerModelMixin, MPNetModel):
     @classmethod
     def describe(cls, base: Any) -> list[HostEncoder]:
         """Describe the layers, which share their bias."""
-        layers = cls.layers(base)
+        layers = cls.host_layers(base)
         heads = getattr(base.config, "kept_heads", None) or [slice(None)] * len(layers)
         return [mpnet_encoder(layer, distance_bias(base, h)) for layer, h in zip(layers, heads, strict=True)]
 
