@@ -53,7 +53,7 @@ def pack_linear_layers(model: nn.Module) -> Any:
     """
     if not can_pack_linear_layers(model):
         raise ValueError("linear layers are packed in float32 on the CPU, by a PyTorch with oneDNN")
-    packed = copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
+    packed: Any = copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
     layers: dict[nn.Module, PackedLinear] = {}  # layers that several encoders share stay shared
     whole = [encoder.query.whole for encoder in host_encoders(packed) if isinstance(encoder.query, Part)]
     for module in list(packed.modules()):
