@@ -59,13 +59,13 @@ def brute_force(heads, mask, words):
 def test_mean_attention_counts_the_words_of_the_whole_input(heads):
     words = torch.tensor([9, 3, 4])
     expected = brute_force(heads, MASK, words)
-    torch.testing.assert_close(mean_attention(*heads, MASK, words)[MASK], expected[MASK])
+    torch.testing.assert_close(mean_attention(*heads, MASK, None, words)[MASK], expected[MASK])
 
 
 def test_the_soft_mask_is_that_of_its_definition(heads):
     soft = SoftThreshold(2, temperature=0.05).double()
     soft.thresholds.data = torch.tensor([0.1, 0.3])
-    extent = soft(*heads, MASK, encoder=1)
+    extent = soft(*heads, MASK, None, encoder=1)
     expected = 1 / (1 + ((0.3 - brute_force(heads, MASK, MASK.sum(dim=1))) / 0.05).exp())
     expected[[0, 1, 2], [0, 0, 2]] = 1.0
     torch.testing.assert_close(extent, (expected * MASK).double(), atol=1e-7, rtol=0)
@@ -74,7 +74,7 @@ def test_the_soft_mask_is_that_of_its_definition(heads):
 def test_gradients_reach_the_thresholds_and_the_attention(heads):
     soft = SoftThreshold(2, temperature=0.05).double()
     heads.requires_grad_()
-    soft(*heads, MASK, encoder=1).sum().backward()
+    soft(*heads, MASK, None, encoder=1).sum().backward()
     assert soft.thresholds.grad[0] == 0
     assert soft.thresholds.grad[1] < 0
     assert heads.grad.any()
@@ -87,4 +87,4 @@ def test_a_low_temperature_is_hard(heads):
     soft.thresholds.data.fill_(0.2)
     above = (scores >= 0.2) & MASK
     above[[0, 1, 2], [0, 0, 2]] = True
-    torch.testing.assert_close(soft(*heads, MASK, encoder=0), above.double())
+    torch.testing.assert_close(soft(*heads, MASK, None, encoder=0), above.double())

@@ -9,7 +9,7 @@ from powerbert.export import export_onnx, load_onnx, load_torch, trace
 from powerbert.export.graph import shares_of
 from powerbert.models import as_power_model, load_model
 from tests.export.test_run import records_of, run
-from tests.models.backbones import make_host
+from tests.models.backbones import make_host, positions_for
 from tests.models.batches import padded, ragged_inputs
 
 SPEEDS = [
@@ -20,7 +20,7 @@ SPEEDS = [
 
 
 def elastic(backbone="bert", task="sequence_classification"):
-    longest = 49 if backbone == "roberta" else 48
+    longest = positions_for(backbone, 48)
     host = make_host(backbone, task, num_hidden_layers=2, max_position_embeddings=longest)
     return as_power_model(host.eval(), cls_alone=True, speeds=SPEEDS)
 
@@ -66,6 +66,7 @@ def test_weights_are_in_the_file_once(files):
     ("backbone", "task"),
     [
         ("roberta", "sequence_classification"),
+        ("mpnet", "sequence_classification"),
         ("albert", "sequence_classification"),
         ("bert", "multiple_choice"),
     ],

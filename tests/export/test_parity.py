@@ -5,7 +5,7 @@ import torch
 
 from powerbert.export import export_onnx, load_onnx, load_torch, trace
 from powerbert.models import longest_input, prune_heads
-from tests.models.backbones import BACKBONES, make_host, make_power
+from tests.models.backbones import BACKBONES, make_host, make_power, positions_for
 from tests.models.batches import padded, ragged_inputs
 
 TWO = {"retention_configuration": [8, 3]}
@@ -44,6 +44,7 @@ FORMATS = {
 }
 
 CASES = [(backbone, "absolute") for backbone in BACKBONES if backbone != "bert"]
+CASES += [("mpnet", "two encoders"), ("mpnet", "[CLS] alone")]
 CASES += [("bert", option) for option in OPTIONS if option != "absolute"]
 
 
@@ -55,7 +56,7 @@ def tiny_model(backbone="bert", task="sequence_classification", **power_fields):
         num_hidden_layers=len(
             power_fields.get("retention_configuration") or power_fields.get("retention_shares") or [1]
         ),
-        max_position_embeddings=49 if backbone == "roberta" else 48,
+        max_position_embeddings=positions_for(backbone, 48),
     )
     return make_power(host, task, **power_fields) if power_fields else host
 
@@ -129,3 +130,15 @@ def test_token_types_count_where_they_are_asked_for(written):
     assert not torch.equal(
         file(**batch, token_type_ids=types).logits, file(**batch, token_type_ids=types * 0).logits
     )
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_modernbert_with_an_encoder_of_near_words(format, tmp_path):
+    model = make_power(make_host("modernbert"), retention_configuration=[8, 8, 3])
+    write, load, suffix = FORMATS[format]
+    write(trace(model, token_type_ids=False), tmp_path / f"model{suffix}")
+    batch = padded(ragged_inputs((9, 1, 20, 4)))
+    del batch["position_ids"]
+    with torch.no_grad():
+        logits = load(tmp_path / f"model{suffix}")(**batch).logits
+        torch.testing.assert_close(logits, model(**batch).logits, atol=1e-5, rtol=0)

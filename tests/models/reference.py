@@ -53,6 +53,30 @@ DISTILBERT_LAYER = {
 }
 
 
+MPNET_LAYER = BERT_LAYER | {
+    "query": "attention.attn.q",
+    "key": "attention.attn.k",
+    "value": "attention.attn.v",
+    "attention": "attention.attn.o",
+    "attention_norm": "attention.LayerNorm",
+}
+
+
+def no_bias(weights, config, head, query, key):
+    """Attention that knows no distances."""
+    return 0.0
+
+
+def mpnet_bias(weights, config, head, query, key):
+    """A number for each head and bucket: 8 distances to either side alone, then wider and wider buckets."""
+    half = config.relative_attention_num_buckets // 2
+    exact, distance = half // 2, abs(query - key)
+    wider = math.log(max(distance, 1) / exact) / math.log(128 / exact) * (half - exact)
+    bucket = distance if distance < exact else min(exact + int(wider), half - 1)
+    table = weights["mpnet.encoder.relative_attention_bias.weight"]
+    return float(table[bucket + (half if key > query else 0), head])
+
+
 def gelu(x):
     return torch.tensor([0.5 * v * (1 + math.erf(v / math.sqrt(2))) for v in x.tolist()], dtype=x.dtype)
 
@@ -70,14 +94,15 @@ class Host(NamedTuple):
     activation: object
     head: list[tuple[str, object]]
     projection: str | None = None
+    bias: object = no_bias
 
 
 BERT_LAYERS = "{host}.encoder.layer.{j}"
+ROBERTA_HEAD = [("classifier.dense", torch.tanh), ("classifier.out_proj", None)]
 HOSTS = {
     "bert": Host(BERT_LAYERS, BERT_LAYER, gelu, [("bert.pooler.dense", torch.tanh), ("classifier", None)]),
-    "roberta": Host(
-        BERT_LAYERS, BERT_LAYER, gelu, [("classifier.dense", torch.tanh), ("classifier.out_proj", None)]
-    ),
+    "roberta": Host(BERT_LAYERS, BERT_LAYER, gelu, ROBERTA_HEAD),
+    "mpnet": Host(BERT_LAYERS, MPNET_LAYER, gelu, ROBERTA_HEAD, bias=mpnet_bias),
     "electra": Host(
         BERT_LAYERS,
         BERT_LAYER,
@@ -130,9 +155,10 @@ def run_reference(model, input_ids, attention_mask, position_ids):
         embedded = layer_norm(f"{embeddings}.LayerNorm", total if types is None else total + types[0])
         return embedded if host.projection is None else linear(host.projection, embedded)
 
-    def attention_row(query, keys):
-        """The attention that one query pays to each key, as probabilities."""
-        exponentials = {w: math.exp(float(query @ key) / math.sqrt(size)) for w, key in keys.items()}
+    def attention_row(h, place, query, keys):
+        """The attention that a head's query at some place pays to each key, as probabilities."""
+        scores = {w: float(query @ key) / math.sqrt(size) for w, key in keys.items()}
+        exponentials = {w: math.exp(s + host.bias(weights, config, h, place, w)) for w, s in scores.items()}
         return {w: value / sum(exponentials.values()) for w, value in exponentials.items()}
 
     def order(significance):
@@ -174,7 +200,7 @@ def run_reference(model, input_ids, attention_mask, position_ids):
         z = {w: [] for w in words}
         for h in range(heads):
             for query in words:
-                row = attention_row(q[query][h], {w: k[w][h] for w in words if real[w]})
+                row = attention_row(h, query, q[query][h], {w: k[w][h] for w in words if real[w]})
                 z[query].append(sum(a * v[w][h] for w, a in row.items()))
                 for w, a in row.items():
                     counts = real[query] or config.significance_pad_queries

@@ -20,7 +20,7 @@ from powerbert.models import load_host_model, load_power_model
 from powerbert.models.backbone import BACKBONES as TABLE
 from powerbert.models.tiny import tiny, tiny_tokenizer
 
-from .backbones import BACKBONES, make_host, make_power
+from .backbones import BACKBONES, ROBERTAS, make_host, make_power
 from .batches import padded, ragged_inputs
 
 HARD = {"retention_configuration": [8, 5, 2]}
@@ -39,6 +39,19 @@ def test_parameters_are_the_hosts(host, power):
     model = power(**SOFT)
     assert model.state_dict().keys() == {*host.state_dict(), retention_parameters}
     assert model.soft_extract.retention_parameters.shape == (3, 12)
+
+
+@pytest.mark.parametrize("backbone", ROBERTAS)
+@pytest.mark.parametrize("fields", [{"cls_alone": True}, HARD, SOFT], ids=["dense", "hard", "soft"])
+def test_robertas_by_other_names_compute_what_roberta_does(backbone, fields, tmp_path):
+    host, roberta, batch = make_host(backbone), make_host("roberta"), padded(ragged_inputs())
+    roberta.load_state_dict(host.state_dict())
+    model = make_power(host, **fields)
+    torch.testing.assert_close(model(**batch).logits, make_power(roberta, **fields)(**batch).logits)
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert type(loaded) is power_classes(host).tasks["sequence_classification"]
+    assert torch.equal(loaded(**batch).logits, model(**batch).logits)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +121,7 @@ def test_takes_embeddings_instead_of_words_and_returns_tuples_on_demand(power):
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_token_types_are_the_hosts(backbone):
-    """DistilBERT has none and takes no notice of them; the tokenizer may give it some all the same."""
+    """Some have none and take no notice of them; a tokenizer may give some all the same."""
     host = make_host(backbone, type_vocab_size=2)
     batch = padded(ragged_inputs())
     types = {"token_type_ids": (batch["position_ids"] > 3).long()}
@@ -116,10 +129,12 @@ def test_token_types_are_the_hosts(backbone):
     torch.testing.assert_close(
         model(**batch, **types).logits, host(**batch, **types).logits, atol=1e-5, rtol=0
     )
-    assert torch.equal(model(**batch, **types).logits, model(**batch).logits) == (backbone == "distilbert")
+    assert torch.equal(model(**batch, **types).logits, model(**batch).logits) == (
+        backbone in ("distilbert", "mpnet")
+    )
 
 
-@pytest.mark.parametrize("backbone", ["bert", "albert"])
+@pytest.mark.parametrize("backbone", ["bert", "albert", "mpnet"])
 def test_eliminates_from_each_choice_by_itself(backbone, tmp_path):
     task = "multiple_choice"
     host = make_host(backbone, task)

@@ -37,13 +37,13 @@ def hidden():
     return torch.randn(2, N, HIDDEN, generator=torch.Generator().manual_seed(0))
 
 
-def falling(query, key, mask):
+def falling(query, key, mask, bias):
     """Significance that falls with the position, whatever the attention."""
     return -torch.arange(key.shape[-2]).expand(key.shape[0], -1).float()
 
 
-def rising(query, key, mask):
-    return -falling(query, key, mask)
+def rising(query, key, mask, bias):
+    return -falling(query, key, mask, bias)
 
 
 @pytest.mark.parametrize(

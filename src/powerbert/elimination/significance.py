@@ -58,12 +58,17 @@ def significance_scores(
     return received.sum(dim=1)
 
 
-def attention_probabilities(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
-    """Compute ``softmax(Q K^T)`` before dropout, [B, H, Q, N], in float32 at least; 0 for a padding key.
+def attention_probabilities(
+    query: Tensor, key: Tensor, mask: Tensor | None, bias: Tensor | None = None
+) -> Tensor:
+    """Compute ``softmax(Q K^T / sqrt(E) + bias)`` before dropout, [B, H, Q, N], in float32 at least.
 
-    Queries are [B, H, Q, E], keys [B, H, N, E], E being the size of a head.
+    It is 0 for a padding key. Queries are [B, H, Q, E], keys [B, H, N, E], E being the size of a head; the
+    bias broadcasts to the scores.
     """
     scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
+    if bias is not None:
+        scores = scores + bias
     if mask is not None:
         # The lowest finite number, not -inf: an input of padding alone gets even attention instead of NaN.
         scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
@@ -75,6 +80,7 @@ def blockwise_significance(
     query: Tensor,
     key: Tensor,
     mask: Tensor | None = None,
+    bias: Tensor | None = None,
     *,
     include_diagonal: bool = True,
     pad_queries: bool = False,
@@ -90,7 +96,8 @@ def blockwise_significance(
 
     def of_whole_matrices(inputs: slice) -> Tensor:
         words = None if mask is None else mask[inputs]
-        attention = attention_probabilities(query[inputs], key[inputs], words)
+        own = None if bias is None else bias[inputs]
+        attention = attention_probabilities(query[inputs], key[inputs], words, own)
         return significance_scores(
             attention, words, include_diagonal=include_diagonal, pad_queries=pad_queries
         )
@@ -98,7 +105,7 @@ def blockwise_significance(
     batch, heads, length, size = query.shape
     if torch.compiler.is_exporting():
         return of_whole_matrices(slice(None))
-    if length <= SHORT and block_bytes is None:
+    if (length <= SHORT and block_bytes is None) or bias is not None:
         inputs = max(1, SHORT_BYTES // (4 * heads * length**2))
         starts = range(0, batch, inputs)
         return torch.cat([of_whole_matrices(slice(start, start + inputs)) for start in starts])
@@ -142,14 +149,18 @@ def _scaled_product(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
 
 
 @torch.no_grad()
-def cls_significance(query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
+def cls_significance(
+    query: Tensor, key: Tensor, mask: Tensor | None = None, bias: Tensor | None = None
+) -> Tensor:
     """Compute the attention that [CLS] pays to each word, summed over heads, [B, N], in float32 at least.
 
-    Queries and keys are [B, H, N, E]. EViT (Liang et al., 2022) ranks by this score.
+    Queries and keys are [B, H, N, E]; the bias is [B, 1 or H, N, N]. EViT (Liang et
+    al., 2022) ranks by this score.
     """
-    if mask is None:
-        cls = query[:, :, :1]
-    else:
-        first = cls_position(mask)[:, None, :, None]
-        cls = query.gather(2, first.expand(-1, query.shape[1], -1, query.shape[3]))
-    return significance_scores(attention_probabilities(cls, key, mask))
+    first = query.new_zeros(len(query), 1, dtype=torch.long) if mask is None else cls_position(mask)
+
+    def row(rows: Tensor) -> Tensor:
+        return rows.gather(2, first[:, None, :, None].expand(*rows.shape[:2], 1, rows.shape[3]))
+
+    own = None if bias is None else row(bias)
+    return significance_scores(attention_probabilities(row(query), key, mask, own))

@@ -1,5 +1,7 @@
 """The soft-extract layers and the regularizer of the configuration search (section 2.2)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -13,11 +15,17 @@ class SoftExtract(nn.Module):
 
     Attributes:
         retention_parameters: ``r``, [L, length], initialised at 1; ``clip_`` keeps it in [0, 1].
+        eliminating: the encoders that can eliminate, from 0, None for all; another one retains what the last
+            of them before it does, and its own parameters do not count.
     """
 
-    def __init__(self, num_encoders: int, length: int, *, bins: bool = False) -> None:
+    def __init__(
+        self, num_encoders: int, length: int, *, bins: bool = False, eliminating: Sequence[int] | None = None
+    ) -> None:
         super().__init__()
         self.bins = bins
+        can = range(num_encoders) if eliminating is None else eliminating
+        self.source = [max((c for c in can if c <= j), default=j) for j in range(num_encoders)]
         self.retention_parameters = nn.Parameter(torch.ones(num_encoders, length))
 
     def scale(self, hidden: Tensor, ranks: Tensor, encoder: int, words: Tensor | None = None) -> Tensor:
@@ -44,11 +52,11 @@ class SoftExtract(nn.Module):
 
     def mass(self) -> Tensor:
         """Sum the retention parameters of each encoder, [L]: the word-vectors that it retains."""
-        return self.retention_parameters.sum(dim=1)
+        return self.retention_parameters[self.source].sum(dim=1)
 
     def shares(self) -> Tensor:
         """Average the retention parameters of each encoder, [L]: the share of words that it retains."""
-        return self.retention_parameters.mean(dim=1)
+        return self.retention_parameters[self.source].mean(dim=1)
 
     @torch.no_grad()
     def clip_(self) -> None:

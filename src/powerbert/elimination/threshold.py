@@ -25,13 +25,16 @@ def validate_retention_thresholds(thresholds: Sequence[float], num_encoders: int
         check_number(f"retention_thresholds, encoder {encoder}", threshold)
 
 
-def mean_attention(query: Tensor, key: Tensor, mask: Tensor | None, words: Tensor) -> Tensor:
+def mean_attention(
+    query: Tensor, key: Tensor, mask: Tensor | None, bias: Tensor | None, words: Tensor
+) -> Tensor:
     """Average the attention that each word receives over heads and words, [B, N], without gradient.
 
-    Queries and keys are [B, H, N, E]. ``words`` is the number of real words of each whole input, [B]: those
-    that were removed before pay no attention, but count.
+    Queries and keys are [B, H, N, E]; the bias of the scores is as in ``attention_probabilities``. ``words``
+    is the number of real words of each whole input, [B]: those that were removed before pay no attention, but
+    count.
     """
-    return blockwise_significance(query, key, mask) / (query.shape[1] * words.clamp_min(1).unsqueeze(1))
+    return blockwise_significance(query, key, mask, bias) / (query.shape[1] * words.clamp_min(1).unsqueeze(1))
 
 
 def positions_above(scores: Tensor, mask: Tensor | None, threshold: float) -> tuple[Tensor | None, Tensor]:
@@ -67,12 +70,12 @@ class SoftThreshold(nn.Module):
         self.temperature = temperature
         self.thresholds = nn.Parameter(torch.zeros(num_encoders))
 
-    def forward(self, query: Tensor, key: Tensor, mask: Tensor, encoder: int) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, mask: Tensor, bias: Tensor | None, encoder: int) -> Tensor:
         """Compute an encoder's mask, [B, N], 0 for padding; the gradient also passes through the scores.
 
         The score is that of ``mean_attention``. Queries and keys are [B, H, N, E]; encoders count from 0.
         """
-        attention = attention_probabilities(query, key, mask).mean(dim=1)
+        attention = attention_probabilities(query, key, mask, bias).mean(dim=1)
         counted = mask.to(attention.dtype)
         received = (attention * counted.unsqueeze(2)).sum(dim=1)
         scores = received / counted.sum(dim=1, keepdim=True).clamp_min(1)

@@ -22,7 +22,7 @@ from powerbert.base.errors import ModelError
 from powerbert.elimination.configuration import SHARE_STEPS, retained_of_steps
 from powerbert.measure.evaluation import evaluation_mode
 from powerbert.models import classify, embed, host_encoders, longest_input, num_encoders
-from powerbert.models.encoder import encode, encode_and_extract, position_of_cls
+from powerbert.models.encoder import encode, encode_and_extract, in_order, places_after, position_of_cls
 
 SHORTEST = 2
 """Word pieces of the shortest input, [CLS] and [SEP]; a graph that also took 1 would have to broadcast it."""
@@ -90,7 +90,7 @@ class LogitsAtAnySpeed(nn.Module):
         """Return what runs these encoders, from embeddings to [CLS], [B, 1, D]."""
 
         def run(hidden: Tensor, mask: Tensor, steps: Tensor) -> tuple[Tensor]:
-            lengths, longest = mask.sum(dim=1), mask.shape[1]
+            lengths, longest, places = mask.sum(dim=1), mask.shape[1], in_order(hidden)
             for encoder in running[:-1]:
                 own = retained_of_steps(steps[encoder], lengths)
                 # A plain symbol from 2, which no operation takes for a size to broadcast.
@@ -98,11 +98,12 @@ class LogitsAtAnySpeed(nn.Module):
                 k = most.clamp(min=SHORTEST).clamp(max=hidden.shape[1]).item()
                 torch._check(k >= SHORTEST)
                 torch._check(k <= hidden.shape[1])
-                hidden, kept, _ = encode_and_extract(self.encoders[encoder], hidden, mask, k, self.score, own)
+                host = self.encoders[encoder]
+                hidden, kept, selected = encode_and_extract(host, hidden, mask, k, self.score, own, places)
                 assert kept is not None
-                mask = kept
+                mask, places = kept, places_after(places, selected)
             first = position_of_cls(hidden, mask)
-            return (encode(self.encoders[running[-1]], hidden, mask, first).clone(),)
+            return (encode(self.encoders[running[-1]], hidden, mask, first, places=places).clone(),)
 
         return run
 

@@ -7,9 +7,11 @@ the number of batches whose cost is averaged, L that of encoders.
 """
 
 import json
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from powerbert.measure.evaluation import evaluation_mode
 from powerbert.measure.flops import count_flops
 from powerbert.measure.latency import LatencySettings
 from powerbert.measure.timing import Schedule, time_in_turn
-from powerbert.models import as_power_model, host_encoders, num_encoders
+from powerbert.models import able_encoders, as_power_model, host_encoders, num_encoders
 from powerbert.models.configuration import EXCLUSIVE
 
 KINDS = ("operations", "time")
@@ -175,11 +177,12 @@ def fit(
     Returns:
         The coefficients, and whether other processes disturbed the measurement; None if unknown.
     """
-    own, alone = num_encoders(model.config), model.config.cls_alone
+    own, alone, able = num_encoders(model.config), model.config.cls_alone, able_encoders(model.config)
     retentions: list[tuple[list[float], tuple[int, ...]] | None] = [None]  # the baseline
     for depth in sorted({own, -(-2 * own // 3), -(-own // 2)}):
         for part in RETAINED:
-            shares = [part**number for number in range(1, depth + 1)]
+            kept = [part if able is None or encoder in able else 1.0 for encoder in range(depth)]
+            shares = list(accumulate(kept, operator.mul))
             retentions.append(([*shares[:-1], 0.0] if alone else shares, tuple(range(depth))))
 
     def chosen(index: int) -> Any:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from powerbert.base.checks import check_choice, check_number, check_whole
 from powerbert.base.environment import default_device, quick_precision
+from powerbert.base.errors import ConfigError
 from powerbert.elimination import SIGNIFICANCES
 from powerbert.measure import LatencySettings
 from powerbert.measure.cost import KINDS, PROTOCOLS, cost_model
@@ -23,7 +24,7 @@ from powerbert.measure.evaluation import predict_logits
 from powerbert.methods.distillation import Distillation, evenly_spread, soft_target_loss
 from powerbert.methods.evolution import Evaluated, Retention, evolve, pareto_front
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
-from powerbert.models import as_power_model, load_model, num_encoders
+from powerbert.models import able_encoders, as_power_model, load_model, num_encoders
 from powerbert.stages import Stage, SubModelTraining
 from powerbert.stages.search import reach
 
@@ -66,7 +67,12 @@ class SubModels(Method):
         check_whole("method.epochs", self.epochs, 0, optional=True)
 
     def check(self, model_config: Any) -> None:
-        """Raise ConfigError unless the model has as many encoders as the sub-models."""
+        """Raise ConfigError unless the model has as many encoders as the sub-models, and all eliminate."""
+        if able_encoders(model_config) is not None:
+            raise ConfigError(
+                f"method: '{self.name}' needs a model all of whose encoders can eliminate; in a "
+                f"{model_config.model_type} some cannot. Choose another method"
+            )
         fewest, most = self.depths(num_encoders(model_config))
         check_whole("method.most_encoders", most, high=num_encoders(model_config))
         check_whole("method.fewest_encoders", fewest, high=most)

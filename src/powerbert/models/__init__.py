@@ -4,6 +4,7 @@ from powerbert.models import backbones  # noqa: F401  registers every backbone i
 from powerbert.models.backbone import (
     BACKBONES,
     Backbone,
+    able_encoders,
     classify,
     embed,
     host_encoders,
@@ -34,6 +35,7 @@ __all__ = [
     "PowerFields",
     "PowerModelMixin",
     "PowerTaskMixin",
+    "able_encoders",
     "as_power_model",
     "can_pack_linear_layers",
     "classify",

@@ -119,6 +119,11 @@ def num_encoders(config: PreTrainedConfig) -> int:
     return _power_config_class(config).num_encoders(config)
 
 
+def able_encoders(config: PreTrainedConfig) -> list[int] | None:
+    """Return the encoders of a host or power model that can eliminate, from 0; None for all."""
+    return _power_config_class(config).able_encoders(config)
+
+
 def longest_input(config: PreTrainedConfig) -> int:
     """Return the number of word pieces that a host or power model has positions for."""
     return _power_config_class(config).longest_input(config)
@@ -140,8 +145,7 @@ def embed(model: PreTrainedModel, **inputs: Tensor) -> Tensor:
 def host_encoders(model: PreTrainedModel) -> list[HostEncoder]:
     """Return the encoders of a base model or a model for a task in the order in which they run."""
     base = model.base_model
-    power = power_class(base)
-    return [power.host_encoder(layer) for layer in power.layers(base)]
+    return power_class(base).describe(base)
 
 
 def unique_encoders(model: PreTrainedModel) -> list[HostEncoder]:

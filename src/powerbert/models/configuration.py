@@ -58,6 +58,8 @@ class PowerFields:
             expected speed-up), ``encoders`` and ``shares``, by increasing speed.
         encoder_heads: Number of attention heads of each encoder of a pruned model; None where all encoders
             have ``num_attention_heads``.
+        kept_heads: Which of the host's heads these are, from 0, in models whose attention has something of
+            its own for each of them; else None.
     """
 
     retention_configuration: list[int] | None = None
@@ -76,8 +78,9 @@ class PowerFields:
     active_encoders: list[int] | None = None
     speeds: list[dict[str, Any]] | None = None
     encoder_heads: list[int] | None = None
+    kept_heads: list[list[int]] | None = None
 
-    # A backbone overrides these two where it must; they are also called with the host's config as self.
+    # A backbone overrides these three where it must; they are also called with the host's config as self.
 
     def num_encoders(self: Any) -> int:
         """Return the number of encoders that run, L."""
@@ -87,9 +90,25 @@ class PowerFields:
         """Return the number of word pieces that the model has positions for."""
         return self.max_position_embeddings
 
+    def able_encoders(self: Any) -> list[int] | None:
+        """Return the encoders that can eliminate, from 0; None for all."""
+        return None
+
     def running_encoders(self: Any) -> list[int]:
         """Return the encoders that run, from 0."""
         return list(range(self.num_encoders())) if self.active_encoders is None else self.active_encoders
+
+    def eliminating_encoders(self: Any) -> list[int]:
+        """Return which of the running encoders can eliminate, from 0; others retain what they are given."""
+        able = self.able_encoders()
+        running = enumerate(self.running_encoders())
+        return [own for own, encoder in running if able is None or encoder in able]
+
+    @property
+    def eliminates(self: Any) -> bool:
+        """Whether encoders retain less, in a search too, are left out, or the last computes [CLS] alone."""
+        less = any(getattr(self, name) is not None for name in EXCLUSIVE)
+        return less or self.cls_alone or self.active_encoders is not None
 
     @property
     def searches(self) -> bool:
@@ -103,6 +122,17 @@ class PowerFields:
         if self._auto_class is None:  # type: ignore[attr-defined]
             values.pop("auto_map", None)
         return values
+
+    def _check_where(self: Any, field: str, values: list[Any]) -> None:
+        """Raise ConfigError if an encoder that cannot eliminate would; the last may retain [CLS] alone."""
+        can, last = self.eliminating_encoders(), len(values) - 1
+        for encoder in sorted({*range(1, len(values))} - {*can}):
+            alone = encoder == last and values[encoder] in (0, 1)
+            if values[encoder] != values[encoder - 1] and not alone:
+                raise ConfigError(
+                    f"{field}, encoder {encoder + 1}: {values[encoder]} must be {values[encoder - 1]}, as "
+                    f"before it; here encoders {', '.join(str(own + 1) for own in can)} can eliminate"
+                )
 
     def validate_power_fields(self: Any) -> None:
         """Check the fields against each other and the host's; runs on construction and on saving.
@@ -127,6 +157,8 @@ class PowerFields:
             validate_retention_shares(self.retention_shares, running)
         if self.retention_thresholds is not None:
             validate_retention_thresholds(self.retention_thresholds, running)
+        for field in ("retention_configuration", "retention_shares"):
+            self._check_where(field, getattr(self, field) or [])
         for name in ("shares", "thresholds"):
             if self.selection != "attn" and getattr(self, f"retention_{name}") is not None:
                 raise ConfigError(
@@ -156,3 +188,11 @@ def retention_of(config: Any) -> dict[str, Any]:
         **{name: values for name, values in lists.items() if values is not None},
         **({"cls_alone": True} if getattr(config, "cls_alone", False) else {}),
     }
+
+
+class PositionsAfterPadding:
+    """A mixin for configs of hosts whose positions begin after the padding index, as RoBERTa's."""
+
+    def longest_input(self: Any) -> int:
+        """Return the positions after the padding index."""
+        return self.max_position_embeddings - (self.pad_token_id + 1)

@@ -66,7 +66,7 @@ def load_host_model(
     outdated = set(POWER_FIELDS)
     config_class = CONFIG_MAPPING[checkpoint.backbone.host_type]
     if checkpoint.fields.get("encoder_heads") is not None:
-        outdated.remove("encoder_heads")
+        outdated -= {"encoder_heads", "kept_heads"}
         config_class = checkpoint.backbone.config
     if config_fields.keys() & {"num_labels", "id2label"}:
         outdated |= {"id2label", "label2id", "problem_type"}

@@ -20,7 +20,6 @@ from powerbert.elimination.selection import StaticSelection
 from powerbert.elimination.significance import blockwise_significance, cls_significance
 from powerbert.elimination.soft_extract import SoftExtract
 from powerbert.elimination.threshold import SoftThreshold, mean_attention
-from powerbert.models.configuration import EXCLUSIVE
 from powerbert.models.encoder import (
     HostEncoder,
     Score,
@@ -29,7 +28,9 @@ from powerbert.models.encoder import (
     encode_and_soft_extract,
     encode_and_soft_threshold,
     encode_and_threshold,
+    in_order,
     keep_heads,
+    places_after,
     position_of_cls,
     row_of_cls,
 )
@@ -39,11 +40,12 @@ from powerbert.models.task import PowerModelOutput, Retained
 class PowerModelMixin:
     """Comes before the host class among the bases of a backbone's base model.
 
-    A backbone says where its host keeps what elimination needs: ``host_encoder``, ``layers``, ``embed`` and
-    ``pool``. They use nothing but the host's own modules, and are also called with a host model as self.
+    A backbone says where its host keeps what elimination needs: ``host_encoder``, ``host_layers``, ``embed``,
+    ``finish`` and ``pool``. They use nothing but the host's own modules, and are also called with a host
+    model as self.
 
     Attributes:
-        host_encoder: Describes one of the ``layers`` as a ``HostEncoder``.
+        host_encoder: Describes one of the ``host_layers`` as a ``HostEncoder``.
         only_cls: Whether ``last_hidden_state`` is the word-vector of [CLS] alone, [B, 1, D], where the model
             eliminates. For heads that read row 0, which is padding in a left-padded batch.
         only_cls_states: Whether ``hidden_states`` hold the word-vectors of [CLS] alone, [B, 1, D], where the
@@ -67,8 +69,11 @@ class PowerModelMixin:
             keep_heads(self.hosts(), [range(heads) for heads in config.encoder_heads])
         bins = config.soft_extract_bins
         length = config.soft_extract_length if bins is None else bins
+        can = config.eliminating_encoders()
         self.soft_extract = (
-            None if length is None else SoftExtract(config.num_encoders(), length, bins=bins is not None)
+            None
+            if length is None
+            else SoftExtract(config.num_encoders(), length, bins=bins is not None, eliminating=can)
         )
         temperature = config.soft_threshold_temperature
         self.soft_threshold = (
@@ -78,9 +83,14 @@ class PowerModelMixin:
         order = orders.get(config.selection)
         self.static_selection = None if order is None else StaticSelection(order)
 
-    def layers(self: Any) -> nn.ModuleList | list[nn.Module]:
+    def host_layers(self: Any) -> nn.ModuleList | list[nn.Module]:
         """Return the host's layers in the order in which they run; a shared one comes several times."""
         return self.encoder.layer
+
+    @classmethod
+    def describe(cls, base: Any) -> list[HostEncoder]:
+        """Describe all encoders of a host or power base model in the order in which they run."""
+        return [cls.host_encoder(layer) for layer in cls.host_layers(base)]
 
     def embed(self: Any, **inputs: Tensor) -> Tensor:
         """Embed words as the host does, [B, N, D], from ``input_ids`` and what else each word has."""
@@ -90,10 +100,14 @@ class PowerModelMixin:
         """Apply the host's pooler, if any, to the last word-vector of [CLS], [B, 1, D]; [B, D]."""
         return self.pooler(cls) if getattr(self, "pooler", None) is not None else None
 
+    def finish(self: Any, hidden: Tensor) -> Tensor:
+        """Do what the host does after its last encoder, to [B, K, D]."""
+        return hidden
+
     def hosts(self) -> list[HostEncoder]:
         """Describe those of the host's encoders that run, in order."""
-        layers = list(self.layers())
-        return [self.host_encoder(layers[encoder]) for encoder in self.config.running_encoders()]
+        described = type(self).describe(self)
+        return [described[encoder] for encoder in self.config.running_encoders()]
 
     def set_retention(self, shares: Sequence[float], encoders: Sequence[int] | None = None) -> None:
         """Retain other shares from now on, and run only some encoders, from 0; the weights stay."""
@@ -123,13 +137,6 @@ class PowerModelMixin:
             pad_queries=config.significance_pad_queries,
         )
 
-    @property
-    def eliminates(self) -> bool:
-        """Whether encoders retain less, in a search too, are left out, or the last computes [CLS] alone."""
-        config = self.config
-        less = any(getattr(config, name) is not None for name in EXCLUSIVE)
-        return less or config.cls_alone or config.active_encoders is not None
-
     @can_return_tuple
     def forward(
         self,
@@ -149,7 +156,7 @@ class PowerModelMixin:
             "inputs_embeds": inputs_embeds,
         }
         inputs = {name: value for name, value in given.items() if value is not None}
-        if not self.eliminates and self.config.encoder_heads is None:
+        if not self.config.eliminates and self.config.encoder_heads is None:
             return super().forward(attention_mask=attention_mask, **inputs, **kwargs)  # type: ignore[misc]
         return self.eliminate(self.embed(**inputs), attention_mask, **kwargs)
 
@@ -182,17 +189,20 @@ class PowerModelMixin:
 
         hidden, mask = embeddings, None if attention_mask is None else attention_mask.bool()
         words = mask if mask is not None else torch.ones_like(hidden[..., 0], dtype=torch.bool)
-        positions = torch.arange(words.shape[1], device=words.device).expand_as(words)
-        inputs = self._inputs(words, mask)
+        inputs, hosts = self._inputs(words, mask), self.hosts()
+        travel = output_retained or any(host.relate is not None for host in hosts)
+        places = in_order(hidden) if travel else None
         hidden_states, retained = [], []
-        for encoder, host in enumerate(self.hosts()):
+        for encoder, host in enumerate(hosts):
             if output_hidden_states:
                 hidden_states.append(row_of_cls(hidden, mask) if self.only_cls_states else hidden)
-            hidden, mask, selected = self._run(encoder, host, hidden, mask, inputs)
+            hidden, mask, selected = self._run(encoder, host, hidden, mask, places, inputs)
+            places = None if places is None else places_after(places, selected)
             if output_retained:
-                positions = positions if selected is None else positions.gather(1, selected)
-                real = torch.ones_like(positions, dtype=torch.bool) if mask is None else mask
-                retained.append(Retained(positions, real))
+                assert places is not None
+                real = torch.ones_like(places, dtype=torch.bool) if mask is None else mask
+                retained.append(Retained(places, real))
+        hidden = self.finish(hidden)
         cls = row_of_cls(hidden, mask)
         if output_hidden_states:
             hidden_states.append(cls if self.only_cls_states else hidden)
@@ -220,7 +230,13 @@ class PowerModelMixin:
         return _Inputs(schedule, lengths, longest)
 
     def _run(
-        self, encoder: int, host: HostEncoder, hidden: Tensor, mask: Tensor | None, inputs: "_Inputs"
+        self,
+        encoder: int,
+        host: HostEncoder,
+        hidden: Tensor,
+        mask: Tensor | None,
+        places: Tensor | None,
+        inputs: "_Inputs",
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Run one encoder.
 
@@ -230,33 +246,37 @@ class PowerModelMixin:
         """
         config, length = self.config, hidden.shape[1]
         alone = config.cls_alone and encoder == len(config.running_encoders()) - 1
-        first = position_of_cls(hidden, mask)
+        first, can = position_of_cls(hidden, mask), encoder in config.eliminating_encoders()
         mask_of_first = None if mask is None else extract_mask(mask, first)
         if self.soft_extract is not None:
             scale = partial(self.soft_extract.scale, encoder=encoder, words=inputs.lengths)
             protect_cls = config.soft_extract_protects_cls
             if alone and protect_cls:
                 scale = partial(scale, ranks=torch.zeros_like(first))
-                return encode(host, hidden, mask, first, scale), mask_of_first, first
+                return encode(host, hidden, mask, first, scale, places), mask_of_first, first
+            if not can:
+                return encode(host, hidden, mask), mask, None
             return encode_and_soft_extract(host, hidden, mask, scale, self.score(), protect_cls), mask, None
-        if self.soft_threshold is not None and not alone:
+        if self.soft_threshold is not None and can and not alone:
             words = torch.ones_like(hidden[..., 0], dtype=torch.bool) if mask is None else mask
             soft_mask = partial(self.soft_threshold, encoder=encoder)
             return encode_and_soft_threshold(host, hidden, words, soft_mask), mask, None
-        if config.retention_thresholds is not None and not alone:
+        if config.retention_thresholds is not None and can and not alone:
             assert inputs.lengths is not None
             score = partial(mean_attention, words=inputs.lengths)
-            return encode_and_threshold(host, hidden, mask, config.retention_thresholds[encoder], score)
+            threshold = config.retention_thresholds[encoder]
+            return encode_and_threshold(host, hidden, mask, threshold, score, places)
         k, own = self._limit(encoder, inputs)
         if alone or (inputs.schedule is None and isinstance(k, int) and k == 1 < length):
-            return encode(host, hidden, mask, first), mask_of_first, first
+            return encode(host, hidden, mask, first, places=places), mask_of_first, first
         if inputs.schedule is not None:
             positions, mask_after = inputs.schedule[encoder] or (None, mask)
-            return encode(host, hidden, mask, positions), mask_after, positions
+            return encode(host, hidden, mask, positions, places=places), mask_after, positions
         # An exported graph serves every length: there it extracts, unless no input is longer than k.
         if k is not None and (own is not None or not guard_or_false(k >= length)):
-            return encode_and_extract(host, hidden, mask, torch.sym_min(k, length), self.score(), own)
-        return encode(host, hidden, mask), mask, None
+            k = torch.sym_min(k, length)
+            return encode_and_extract(host, hidden, mask, k, self.score(), own, places)
+        return encode(host, hidden, mask, places=places), mask, None
 
     def _limit(self, encoder: int, inputs: "_Inputs") -> tuple[int | None, Tensor | None]:
         """Return how many word-vectors an encoder retains, at most, and of each input, [B].

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from powerbert.models.backbone import host_encoders
+from powerbert.models.encoder import Part
+
 
 class PackedLinear(nn.Module):
     """A linear layer, [..., in_features] to [..., out_features], with float32 weights in oneDNN's layout."""
@@ -50,11 +53,12 @@ def pack_linear_layers(model: nn.Module) -> Any:
     """
     if not can_pack_linear_layers(model):
         raise ValueError("linear layers are packed in float32 on the CPU, by a PyTorch with oneDNN")
-    packed = copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
+    packed: Any = copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
     layers: dict[nn.Module, PackedLinear] = {}  # layers that several encoders share stay shared
+    whole = [encoder.query.whole for encoder in host_encoders(packed) if isinstance(encoder.query, Part)]
     for module in list(packed.modules()):
         for name, child in module.named_children():
-            if type(child) is nn.Linear:
+            if type(child) is nn.Linear and child not in whole:  # packed weights cannot be taken apart
                 if child not in layers:
                     layers[child] = PackedLinear(child)
                 setattr(module, name, layers[child])

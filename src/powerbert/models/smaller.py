@@ -19,7 +19,7 @@ def take_encoders(model: PreTrainedModel, encoders: Sequence[int]) -> PreTrained
     Raises:
         ModelError: If encoders share several sets of weights.
     """
-    config, layers = model.config, power_class(model.base_model).layers(model.base_model)
+    config, layers = model.config, power_class(model.base_model).host_layers(model.base_model)
     if isinstance(layers, nn.ModuleList):
         for index in sorted(set(range(len(layers))) - set(encoders), reverse=True):
             del layers[index]
@@ -28,8 +28,9 @@ def take_encoders(model: PreTrainedModel, encoders: Sequence[int]) -> PreTrained
             f"encoders cannot be taken out of this {config.model_type} model: its {len(layers)} encoders "
             f"share {shared} sets of weights; only one shared set is supported"
         )
-    if getattr(config, "encoder_heads", None) is not None:
-        config.encoder_heads = [config.encoder_heads[index] for index in encoders]
+    for name in ("encoder_heads", "kept_heads", "layer_types"):
+        if (of_encoders := getattr(config, name, None)) is not None:
+            setattr(config, name, [of_encoders[index] for index in encoders])
     config.num_hidden_layers = len(encoders)
     return model
 
@@ -46,13 +47,13 @@ def prune_heads(model: PreTrainedModel, heads: Sequence[Sequence[int]]) -> PreTr
     """
     of_query = {encoder.query: kept for encoder, kept in zip(unique_encoders(model), heads, strict=True)}
     kept = [of_query[encoder.query] for encoder in host_encoders(model)]
-    pruned = _untrained_power_model(model, encoder_heads=None)
-    before = getattr(model.config, "encoder_heads", None)
-    if before is not None:
-        keep_heads(host_encoders(pruned), [range(left) for left in before])
+    pruned = _untrained_power_model(model)
     pruned.load_state_dict(model.state_dict())
     keep_heads(host_encoders(pruned), kept)
     pruned.config.encoder_heads = [len(left) for left in kept]
+    if any(encoder.relate for encoder in host_encoders(model)):
+        before = getattr(model.config, "kept_heads", None) or [range(e.heads) for e in host_encoders(model)]
+        pruned.config.kept_heads = [[old[i] for i in own] for old, own in zip(before, kept, strict=True)]
     return pruned.train(model.training)
 
 

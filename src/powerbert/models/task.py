@@ -48,6 +48,7 @@ class PowerTaskMixin:
     """
 
     base_model: Any
+    config: Any
     base_model_prefix: str
     base_class: Callable[[Any], nn.Module]
     reads_first_row = False
@@ -86,7 +87,7 @@ class PowerTaskMixin:
         Raises:
             ValueError: If the model has neither a retention configuration nor soft-extract layers.
         """
-        if not self.base_model.eliminates:
+        if not self.config.eliminates:
             raise ValueError("the model eliminates nothing: its config has no retention_configuration")
         sequences = {name: value.flatten(0, -2) for name, value in inputs.items()}
         return self.base_model(**sequences, output_retained=True).retained

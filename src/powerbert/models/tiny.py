@@ -15,7 +15,10 @@ from transformers import (
     AlbertTokenizer,
     AutoModel,
     BertTokenizer,
+    CamembertTokenizer,
+    MPNetTokenizer,
     RobertaTokenizer,
+    XLMRobertaTokenizer,
 )
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
@@ -82,26 +85,36 @@ def tiny_config(backbone: str = "bert", **overrides: Any) -> Any:
 def tiny_tokenizer(backbone: str = "bert") -> TokenizersBackend:
     """Make a tokenizer of the host's own kind: ASCII characters and a few common words.
 
-    RoBERTa's byte-level BPE distinguishes lower case from upper; ALBERT's Unigram model and BERT's WordPiece,
-    which serves all others, do not.
+    Unigram models (ALBERT, XLM-RoBERTa, CamemBERT), RoBERTa's byte-level BPE, and WordPiece for all others.
     """
     kind: Any = TOKENIZER_MAPPING[CONFIG_MAPPING[backbone]]
-    if issubclass(kind, AlbertTokenizer):
-        special = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
-        scores = dict.fromkeys(special, 0.0) | dict.fromkeys(["▁", *CHARACTERS], -9.0)
-        scores |= {f"▁{word}": -1.0 for word in COMMON_WORDS.split()}  # much likelier than their characters
-        return AlbertTokenizer(vocab=list(scores.items()), model_max_length=MAX_LENGTH)
+    bert, roberta = (
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+        ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+    )
+    common = COMMON_WORDS.split()
+    more: dict[str, Any] = {"model_max_length": MAX_LENGTH}
+    if issubclass(kind, AlbertTokenizer | CamembertTokenizer | XLMRobertaTokenizer):
+        lower = issubclass(kind, AlbertTokenizer)
+        special = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"] if lower else roberta
+        pieces = ["▁", *CHARACTERS, *([] if lower else string.ascii_uppercase)]
+        scores = dict.fromkeys(special, 0.0) | dict.fromkeys(pieces, -9.0)
+        scores |= {f"▁{word}": -1.0 for word in common}  # much likelier than their characters
+        if issubclass(kind, CamembertTokenizer):
+            more["additional_special_tokens"] = []
+        return kind(vocab=list(scores.items()), **more)
     if issubclass(kind, RobertaTokenizer):
-        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
         # The merges build each word from its beginning.
-        prefixes = dict.fromkeys(prefix for word in COMMON_WORDS.split() for prefix in accumulate(f"Ġ{word}"))
+        prefixes = dict.fromkeys(prefix for word in common for prefix in accumulate(f"Ġ{word}"))
         merged = [prefix for prefix in prefixes if len(prefix) > 1]
         merges: Any = [(prefix[:-1], prefix[-1]) for prefix in merged]
-        vocab = _numbered([*special, *sorted(ByteLevel.alphabet()), *merged])
-        return RobertaTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_LENGTH)
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = [*special, *CHARACTERS, *(f"##{c}" for c in CHARACTERS if c.isalnum()), *COMMON_WORDS.split()]
-    return BertTokenizer(vocab=_numbered(pieces), model_max_length=MAX_LENGTH)
+        return kind(
+            vocab=_numbered([*roberta, *sorted(ByteLevel.alphabet()), *merged]), merges=merges, **more
+        )
+    pieces = [*CHARACTERS, *(f"##{c}" for c in CHARACTERS if c.isalnum()), *common]
+    if issubclass(kind, MPNetTokenizer):
+        return kind(vocab=_numbered(["<s>", "<pad>", "</s>", "[UNK]", "<mask>", *pieces]), **more)
+    return BertTokenizer(vocab=_numbered([*bert, *pieces]), **more)
 
 
 def _numbered(pieces: list[str]) -> dict[str, int]:

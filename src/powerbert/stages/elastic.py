@@ -58,7 +58,7 @@ class SubModelTraining(Stage):
             losses.append(objective(student, teacher, mask))
         # DDP waits for a gradient of each parameter, also of encoders that no sub-model of this step has.
         run = {encoder for retention in self.retentions for encoder in retention.encoders}
-        idle = [layer for encoder, layer in enumerate(base.layers()) if encoder not in run]
+        idle = [layer for encoder, layer in enumerate(base.host_layers()) if encoder not in run]
         losses[0] = losses[0] + sum(p.sum() for layer in idle for p in layer.parameters()) * 0.0
         return torch.stack(losses).mean()
 

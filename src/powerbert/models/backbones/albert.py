@@ -56,7 +56,7 @@ class PowerAlbertModel(PowerModelMixin, AlbertModel):
     config_class = PowerAlbertConfig
     host_encoder = staticmethod(albert_encoder)
 
-    def layers(self: Any) -> list[nn.Module]:
+    def host_layers(self: Any) -> list[nn.Module]:
         """Return the layers of each group in the order in which they run."""
         groups, runs = self.encoder.albert_layer_groups, self.config.num_hidden_layers
         group_of_run = [groups[int(run / (runs / len(groups)))] for run in range(runs)]

@@ -41,7 +41,7 @@ class PowerDistilBertModel(PowerModelMixin, DistilBertModel):
     config_class = PowerDistilBertConfig
     host_encoder = staticmethod(distilbert_encoder)
 
-    def layers(self: Any) -> nn.ModuleList:
+    def host_layers(self: Any) -> nn.ModuleList:
         """Return DistilBERT's blocks."""
         return self.transformer.layer
 

@@ -1,27 +1,22 @@
 """PoWER-RoBERTa: RoBERTa with word-vector elimination; its encoders are BERT's, its head is not."""
 
 from functools import partial
-from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaModel
 
 from powerbert.models.backbone import Backbone, register_backbone
 from powerbert.models.backbones.bert import bert_encoder
-from powerbert.models.configuration import PowerFields
+from powerbert.models.configuration import PositionsAfterPadding, PowerFields
 from powerbert.models.modeling import PowerModelMixin
 from powerbert.models.task import PowerTaskMixin
 
 
 @strict
-class PowerRobertaConfig(PowerFields, RobertaConfig):
+class PowerRobertaConfig(PositionsAfterPadding, PowerFields, RobertaConfig):
     """``RobertaConfig`` with the elimination fields."""
 
     model_type = "power_roberta"
-
-    def longest_input(self: Any) -> int:
-        """Return the positions after the padding index, where RoBERTa starts to count."""
-        return self.max_position_embeddings - (self.pad_token_id + 1)
 
 
 class PowerRobertaModel(PowerModelMixin, RobertaModel):
