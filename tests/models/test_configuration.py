@@ -36,7 +36,7 @@ def test_eliminates_nothing_by_default():
 def test_fields_survive_saving(backbone, tmp_path):
     host = tiny_config(backbone)
     power = host.to_dict() | {"model_type": f"power_{backbone}"}
-    power |= {"retention_configuration": [3, 2, 1], "significance_diagonal": False}
+    power |= {"retention_configuration": [3, 3, 1], "significance_diagonal": False}
     power |= {"significance": "cls"}
     power |= {"selection": "rand", "selection_order": [0, 2, 1, 3]}
     BACKBONES[backbone].config(**power).save_pretrained(tmp_path)

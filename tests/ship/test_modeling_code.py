@@ -36,7 +36,7 @@ def pruned(folder, task):
     return prune_heads(load_host_model(folder, task), [[0, 2], [1], [0, 1, 2, 3]])
 
 
-extracting = partial(load_power_model, retention_configuration=[8, 5, 2])
+extracting = partial(load_power_model, retention_configuration=[8, 8, 2])
 thresholds = partial(load_power_model, retention_thresholds=[0.03, 0.05, 0.05])
 at_random = partial(extracting, selection="rand", selection_order=[0, *range(63, 0, -1)])
 CASES = {
@@ -176,7 +176,7 @@ def test_a_model_that_is_saved_once_more_does_not_name_code_that_is_not_there(fo
 def test_config_keeps_everything_else(folder, tmp_path):
     config = config_of(folder)
     assert config.pop("auto_map") == auto_map(BACKBONES["bert"])
-    assert config["retention_configuration"] == [8, 5, 2]
+    assert config["retention_configuration"] == [8, 8, 2]
     assert config["id2label"] == config_of(tmp_path / "bert-host")["id2label"]
     load_model(folder).save_pretrained(tmp_path / "again")
     assert config == config_of(tmp_path / "again")

@@ -41,7 +41,7 @@ def similarity_by_encoder(subject: Subject) -> Tensor:
 
 def encoder_outputs(base_model: torch.nn.Module, batch: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Return each encoder's word-vectors [B, K, D] with the mask [B, K] of the real ones."""
-    if getattr(base_model, "eliminates", False):
+    if getattr(base_model.config, "eliminates", False):
         outputs = base_model(**batch, output_hidden_states=True, output_retained=True)
         masks = [retained.mask for retained in outputs.retained]
     else:
