@@ -34,7 +34,7 @@ SPEEDS = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 
 @dataclass
 class SubModels(Method):
-    """Train sub-models of all depths and lengths together, then find on dev the best ones at each cost.
+    """Train sub-models of several depths and lengths together, then find on dev the best ones at each cost.
 
     The base of the methods that use such a model, which share the artifact of `search`. The settings are
     those of `conf/method`; ConfigError names one that is out of range.

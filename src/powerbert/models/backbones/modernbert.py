@@ -110,10 +110,6 @@ class PowerModernBertModel(PowerModelMixin, ModernBertModel):
         """Apply the norm after the last encoder."""
         return self.final_norm(hidden)
 
-    def pool(self, cls: Tensor) -> Tensor | None:
-        """There is no pooler."""
-        return None
-
 
 class PowerModernBertForSequenceClassification(PowerTaskMixin, ModernBertForSequenceClassification):
     """``ModernBertForSequenceClassification`` with elimination."""
