@@ -168,7 +168,7 @@ def timed_together(
     from powerbert.store.artifacts import Artifact
 
     device = default_device()
-    settings = {**records[0]["config"]["measure"], **measure}
+    settings = {**records[0]["config"]["measure"], "patience": 60, **measure}
     del settings["_target_"]
     finetuned = find(records[0], records[0]["baseline"])
     artifact = Artifact.find(finetuned)

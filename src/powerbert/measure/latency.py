@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor, nn
 
-from powerbert.base.checks import check_choice, check_whole
+from powerbert.base.checks import check_choice, check_number, check_whole
 from powerbert.base.errors import DataError
 from powerbert.measure.evaluation import evaluation_mode
 from powerbert.measure.timing import Schedule, Statistic, Times, time_in_turn
@@ -32,6 +32,7 @@ class LatencySettings:
         dynamic_batch_size: inputs per batch of the dynamic protocol.
         dynamic_batches: largest number of timed batches of the dynamic protocol.
         statistic: reported statistic of the runs: `median` or (as in the paper) `mean`.
+        patience: longest time in seconds to wait for other processes; 0 for times that are to be taken again.
     """
 
     runs: int = 10
@@ -40,12 +41,14 @@ class LatencySettings:
     dynamic_batch_size: int = 32
     dynamic_batches: int = 20
     statistic: Statistic = "median"
+    patience: float = 60
 
     def __post_init__(self) -> None:
         check_whole("measure.warmup", self.warmup, 0)
         for name in ("runs", "padded_batch_size", "dynamic_batch_size", "dynamic_batches"):
             check_whole(f"measure.{name}", getattr(self, name))
         check_choice("measure.statistic", self.statistic, ("median", "mean"))
+        check_number("measure.patience", self.patience, 0)
 
 
 def measure_latencies(
@@ -98,7 +101,9 @@ def measure_latencies(
         return [batch(indices, None) for indices in spread]
 
     known = {"padded": padded, "dynamic": dynamic}
-    schedule = Schedule(settings.runs, settings.warmup, statistic=settings.statistic)
+    schedule = Schedule(
+        settings.runs, settings.warmup, statistic=settings.statistic, patience=settings.patience
+    )
     measured: list[dict[str, dict[str, Any]]] = [{} for _ in models]
     with evaluation_mode(*models, baseline), torch.inference_mode():
         for name in protocols:

@@ -33,12 +33,14 @@ log = logging.getLogger(__name__)
 class Schedule:
     """Number of timed passes over the batches, of uncounted passes before, and what is reported.
 
-    No further pass starts after `seconds`, once there are `LEAST_RUNS`.
+    No further pass starts after `seconds`, once there are `LEAST_RUNS`. Other processes are waited for during
+    at most `patience` seconds.
     """
 
     runs: int = 10
     warmup: int = 2
     seconds: float = float("inf")
+    patience: float = float("inf")
     statistic: Statistic = "median"
 
 
@@ -96,7 +98,7 @@ def time_in_turn(
     """Time calls in turn on each batch, and repeat runs while other processes used the processors.
 
     A disturbed run is repeated once the machine is quiet: with at most as many extra runs as runs, and a wait
-    of at most ten times the measuring time and `LONGEST_WAIT`. The quietest runs are kept.
+    of at most the schedule's patience, `LONGEST_WAIT` and ten times the measuring time. The quietest runs are kept.
 
     Args:
         rounds: for each batch the calls on it, all with the same keys.
@@ -130,8 +132,8 @@ def time_in_turn(
         shares += [watch.share()] * (len(runs) - len(shares))
 
     wanted = len(runs)
-    patience = min(LONGEST_WAIT, 10 * (time.perf_counter() - started))
-    while len(runs) < 2 * wanted and max(shares[i] or 0.0 for i in _quietest(shares, wanted)) > QUIET:
+    patience = min(schedule.patience, LONGEST_WAIT, 10 * (time.perf_counter() - started))
+    while patience and len(runs) < 2 * wanted and max(shares[i] or 0.0 for i in _quietest(shares, wanted)) > QUIET:
         waited = watch.wait(patience)
         if waited is None:
             break

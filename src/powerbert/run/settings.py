@@ -180,7 +180,7 @@ def resolve(cfg: DictConfig) -> Settings:
             **inputs,
             "seed": cfg.seed,
             "training": {name: stages[name].influence for name in names},
-            "measure": everything["measure"],
+            "measure": {key: value for key, value in everything["measure"].items() if key != "patience"},
             "longer_than": cfg.longer_than,
             **({"cls_alone": True} if cfg.cls_alone else {}),
         },
