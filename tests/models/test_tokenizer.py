@@ -53,3 +53,22 @@ def test_code_that_a_checkpoint_names_is_not_run(tiny_checkpoint, tmp_path):
     with suppress(ModelError):
         load_tokenizer(folder)
     assert not ran.exists()
+
+
+def test_the_longest_input_is_what_the_model_has_positions_for(tiny_checkpoint, tmp_path):
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    for given in (10**30, 7):
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": given}))
+        positions = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
+        assert load_tokenizer(folder).model_max_length == min(given, positions)
+
+
+def test_more_word_pieces_than_the_model_embeds_are_refused(tiny_checkpoint, tmp_path):
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    tokenizer = load_tokenizer(folder)
+    tokenizer.add_tokens(["@user"])
+    tokenizer.save_pretrained(folder)
+    number = len(tokenizer) - 1
+    with pytest.raises(ModelError, match=f"pieces up to number {number}, but the model embeds {number};"):
+        load_tokenizer(folder)

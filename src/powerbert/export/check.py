@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from powerbert.base.errors import DataError
 from powerbert.data import PaddingCollator, Task
 from powerbert.export.graph import SHORTEST
 from powerbert.export.host import find_baseline
@@ -94,16 +93,6 @@ def batch_logits(model: Any, batches: Iterable[Batch]) -> Tensor:
         return torch.cat([model(**batch).logits.float() for batch in batches])
 
 
-def labels_of(subject: Subject) -> Tensor:
-    """Return the labels of the subject's rows, [rows]; DataError if its split has none."""
-    if "label" not in subject.encoded.column_names:
-        raise DataError(
-            f"check: split '{subject.split_name}' of dataset '{subject.task.name}' has no labels; "
-            "choose another split"
-        )
-    return torch.as_tensor(subject.encoded["label"][:])
-
-
 def try_files(subject: Subject, files: Sequence[nn.Module], settings: LatencySettings) -> list[Entries]:
     """Run a model, on the CPU, and its opened files on the subject's rows, and time them in turn.
 
@@ -111,7 +100,7 @@ def try_files(subject: Subject, files: Sequence[nn.Module], settings: LatencySet
         For each file its `agreement` with the model, its own `metric` and `latency`, those of the model
         (`pytorch`), and the fine-tuned model's metric (`baseline`).
     """
-    task, rows, labels = subject.task, subject.encoded, labels_of(subject)
+    task, rows, labels = subject.task, subject.encoded, subject.labels
 
     def predict(model: nn.Module) -> Tensor:
         return predict_logits(model, rows, subject.collate, subject.batch_size)

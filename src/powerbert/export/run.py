@@ -20,7 +20,6 @@ from powerbert.base.files import write_synced
 from powerbert.export.check import (
     agreement,
     batch_logits,
-    labels_of,
     made_up_batches,
     try_files,
     within_tolerance,
@@ -102,7 +101,7 @@ def run(settings: ExportSettings) -> list[FileRecord]:
     output = output_folder(settings, subject.folder)
     subject.model.cpu()
     if settings.check is not None:
-        labels_of(subject)  # rows that cannot be read are reported before the export, which takes long
+        _ = subject.labels  # rows that cannot be read are reported before the export, which takes long
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
         records = _export(subject, settings, Path(scratch))

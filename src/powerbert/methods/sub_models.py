@@ -19,14 +19,13 @@ from powerbert.base.environment import default_device, quick_precision
 from powerbert.base.errors import ConfigError
 from powerbert.elimination import SIGNIFICANCES
 from powerbert.measure import LatencySettings
-from powerbert.measure.cost import KINDS, PROTOCOLS, cost_model
+from powerbert.measure.cost import KINDS, PROTOCOLS, cost_model, reach
 from powerbert.measure.evaluation import predict_logits
 from powerbert.methods.distillation import Distillation, evenly_spread, soft_target_loss
 from powerbert.methods.evolution import Evaluated, Retention, evolve, pareto_front
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
 from powerbert.models import able_encoders, as_power_model, load_model, num_encoders
 from powerbert.stages import Stage, SubModelTraining
-from powerbert.stages.search import reach
 
 SPEEDS = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 """Speed-ups for which the search of retentions starts with some of each depth."""

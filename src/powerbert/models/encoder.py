@@ -54,6 +54,8 @@ class Part:
     def __call__(self, hidden: Tensor) -> Tensor:
         """Project [B, N, D] to [B, N, H * E]."""
         rows = slice(self.index * self.out_features, (self.index + 1) * self.out_features)
+        if type(self.whole) is not nn.Linear:  # such as an adapter's
+            return self.whole(hidden)[..., rows]
         bias = None if self.whole.bias is None else self.whole.bias[rows]
         return F.linear(hidden, self.whole.weight[rows], bias)
 

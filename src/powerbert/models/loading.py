@@ -27,7 +27,7 @@ from transformers import (
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from powerbert.base.errors import ModelError
-from powerbert.models.backbone import BACKBONES, ENTRY_POINTS, TASKS, find_backbone
+from powerbert.models.backbone import BACKBONES, ENTRY_POINTS, TASKS, find_backbone, longest_input
 from powerbert.models.configuration import EXCLUSIVE, POWER_FIELDS
 
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
@@ -196,7 +196,10 @@ class _Checkpoint:
 
 
 def load_tokenizer(folder: Folder) -> TokenizersBackend:
-    """Load a checkpoint's tokenizer; it truncates and pads only as each call asks."""
+    """Load a checkpoint's tokenizer; it truncates and pads only as each call asks.
+
+    Its ``model_max_length`` is at most what the model has positions for.
+    """
     if not any((Path(folder) / name).is_file() for name in VOCABULARY_FILES):
         # transformers would make a tokenizer of the special tokens alone.
         raise ModelError(
@@ -208,6 +211,14 @@ def load_tokenizer(folder: Folder) -> TokenizersBackend:
     except Exception as error:  # the tokenizers library raises nothing more specific
         raise ModelError(f"model folder {folder}: the tokenizer cannot be read ({error})") from error
     assert isinstance(tokenizer, TokenizersBackend)
+    if (Path(folder) / "config.json").is_file():
+        config = load_config(folder)
+        tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(config))
+        if (last := max(tokenizer.get_vocab().values())) >= config.vocab_size:
+            raise ModelError(
+                f"model folder {folder}: the tokenizer has word pieces up to number {last}, but the model "
+                f"embeds {config.vocab_size}; give the model's own tokenizer, or resize its embedding"
+            )
     if isinstance(tokenizer, AlbertTokenizer):
         # ALBERT was pretrained with token types, but since transformers 5 its tokenizer leaves them out
         # (huggingface/transformers#48128). The second line makes the tokenizer's copies do the same.

@@ -5,6 +5,7 @@ Shapes: B inputs, N words of an input, K retained word-vectors, D hidden size.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
@@ -36,6 +37,9 @@ from powerbert.models.encoder import (
 )
 from powerbert.models.task import PowerModelOutput, Retained
 
+EMBEDDED = ("token_type_ids", "position_ids", "inputs_embeds")
+"""Arguments of hosts that their embeddings take, besides the words."""
+
 
 class PowerModelMixin:
     """Comes before the host class among the bases of a backbone's base model.
@@ -56,6 +60,9 @@ class PowerModelMixin:
     host_encoder: Callable[[Any], HostEncoder]
     only_cls = False
     only_cls_states = False
+    supports_gradient_checkpointing = True
+    gradient_checkpointing = False
+    _gradient_checkpointing_func: Callable[..., Any]
 
     _keys_to_ignore_on_load_unexpected: set[str] | list[str] | None = [  # noqa: RUF012
         r"soft_extract\.",
@@ -142,23 +149,25 @@ class PowerModelMixin:
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        *,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
+        *others: Any,
         **kwargs: Any,
     ) -> Any:
-        """Run the host's ``forward``, or ``eliminate`` if the model eliminates or has lost heads."""
-        given = {
-            "input_ids": input_ids,
-            "token_type_ids": token_type_ids,
-            "position_ids": position_ids,
-            "inputs_embeds": inputs_embeds,
-        }
-        inputs = {name: value for name, value in given.items() if value is not None}
-        if not self.config.eliminates and self.config.encoder_heads is None:
-            return super().forward(attention_mask=attention_mask, **inputs, **kwargs)  # type: ignore[misc]
+        """Run the host's ``forward``, or ``eliminate`` if the model eliminates or has lost heads.
+
+        It takes the host's arguments, in the host's order.
+        """
+        if others:
+            names = list(signature(super().forward).parameters)[2:]  # type: ignore[misc]
+            kwargs |= dict(zip(names, others, strict=False))
+        if not self.config.eliminates and self.config.encoder_heads is None and not self._checkpoints():
+            return super().forward(input_ids, attention_mask, **kwargs)  # type: ignore[misc]
+        inputs = {name: kwargs.pop(name, None) for name in EMBEDDED} | {"input_ids": input_ids}
+        inputs = {name: value for name, value in inputs.items() if value is not None}
         return self.eliminate(self.embed(**inputs), attention_mask, **kwargs)
+
+    def _checkpoints(self: Any) -> bool:
+        """Return whether activations are computed again for the backward pass instead of being kept."""
+        return self.training and self.gradient_checkpointing
 
     def eliminate(
         self,
@@ -175,8 +184,14 @@ class PowerModelMixin:
         Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real.
 
         Raises:
-            ValueError: If the mask has another shape, or attention matrices are asked for.
+            ValueError: If the mask has another shape, attention matrices are asked for, or the model is being
+                traced by torch.jit.
         """
+        if torch.jit.is_tracing():
+            raise ValueError(
+                "torch.jit.trace would fix what a model that eliminates word-vectors retains to its example; "
+                "use torch.export, or python -m powerbert.export"
+            )
         if attention_mask is not None and attention_mask.shape != embeddings.shape[:2]:
             raise ValueError(
                 f"attention_mask must have the batch's shape {tuple(embeddings.shape[:2])}, "
@@ -189,14 +204,19 @@ class PowerModelMixin:
 
         hidden, mask = embeddings, None if attention_mask is None else attention_mask.bool()
         words = mask if mask is not None else torch.ones_like(hidden[..., 0], dtype=torch.bool)
-        inputs, hosts = self._inputs(words, mask), self.hosts()
+        hosts = self.hosts()
+        if guard_or_false(hidden.shape[0] == 0):
+            return self._empty(hidden[:, :1], len(hosts), bool(output_hidden_states), output_retained)
+        inputs = self._inputs(words, mask)
         travel = output_retained or any(host.relate is not None for host in hosts)
         places = in_order(hidden) if travel else None
         hidden_states, retained = [], []
         for encoder, host in enumerate(hosts):
             if output_hidden_states:
                 hidden_states.append(row_of_cls(hidden, mask) if self.only_cls_states else hidden)
-            hidden, mask, selected = self._run(encoder, host, hidden, mask, places, inputs)
+            run = partial(self._run, encoder, host, mask=mask, places=places, inputs=inputs)
+            checkpointed = partial(self._gradient_checkpointing_func, run) if self._checkpoints() else run
+            hidden, mask, selected = checkpointed(hidden)
             places = None if places is None else places_after(places, selected)
             if output_retained:
                 assert places is not None
@@ -211,6 +231,16 @@ class PowerModelMixin:
             pooler_output=self.pool(cls),
             hidden_states=tuple(hidden_states) if output_hidden_states else None,
             retained=tuple(retained) if output_retained else None,
+        )
+
+    def _empty(self, cls: Tensor, encoders: int, hidden_states: bool, retained: bool) -> PowerModelOutput:
+        """Return the output for no inputs, in which every encoder retains [CLS], [0, 1, D], alone."""
+        alone = Retained(cls[..., 0].long(), cls[..., 0].bool())
+        return PowerModelOutput(
+            last_hidden_state=cls,
+            pooler_output=self.pool(cls),
+            hidden_states=(cls,) * (encoders + 1) if hidden_states else None,
+            retained=(alone,) * encoders if retained else None,
         )
 
     def _inputs(self, words: Tensor, mask: Tensor | None) -> "_Inputs":

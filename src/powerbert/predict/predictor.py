@@ -17,7 +17,6 @@ from powerbert.models import (
     can_pack_linear_layers,
     load_model,
     load_tokenizer,
-    longest_input,
     pack_linear_layers,
 )
 from powerbert.store.artifacts import MANIFEST, Artifact
@@ -67,7 +66,7 @@ class Predictor:
             self.task = Task.from_config(artifact.manifest["config"]["dataset"])
             self.max_length = int(artifact.manifest["max_length"])
         else:
-            self.max_length = min(self.tokenizer.model_max_length, longest_input(model.config))
+            self.max_length = self.tokenizer.model_max_length
             self.task = _plain_task(Path(folder), model, self.max_length)
 
     @cached_property
