@@ -134,7 +134,7 @@ def test_token_types_are_the_hosts(backbone):
     )
 
 
-@pytest.mark.parametrize("backbone", ["bert", "albert", "mpnet"])
+@pytest.mark.parametrize("backbone", ["bert", "albert", "deberta-v2", "mpnet"])
 def test_eliminates_from_each_choice_by_itself(backbone, tmp_path):
     task = "multiple_choice"
     host = make_host(backbone, task)

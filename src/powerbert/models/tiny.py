@@ -86,7 +86,8 @@ def tiny_config(backbone: str = "bert", **overrides: Any) -> Any:
 def tiny_tokenizer(backbone: str = "bert") -> TokenizersBackend:
     """Make a tokenizer of the host's own kind: ASCII characters and a few common words.
 
-    Unigram models (ALBERT, XLM-RoBERTa, CamemBERT, DeBERTa), RoBERTa's byte-level BPE, and WordPiece for all others.
+    Unigram models (ALBERT, XLM-RoBERTa, CamemBERT, DeBERTa), RoBERTa's byte-level BPE, and WordPiece for all
+    others.
     """
     kind: Any = TOKENIZER_MAPPING[CONFIG_MAPPING[backbone]]
     bert, roberta = (

@@ -54,11 +54,10 @@ def disentangled(base: Any, own: Any, heads: Sequence[int] | slice) -> Relate | 
     terms, size = 1 + len(kinds), own.attention_head_size
 
     def project(positions: Tensor, name: str) -> Tensor:
-        """Project the embeddings of S relative positions, [S, D], to each head's scaled ones, [H, E, S]."""
-        if own.share_att_key:
-            projected = getattr(own, f"{name}_proj")(positions).unflatten(-1, (-1, size))
-        else:
-            projected = getattr(own, f"pos_{name}_proj")(positions).unflatten(-1, (-1, size))[:, heads]
+        """Project the embeddings of S relative positions, [S, D], for each head and scale them, [H, E, S]."""
+        projection = getattr(own, f"{name}_proj" if own.share_att_key else f"pos_{name}_proj")
+        projected = projection(positions).unflatten(-1, (-1, size))
+        projected = projected if own.share_att_key else projected[:, heads]  # shared ones are pruned
         return projected.permute(1, 2, 0) / math.sqrt(terms * size)
 
     def relate(query: Tensor, key: Tensor, asking: Tensor, asked: Tensor) -> Related:
@@ -68,7 +67,8 @@ def disentangled(base: Any, own: Any, heads: Sequence[int] | slice) -> Relate | 
         distances, span = asking.unsqueeze(2) - asked.unsqueeze(1), own.pos_ebd_size
         if own.position_buckets > 0:
             distances = make_log_bucket_position(distances, own.position_buckets, own.max_relative_positions)
-        index = (distances.long() + span).clamp(0, 2 * span - 1).unsqueeze(1).expand(-1, query.shape[1], -1, -1)
+        index = (distances.long() + span).clamp(0, 2 * span - 1)
+        index = index.unsqueeze(1).expand(-1, query.shape[1], -1, -1)
         positions = own.pos_dropout(base.encoder.get_rel_embedding())
         if "c2p" in kinds:
             bias = (query @ project(positions, "key")).gather(-1, index)
