@@ -88,7 +88,7 @@ def mpnet_score(weights, config, layer, head, query, key, distance):
 
 def deberta_bucket(config, distance):
     """Half of the buckets hold one distance each, the others ever wider ranges of them."""
-    buckets, longest = config.position_buckets, config.max_relative_positions
+    buckets, longest = config.position_buckets, config.max_relative_positions  # -1 for none
     longest = config.max_position_embeddings if longest < 1 else longest
     if buckets > 0 and abs(distance) > buckets // 2:
         half = buckets // 2
@@ -109,12 +109,12 @@ def deberta_score(weights, config, layer, head, query, key, distance):
             place = (place - place.mean()) / (place.var(correction=0) + config.layer_norm_eps).sqrt()
             place = weights[f"{norm}.weight"] * place + weights[f"{norm}.bias"]
     for kind, other, name in (("c2p", query, "key"), ("p2c", key, "query")):
-        if kind in config.pos_att_type and place is not None:
+        if place is not None and kind in config.pos_att_type:
             shared = getattr(config, "share_att_key", False)
             part = f"{layer}.attention.self.{'' if shared else 'pos_'}{name}_proj"
             projected = weights[f"{part}.weight"] @ place + weights[f"{part}.bias"]
             score += float(other @ projected.split(size)[head])
-    return score / math.sqrt(size * (1 + len(config.pos_att_type)))
+    return score / math.sqrt(size * (1 + len(config.pos_att_type or [])))
 
 
 def gelu(x):
@@ -199,8 +199,11 @@ def run_reference(model, input_ids, attention_mask, position_ids):
         total = weights[f"{embeddings}.word_embeddings.weight"][input_ids[w]]
         if (positions := weights.get(f"{embeddings}.position_embeddings.weight")) is not None:
             total = total + positions[position_ids[w]]
-        types = weights.get(f"{embeddings}.token_type_embeddings.weight")
-        embedded = layer_norm(f"{embeddings}.LayerNorm", total if types is None else total + types[0])
+        if (types := weights.get(f"{embeddings}.token_type_embeddings.weight")) is not None:
+            total = total + types[0]
+        if (projection := weights.get(f"{embeddings}.embed_proj.weight")) is not None:  # DeBERTa
+            total = projection @ total
+        embedded = layer_norm(f"{embeddings}.LayerNorm", total)
         return embedded if host.projection is None else linear(host.projection, embedded)
 
     def attention_row(layer, h, place, query, keys):
