@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,9 @@ def load_tokenizer(folder: Folder) -> TokenizersBackend:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises nothing more specific
-        raise ModelError(f"model folder {folder}: the tokenizer cannot be read ({error})") from error
+        unread = any(Path(folder).glob("*.model")) and find_spec("sentencepiece") is None
+        hint = "; its .model file needs: pip install sentencepiece" if unread else ""
+        raise ModelError(f"model folder {folder}: the tokenizer cannot be read ({error}){hint}") from error
     assert isinstance(tokenizer, TokenizersBackend)
     if isinstance(tokenizer, AlbertTokenizer):
         # ALBERT was pretrained with token types, but since transformers 5 its tokenizer leaves them out
