@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor
 from transformers import (
@@ -42,11 +43,24 @@ def deberta_encoder(layer: Any, relate: Relate | None) -> HostEncoder:
     )
 
 
-def disentangled(base: Any, own: Any, heads: Sequence[int] | slice) -> Relate | None:
+def rows_of_distances(own: Any, device: torch.device) -> Tensor:
+    """Return the row of the position embeddings for each distance from -M to M, [2M + 1].
+
+    A distance beyond M has the row of M.
+    """
+    longest, size = own.max_relative_positions, own.pos_ebd_size
+    distances = torch.arange(-longest, longest + 1, device=device)
+    if own.position_buckets > 0:
+        distances = make_log_bucket_position(distances, own.position_buckets, longest).long()
+    return (distances + size).clamp(0, 2 * size - 1)
+
+
+def disentangled(base: Any, own: Any, heads: Sequence[int] | slice, rows: Tensor | None) -> Relate | None:
     """Return what some heads of a ``DisentangledSelfAttention`` add to scores and scale them by.
 
     Scores are ``(Q K^T + c2p + p2c) / sqrt(3 E)``, or fewer terms and a smaller factor (He et al. 2021,
-    equation 4): c2p is that of queries and positions, p2c that of positions and keys.
+    equation 4): c2p is that of queries and positions, p2c that of positions and keys. ``rows`` are those of
+    ``rows_of_distances``; None without relative attention.
     """
     kinds = {"c2p", "p2c"} & set(own.pos_att_type)
     if not kinds:
@@ -62,12 +76,10 @@ def disentangled(base: Any, own: Any, heads: Sequence[int] | slice) -> Relate | 
 
     def relate(query: Tensor, key: Tensor, asking: Tensor, asked: Tensor) -> Related:
         scaled, bias = query / math.sqrt(terms), None
-        if not own.relative_attention:
+        if rows is None:
             return Related(scaled, key)
-        distances, span = asking.unsqueeze(2) - asked.unsqueeze(1), own.pos_ebd_size
-        if own.position_buckets > 0:
-            distances = make_log_bucket_position(distances, own.position_buckets, own.max_relative_positions)
-        index = (distances.long() + span).clamp(0, 2 * span - 1)
+        longest = len(rows) // 2
+        index = rows[(asking.unsqueeze(2) - asked.unsqueeze(1)).clamp(-longest, longest) + longest]
         index = index.unsqueeze(1).expand(-1, query.shape[1], -1, -1)
         positions = own.pos_dropout(base.encoder.get_rel_embedding())
         if "c2p" in kinds:
@@ -113,8 +125,10 @@ class PowerDebertaV2Model(PowerModelMixin, DebertaV2Model):
         refuse_convolution(base.config)
         layers = cls.host_layers(base)
         heads = getattr(base.config, "kept_heads", None) or [slice(None)] * len(layers)
+        relative = base.encoder.relative_attention
+        rows = rows_of_distances(layers[0].attention.self, base.device) if relative else None
         return [
-            deberta_encoder(layer, disentangled(base, layer.attention.self, kept))
+            deberta_encoder(layer, disentangled(base, layer.attention.self, kept, rows))
             for layer, kept in zip(layers, heads, strict=True)
         ]
 
