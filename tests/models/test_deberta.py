@@ -109,6 +109,15 @@ def test_runs_in_half_precision_compiled_and_without_waiting_for_the_device(fiel
         assert model.to("meta")(**{key: value.to("meta") for key, value in batch.items()}).logits.is_meta
 
 
+def test_an_input_of_padding_alone_disturbs_no_other():
+    model, batch = make_power(deberta(), **HARD), padded(ragged_inputs(LENGTHS))
+    expected = model(**batch).logits
+    batch["attention_mask"][1] = 0
+    logits = model(**batch).logits
+    assert logits.isfinite().all()
+    torch.testing.assert_close(logits[[0, 2]], expected[[0, 2]])
+
+
 def test_a_convolution_is_refused_where_words_are_eliminated_or_heads_pruned():
     host, batch = deberta(conv_kernel_size=3), padded(ragged_inputs(LENGTHS))
     torch.testing.assert_close(make_power(host)(**batch).logits, host(**batch).logits)

@@ -114,7 +114,7 @@ class PowerDebertaV2Config(PowerFields, DebertaV2Config):
             refuse_convolution(self)
 
 
-class PowerDebertaV2Model(PowerModelMixin, DebertaV2Model):
+class PowerDebertaV2Model(PowerModelMixin, DebertaV2Model):  # type: ignore[misc]
     """``DebertaV2Model`` with elimination."""
 
     config_class = PowerDebertaV2Config
@@ -123,7 +123,7 @@ class PowerDebertaV2Model(PowerModelMixin, DebertaV2Model):
     def describe(cls, base: Any) -> list[HostEncoder]:
         """Describe the layers, which share the embeddings of relative positions."""
         refuse_convolution(base.config)
-        layers = cls.host_layers(base)
+        layers: list[Any] = list(cls.host_layers(base))
         heads = getattr(base.config, "kept_heads", None) or [slice(None)] * len(layers)
         relative = base.encoder.relative_attention
         rows = rows_of_distances(layers[0].attention.self, base.device) if relative else None
