@@ -20,7 +20,7 @@ KINDS = {
     "position to content": {"share_att_key": False, "pos_att_type": ["p2c"]},
     "every distance a bucket": {"position_buckets": -1},
     "far distances in one bucket": {"position_buckets": -1, "max_relative_positions": 6},
-    "no norm": {"norm_rel_ebd": "none"},
+    "no norm": {"norm_rel_ebd": "none", "pos_att_type": "p2c|c2p"},
     "absolute positions too": {"position_biased_input": True, "type_vocab_size": 2, "embedding_size": 16},
     "absolute positions": ABSOLUTE | {"pos_att_type": None},
     "absolute positions, scaled": ABSOLUTE,
