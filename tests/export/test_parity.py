@@ -44,7 +44,9 @@ FORMATS = {
 }
 
 CASES = [(backbone, "absolute") for backbone in BACKBONES if backbone != "bert"]
-CASES += [("mpnet", "two encoders"), ("mpnet", "[CLS] alone")]
+CASES += [
+    (backbone, option) for backbone in ("deberta-v2", "mpnet") for option in ("two encoders", "[CLS] alone")
+]
 CASES += [("bert", option) for option in OPTIONS if option != "absolute"]
 
 

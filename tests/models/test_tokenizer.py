@@ -1,13 +1,14 @@
 import json
 import shutil
 from contextlib import suppress
+from importlib.util import find_spec
 
 import pytest
 from transformers import AlbertTokenizer, BertTokenizer
 
 from powerbert.base.errors import ModelError
 from powerbert.models import load_tokenizer
-from powerbert.models.tiny import tiny
+from powerbert.models.tiny import tiny, tiny_config
 
 
 def test_settings_of_the_tokenizer_file_are_reset(tokenizer, tmp_path):
@@ -40,6 +41,16 @@ def test_a_folder_without_a_tokenizer_and_one_that_cannot_be_read(tiny_bert, tin
     (folder / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match=f"^model folder {folder}: the tokenizer cannot be read"):
         load_tokenizer(folder)
+
+
+@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="sentencepiece is installed")
+def test_a_vocabulary_of_sentencepiece_alone_names_the_package_that_reads_it(tmp_path):
+    tiny_config("deberta-v2").save_pretrained(tmp_path)
+    (tmp_path / "spm.model").write_bytes(b"\n")
+    with pytest.raises(
+        ModelError, match=r"cannot be read .*; its \.model file needs: pip install sentencepiece"
+    ):
+        load_tokenizer(tmp_path)
 
 
 def test_code_that_a_checkpoint_names_is_not_run(tiny_checkpoint, tmp_path):

@@ -46,6 +46,7 @@ CHECKPOINT_FILES = (
     "vocab.*",
     "merges.txt",
     "spiece.model",
+    "spm.model",
 )
 """The files of a checkpoint that a run needs; the hub also holds the same weights in other formats."""
 

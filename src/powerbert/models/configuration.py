@@ -173,8 +173,19 @@ class PowerFields:
         left, heads = self.encoder_heads, self.num_attention_heads
         if left is not None and not (len(left) == encoders and all(1 <= number <= heads for number in left)):
             raise ConfigError(f"encoder_heads: {left} must hold {encoders} numbers from 1 to {heads}")
+        check_position_embedding_type(self)
         if getattr(self, "is_decoder", False):
             raise ConfigError("is_decoder must be False: word-vectors are eliminated from encoders only")
+
+
+def check_position_embedding_type(config: Any) -> None:
+    """Raise ConfigError if a host or power model was trained with positions that transformers ignores."""
+    kind = getattr(config, "position_embedding_type", "absolute")
+    if kind != "absolute" and "position_embedding_type" not in {field.name for field in fields(config)}:
+        raise ConfigError(
+            f"position_embedding_type: '{kind}' is ignored by transformers 5, which would compute another "
+            "model than was trained; choose a checkpoint with 'absolute'"
+        )
 
 
 POWER_FIELDS = tuple(field.name for field in fields(PowerFields))

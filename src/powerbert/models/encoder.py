@@ -128,6 +128,12 @@ class HostEncoder:
         places = in_order(key[:, 0]) if places is None else places
         return self.relate(query, key, places_after(places, positions), places)
 
+    def related_at(self, related: Related, positions: Tensor) -> Related:
+        """Keep the queries at some positions, [B, K]."""
+        query, key, bias = related
+        query = self.split_heads(extract_rows(query.transpose(1, 2).flatten(2), positions))
+        return Related(query, key, None if bias is None else extract_rows(bias, positions.unsqueeze(1)))
+
     def attend(self, related: Related, value: Tensor, mask: Tensor | None, residual: Tensor) -> Tensor:
         """Run self-attention up to its LayerNorm, [B, K, D], with no attention matrix in memory.
 
@@ -192,9 +198,9 @@ def encode_and_extract(
         K].
     """
     query, key, value = host.project(hidden)
-    significance = score_of(host.related(query, key, places), mask, score)
-    positions, retained_mask = retained_positions(significance, mask, k, own)
-    related = host.related(extract_rows(query, positions), key, places, positions)
+    related = host.related(query, key, places)
+    positions, retained_mask = retained_positions(score_of(related, mask, score), mask, k, own)
+    related = host.related_at(related, positions)
     output = host.feed_forward(host.attend(related, value, mask, extract_rows(hidden, positions)))
     return output, retained_mask, positions
 
@@ -235,7 +241,7 @@ def encode_and_threshold(
     related = host.related(query, key, places)
     positions, retained_mask = positions_above(score_of(related, mask, score), mask, threshold)
     if positions is not None:
-        related = host.related(extract_rows(query, positions), key, places, positions)
+        related = host.related_at(related, positions)
         hidden = extract_rows(hidden, positions)
     return host.feed_forward(host.attend(related, value, mask, hidden)), retained_mask, positions
 
