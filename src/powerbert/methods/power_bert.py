@@ -190,7 +190,7 @@ class PowerBert(Method):
             context.seed,
             regularizer=self._regularizer(model, artifacts, context),
             retention_learning_rate=self.retention_learning_rate,
-            **self._learning(artifacts),
+            **self._learning(artifacts, context),
         )
 
     def _regularizer(self, model: Any, artifacts: Artifacts, context: Context) -> Regularizer:
@@ -227,7 +227,9 @@ class PowerBert(Method):
             selection_order=random_order(context.max_length, context.seed) if drawn else None,
             **self._options(RETRAIN),
         )
-        return Retrain(model, context.task, context.optimization, context.seed, **self._learning(artifacts))
+        return Retrain(
+            model, context.task, context.optimization, context.seed, **self._learning(artifacts, context)
+        )
 
     def _model(self, artifacts: Artifacts, stage: str, context: Context, **fields: Any) -> Any:
         """Load a stage's model as a power model."""
@@ -235,11 +237,12 @@ class PowerBert(Method):
             fields["cls_alone"] = True
         return load_power_model(artifacts[stage].path, task=context.task.kind, **fields)
 
-    def _learning(self, artifacts: Artifacts) -> dict[str, Any]:
+    def _learning(self, artifacts: Artifacts, context: Context) -> dict[str, Any]:
         """Return the teacher and what a stage learns from it; nothing without a teacher."""
         if self.teacher is None:
             return {}
         teacher = load_model(artifacts["finetune"].path)
         imitated = [(encoder, encoder) for encoder in range(1, num_encoders(teacher.config))]
-        objective = Distillation(self.alpha, self.temperature, beta=self.beta, imitated=imitated)
+        binary = context.task.is_reranking
+        objective = Distillation(self.alpha, self.temperature, self.beta, imitated=imitated, binary=binary)
         return {"teacher": teacher, "objective": objective}

@@ -32,6 +32,8 @@ METRIC_NAMES = {
     "f1": "F1",
     "spearman": "Spearman corr.",
     "pearson": "Pearson corr.",
+    "ndcg@10": "nDCG@10",
+    "mrr@10": "MRR@10",
 }
 
 CLS_ALONE = ", [CLS] alone"
