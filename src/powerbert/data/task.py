@@ -74,8 +74,9 @@ class Task:
         """Validate the fields."""
         check_choice("dataset.kind", self.kind, get_args(Kind))
         check_choice("dataset.evaluation_split", self.evaluation_split, get_args(EvaluationSplit))
-        numeric = RANKING_METRICS if self.is_reranking else REGRESSION_METRICS
-        metrics = numeric if self.num_labels == 1 else CLASS_METRICS
+        metrics = REGRESSION_METRICS if self.is_regression else CLASS_METRICS
+        if self.is_reranking:
+            metrics = RANKING_METRICS
         if self.metric not in metrics:
             raise ConfigError(
                 f"dataset.metric: '{self.metric}' does not fit; choose one of {', '.join(metrics)}"
