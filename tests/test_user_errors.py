@@ -183,6 +183,7 @@ BAD_SETTINGS = [
             *("dataset.max_length=2", "dataset.max_length=100000", "dataset.metric=bleu", "dataset.kind=ner"),
             *("dataset.evaluation_split=validation", "dataset.text_columns=[]", "dataset.label_names=[a]"),
             *("dataset.label_names=[a,a]", "elimination.rounding=up", "elimination.retrain_from=start"),
+            *("elimination.protect=query", "elimination.protect=first_text"),
             *("elimination.selection=best", "elimination.retention_configuration=[20,10]"),
             *("elimination.retention_configuration=[5,6,3]", "elimination.retention_configuration=[5,0,0]"),
             *(

@@ -28,7 +28,12 @@ SIGNIFICANCE = ("significance_diagonal", "significance_pad_queries", "significan
 SEARCH = (*SIGNIFICANCE, "soft_extract_protects_cls")
 RETRAIN = (*SIGNIFICANCE, "selection")
 
-PAPER: Mapping[str, Any] = {"significance": "received", "unit": "count", "regularizer": "mass"}
+PAPER: Mapping[str, Any] = {
+    "significance": "received",
+    "unit": "count",
+    "regularizer": "mass",
+    "protect": None,
+}
 """Options of the elimination that came after the paper, and what it does; identities leave that out."""
 BEYOND = ("teacher", "target_speedup", "cls_alone")
 """Settings of the method that came after the paper, which has none of them; identities leave out null."""
@@ -166,6 +171,7 @@ class PowerBert(Method):
         return {
             **(learnt if self.teacher is not None else {}),
             **({"cls_alone": True} if self.cls_alone else {}),
+            **self._options(("protect",)),
         }
 
     def _search_influence(self, _: Artifacts) -> dict[str, Any]:
@@ -235,6 +241,10 @@ class PowerBert(Method):
         """Load a stage's model as a power model."""
         if self.cls_alone:
             fields["cls_alone"] = True
+        if self.elimination["protect"]:
+            fields["protected_until"] = context.data.tokenizer.sep_token_id
+            if fields["protected_until"] is None:
+                raise ConfigError("elimination.protect: the model's tokenizer has no token between two texts")
         return load_power_model(artifacts[stage].path, task=context.task.kind, **fields)
 
     def _learning(self, artifacts: Artifacts, context: Context) -> dict[str, Any]:

@@ -158,12 +158,18 @@ class PowerModelMixin:
         inputs = {name: value for name, value in given.items() if value is not None}
         if not self.config.eliminates and self.config.encoder_heads is None:
             return super().forward(attention_mask=attention_mask, **inputs, **kwargs)  # type: ignore[misc]
-        return self.eliminate(self.embed(**inputs), attention_mask, **kwargs)
+        ends = None
+        if self.config.protected_until is not None:
+            if input_ids is None:
+                raise ValueError("protected_until: the end of the first text is known by input_ids alone")
+            ends = (input_ids == self.config.protected_until).int().argmax(dim=1, keepdim=True)
+        return self.eliminate(self.embed(**inputs), attention_mask, ends, **kwargs)
 
     def eliminate(
         self,
         embeddings: Tensor,
         attention_mask: Tensor | None,
+        ends: Tensor | None = None,
         *,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
@@ -172,7 +178,8 @@ class PowerModelMixin:
     ) -> PowerModelOutput:
         """Run the encoders with extract layers (retention configuration), soft-extract layers, or neither.
 
-        Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real.
+        Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real; ``ends`` are where first
+        texts end whose words are protected, [B, 1].
 
         Raises:
             ValueError: If the mask has another shape, or attention matrices are asked for.
@@ -190,13 +197,14 @@ class PowerModelMixin:
         hidden, mask = embeddings, None if attention_mask is None else attention_mask.bool()
         words = mask if mask is not None else torch.ones_like(hidden[..., 0], dtype=torch.bool)
         inputs, hosts = self._inputs(words, mask), self.hosts()
-        travel = output_retained or any(host.relate is not None for host in hosts)
+        travel = output_retained or ends is not None or any(host.relate is not None for host in hosts)
         places = in_order(hidden) if travel else None
         hidden_states, retained = [], []
         for encoder, host in enumerate(hosts):
             if output_hidden_states:
                 hidden_states.append(row_of_cls(hidden, mask) if self.only_cls_states else hidden)
-            hidden, mask, selected = self._run(encoder, host, hidden, mask, places, inputs)
+            protected = None if ends is None or places is None else places < ends
+            hidden, mask, selected = self._run(encoder, host, hidden, mask, places, inputs, protected)
             places = None if places is None else places_after(places, selected)
             if output_retained:
                 assert places is not None
@@ -237,6 +245,7 @@ class PowerModelMixin:
         mask: Tensor | None,
         places: Tensor | None,
         inputs: "_Inputs",
+        protected: Tensor | None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Run one encoder.
 
@@ -256,7 +265,9 @@ class PowerModelMixin:
                 return encode(host, hidden, mask, first, scale, places), mask_of_first, first
             if not can:
                 return encode(host, hidden, mask), mask, None
-            return encode_and_soft_extract(host, hidden, mask, scale, self.score(), protect_cls), mask, None
+            score = self.score()
+            output = encode_and_soft_extract(host, hidden, mask, scale, score, protect_cls, protected)
+            return output, mask, None
         if self.soft_threshold is not None and can and not alone:
             words = torch.ones_like(hidden[..., 0], dtype=torch.bool) if mask is None else mask
             soft_mask = partial(self.soft_threshold, encoder=encoder)
@@ -275,7 +286,7 @@ class PowerModelMixin:
         # An exported graph serves every length: there it extracts, unless no input is longer than k.
         if k is not None and (own is not None or not guard_or_false(k >= length)):
             k = torch.sym_min(k, length)
-            return encode_and_extract(host, hidden, mask, k, self.score(), own, places)
+            return encode_and_extract(host, hidden, mask, k, self.score(), own, places, protected)
         return encode(host, hidden, mask, places=places), mask, None
 
     def _limit(self, encoder: int, inputs: "_Inputs") -> tuple[int | None, Tensor | None]:
