@@ -121,3 +121,13 @@ def test_reranking(method, queries, runs):
     model = load_model(runs / "artifacts" / record["artifacts"]["retrain"])
     assert model.config.problem_type == "multi_label_classification"
     assert model.config.num_labels == 1
+
+
+def test_the_words_of_a_query_are_protected_in_search_and_final_model(queries, runs, tokenizer):
+    records = [
+        train(queries, runs, *SMALL, *RERANKING, *more) for more in ((), ("elimination.protect=first_text",))
+    ]
+    for stage in ("search", "retrain"):
+        plain, protected = (load_model(runs / "artifacts" / record["artifacts"][stage]) for record in records)
+        assert plain.config.protected_until is None
+        assert protected.config.protected_until == tokenizer.sep_token_id
