@@ -5,6 +5,8 @@ for the correlation of a constant); torchmetrics differs. Queries without a rele
 nDCG and MRR, as TREC leaves out such topics: no ranking of their passages is better than another.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchmetrics import F1Score, Metric, MetricCollection, PearsonCorrCoef, SpearmanCorrCoef
@@ -49,7 +51,19 @@ class SpearmanCorrelation(SpearmanCorrCoef):
         return super().compute()
 
 
-class ReciprocalRank(RetrievalNormalizedDCG):
+class NormalizedDCG(RetrievalNormalizedDCG):
+    """nDCG with grades as gains; of passages with equal scores the mean counts."""
+
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """Join the processes: torchmetrics needs one tensor a state, also where there were no inputs."""
+        for state in ("indexes", "preds", "target"):
+            dtype = torch.int64 if state == "indexes" else torch.float32
+            empty = torch.empty(0, dtype=dtype, device=self.device)
+            setattr(self, state, [torch.cat([empty, *getattr(self, state)])])
+        super().sync(*args, **kwargs)
+
+
+class ReciprocalRank(NormalizedDCG):
     """Mean reciprocal rank of each query's first passage with a grade above 0; 0 beyond `top_k`.
 
     Of passages with equal scores the irrelevant ones count as first. torchmetrics' own takes no grades, and
@@ -78,7 +92,7 @@ def build_metrics(name: str, num_labels: int) -> MetricCollection:
 
 def _build(name: str, num_labels: int) -> Metric:
     if name in ("ndcg@10", "mrr@10"):
-        ranking = RetrievalNormalizedDCG if name == "ndcg@10" else ReciprocalRank
+        ranking = NormalizedDCG if name == "ndcg@10" else ReciprocalRank
         return ranking(empty_target_action="skip", top_k=10)
     if name == "pearson":
         return PearsonCorrCoef()
