@@ -260,10 +260,13 @@ class TextDataModule(LightningDataModule):
 
     def _prepare_grades(self, dataset: dict[str, Dataset]) -> None:
         """Check a reranker's grades, scale those of train, and warn of queries of train in other splits."""
-        train, name = dataset["train"], f"dataset '{self.task.name}'"
-        shared = []
-        for split, rows in dataset.items():
-            grades = np.asarray(rows["label"][:])
+        name, shared = f"dataset '{self.task.name}'", []
+        arrays = {
+            split: rows.select_columns(["label", QUERY]).with_format("numpy")[:]
+            for split, rows in dataset.items()
+        }
+        for split, columns in arrays.items():
+            grades = columns["label"]
             if grades.min() < 0:
                 row = int((grades < 0).argmax())
                 raise DataError(
@@ -272,10 +275,13 @@ class TextDataModule(LightningDataModule):
                 )
             if grades.max() == 0:
                 raise DataError(f"{name}: split '{split}' has no relevant passage, since every label is 0")
-            if common := len(np.intersect1d(rows[QUERY][:], train[QUERY][:])) if split != "train" else 0:
+            common = len(np.intersect1d(columns[QUERY], arrays["train"][QUERY]))
+            if common and split != "train":
                 shared.append(f"{common} of {split}")
-            if split == "train" and grades.max() > 1:
-                dataset[split] = rows.remove_columns("label").add_column("label", grades / grades.max())
+        grades = arrays["train"]["label"]
+        if grades.max() > 1:
+            unscaled = dataset["train"].remove_columns("label")
+            dataset["train"] = unscaled.add_column("label", grades / grades.max())
         if shared:
             log.warning("%s: queries of train are also in other splits: %s", name, ", ".join(shared))
 

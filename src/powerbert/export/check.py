@@ -110,7 +110,6 @@ def try_files(subject: Subject, files: Sequence[nn.Module], settings: LatencySet
         For each file its `agreement` with the model, its own `metric` and `latency`, those of the model
         (`pytorch`), and the fine-tuned model's metric (`baseline`).
     """
-    check_labelled(subject)
     task, rows = subject.task, subject.encoded
 
     def predict(model: nn.Module) -> Tensor:
