@@ -151,6 +151,8 @@ def _variant(record: Record) -> str:
         parts.append("shares")
     if selection != "attn":
         parts.append(SELECTION_NAMES.get(selection, selection))
+    if settings.get("protect"):
+        parts.append("first text protected")
     return f" ({', '.join(parts)})" if parts else ""
 
 
