@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+import torch
 
 from powerbert.analyse.training_free import run
 from powerbert.base.errors import ConfigError, ModelError
@@ -10,7 +11,9 @@ from powerbert.predict.subject import Subject
 def test_the_first_row_is_the_model_and_the_others_take_fewer_operations(subject, tmp_path):
     table = run(subject, [1, 1.5, 2], 1, tmp_path)
     inputs = subject.predictor.tokenizer(subject.sample()["text"][:], padding=True, return_tensors="pt")
-    right = load_model(subject.folder)(**inputs).logits.argmax(-1) == subject.labels
+    right = load_model(subject.folder)(**inputs).logits.argmax(-1) == torch.tensor(
+        subject.encoded["label"][:]
+    )
     assert table["accuracy"][:2].tolist() == pytest.approx([right.float().mean().item()] * 2)
     assert table["operations"].tolist() == pytest.approx([1, 1.1, 1.5, 2], abs=0.35)
     assert (table["time"] > 0).all()

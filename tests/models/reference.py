@@ -182,6 +182,7 @@ def run_reference(model, input_ids, attention_mask, position_ids):
     size = config.hidden_size // heads
     real = [bool(flag) for flag in attention_mask]
     cls = real.index(True)
+    first_text = range(input_ids.index(config.protected_until) if config.protected_until in input_ids else 0)
     r = weights.get(f"{name}.soft_extract.retention_parameters")
     theta = weights.get(f"{name}.soft_threshold.thresholds")
 
@@ -213,8 +214,8 @@ def run_reference(model, input_ids, attention_mask, position_ids):
         return {w: value / sum(exponentials.values()) for w, value in exponentials.items()}
 
     def order(significance):
-        """All words by decreasing significance, padding last."""
-        ordered = sorted((w for w in words if real[w]), key=lambda w: -significance[w])
+        """All words by decreasing significance, those of a protected first text first, padding last."""
+        ordered = sorted((w for w in words if real[w]), key=lambda w: (w not in first_text, -significance[w]))
         if r is None or config.soft_extract_protects_cls:
             ordered.remove(cls)
             ordered.insert(0, cls)

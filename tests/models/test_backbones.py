@@ -220,3 +220,13 @@ def test_a_saved_folder_works_after_importing_the_package(tmp_path):
         (folder / "tokenizer_config.json").unlink()
         tokenizer = AutoTokenizer.from_pretrained(folder)
         assert type(tokenizer) is TOKENIZER_MAPPING[CONFIG_MAPPING[folder.name]]
+
+
+@pytest.mark.parametrize("backbone", sorted(TABLE))
+def test_a_reranker_learns_by_binary_cross_entropy(backbone):
+    host = make_host(backbone, num_labels=1, problem_type="multi_label_classification")
+    batch, labels = padded(ragged_inputs()), torch.tensor([[1.0], [0.0], [0.25], [1.0]])
+    for model in (host, make_power(host, retention_configuration=[12, 12, 1])):
+        output = model(**batch, labels=labels)
+        expected = F.binary_cross_entropy_with_logits(output.logits, labels)
+        torch.testing.assert_close(output.loss, expected)

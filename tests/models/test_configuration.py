@@ -100,6 +100,8 @@ def test_inner_encoders_of_albert_count():
         ({"retention_thresholds": [0.1] * 3, "soft_threshold_temperature": 0.1}, "exclude one another"),
         ({"retention_thresholds": [0.1] * 3, "selection": "head"}, "^selection: 'head' needs .* thresholds"),
         ({"soft_threshold_temperature": 0.0}, "^soft_threshold_temperature: 0.0"),
+        ({"protected_until": 3, "retention_thresholds": [0.1] * 3}, "^protected_until"),
+        ({"protected_until": 3, "selection": "head"}, "^protected_until"),
         ({"soft_extract_length": 0}, "^soft_extract_length"),
         ({"soft_extract_length": 513}, "^soft_extract_length: 513 .* 512"),
         ({"is_decoder": True}, "^is_decoder"),

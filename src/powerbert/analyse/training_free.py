@@ -32,6 +32,7 @@ def run(subject: Subject, speeds: Sequence[float], runs: int, output: Path) -> p
 
     Raises:
         ConfigError: If `speeds` has no number, or one that cannot be reached.
+        DataError: If the inputs have no labels.
         ModelError: If the model eliminates already.
     """
     if not speeds:
@@ -41,6 +42,7 @@ def run(subject: Subject, speeds: Sequence[float], runs: int, output: Path) -> p
     model: Any = subject.model
     if getattr(model.config, "eliminates", False):
         raise ModelError(f"artifact: {subject.folder} eliminates already; give the fine-tuned model")
+    subject.check_labelled()
     lengths = row_lengths(subject.encoded)
     mean = max(2, round(float(lengths.mean())))
     faster: list[Any] = [eliminate(model, speed=speed, length=mean) for speed in speeds]
@@ -56,7 +58,7 @@ def run(subject: Subject, speeds: Sequence[float], runs: int, output: Path) -> p
 
     def metric(of: Any) -> float:
         logits = predict_logits(of, subject.encoded, subject.collate, subject.batch_size)
-        return task_metric(logits, subject.labels, subject.task)
+        return task_metric(logits, subject.encoded, subject.task)
 
     def operations(of: Any) -> float:
         return flops_of_lengths(of, lengths, subject.task.num_choices, most=8)

@@ -188,10 +188,12 @@ def encode_and_extract(
     score: Score,
     own: Tensor | None = None,
     places: Tensor | None = None,
+    protected: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     """Run an encoder that retains the k most significant word-vectors, k <= N, in order, [CLS] among them.
 
-    ``own`` is the number of word-vectors that each input retains, at most k, [B]; None for k.
+    ``own`` is the number of word-vectors that each input retains, at most k, [B]; None for k. Those that are
+    ``protected``, [B, N], are retained before others.
 
     Returns:
         The encoder's output, [B, K, D]; its mask, [B, K], None if ``mask`` is; the retained positions, [B,
@@ -199,7 +201,8 @@ def encode_and_extract(
     """
     query, key, value = host.project(hidden)
     related = host.related(query, key, places)
-    positions, retained_mask = retained_positions(score_of(related, mask, score), mask, k, own)
+    significance = score_of(related, mask, score)
+    positions, retained_mask = retained_positions(significance, mask, k, own, protected)
     related = host.related_at(related, positions)
     output = host.feed_forward(host.attend(related, value, mask, extract_rows(hidden, positions)))
     return output, retained_mask, positions
@@ -212,15 +215,18 @@ def encode_and_soft_extract(
     scale: Callable[[Tensor, Tensor], Tensor],
     score: Score,
     protect_cls: bool,
+    protected: Tensor | None = None,
 ) -> Tensor:
     """Run an encoder that multiplies each word-vector by the retention parameter of its ordered position.
 
     ``scale`` is its soft-extract layer: from word-vectors, [B, N, D], and ordered positions, [B, N], to
-    scaled word-vectors. With ``protect_cls``, [CLS] takes the first position whatever its significance.
+    scaled word-vectors. With ``protect_cls``, [CLS] takes the first position whatever its significance, and
+    the words that are ``protected``, [B, N], the next.
     """
     query, key, value = host.project(hidden)
     related = host.related(query, key)
-    ranks = ordered_positions(score_of(related, mask, score), mask, protect_cls=protect_cls)
+    significance = score_of(related, mask, score)
+    ranks = ordered_positions(significance, mask, protect_cls=protect_cls, protected=protected)
     return host.feed_forward(scale(host.attend(related, value, mask, hidden), ranks))
 
 

@@ -29,7 +29,14 @@ from transformers import (
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from powerbert.base.errors import ModelError
-from powerbert.models.backbone import BACKBONES, ENTRY_POINTS, TASKS, find_backbone, longest_input
+from powerbert.models.backbone import (
+    ALIKE,
+    BACKBONES,
+    ENTRY_POINTS,
+    TASKS,
+    find_backbone,
+    longest_input,
+)
 from powerbert.models.configuration import EXCLUSIVE, POWER_FIELDS, check_position_embedding_type
 
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model")
@@ -57,7 +64,7 @@ Folder = str | os.PathLike[str]
 def load_host_model(
     folder: Folder, task: str = "sequence_classification", **config_fields: Any
 ) -> PreTrainedModel:
-    """Load the host model of a task, a key of ``TASKS``, from any checkpoint of its backbone.
+    """Load the host model of a task, a key of ``TASKS`` or ``ALIKE``, from any checkpoint of its backbone.
 
     Weights of the task's head, and of the pooler before it, are drawn at random if they are missing or of
     another size. A checkpoint that has lost heads is loaded as a power model that eliminates nothing.
@@ -158,6 +165,7 @@ class _Checkpoint:
 
     def load(self, task: str, config: PreTrainedConfig, random_head: bool = False) -> PreTrainedModel:
         """Load the weights into the task's model class for ``config``, and account for every one of them."""
+        task = ALIKE.get(task, task)
         if task not in self.backbone.tasks:
             able = ", ".join(name for name, backbone in BACKBONES.items() if task in backbone.tasks)
             raise ModelError(

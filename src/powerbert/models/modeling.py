@@ -163,7 +163,12 @@ class PowerModelMixin:
             return super().forward(input_ids, attention_mask, **kwargs)  # type: ignore[misc]
         inputs = {name: kwargs.pop(name, None) for name in EMBEDDED} | {"input_ids": input_ids}
         inputs = {name: value for name, value in inputs.items() if value is not None}
-        return self.eliminate(self.embed(**inputs), attention_mask, **kwargs)
+        embeddings, ends = self.embed(**inputs), None
+        if self.config.protected_until is not None and not embeddings.is_meta:
+            if input_ids is None:
+                raise ValueError("protected_until: the end of the first text is known by input_ids alone")
+            ends = (input_ids == self.config.protected_until).int().argmax(dim=1, keepdim=True)
+        return self.eliminate(embeddings, attention_mask, ends, **kwargs)
 
     def _checkpoints(self: Any) -> bool:
         """Return whether activations are computed again for the backward pass instead of being kept."""
@@ -173,6 +178,7 @@ class PowerModelMixin:
         self,
         embeddings: Tensor,
         attention_mask: Tensor | None,
+        ends: Tensor | None = None,
         *,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
@@ -181,7 +187,8 @@ class PowerModelMixin:
     ) -> PowerModelOutput:
         """Run the encoders with extract layers (retention configuration), soft-extract layers, or neither.
 
-        Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real.
+        Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real; ``ends`` are where first
+        texts end whose words are protected, [B, 1].
 
         Raises:
             ValueError: If the mask has another shape, attention matrices are asked for, or the model is being
@@ -208,13 +215,16 @@ class PowerModelMixin:
         if guard_or_false(hidden.shape[0] == 0):
             return self._empty(hidden[:, :1], len(hosts), bool(output_hidden_states), output_retained)
         inputs = self._inputs(words, mask)
-        travel = output_retained or any(host.relate is not None for host in hosts)
+        travel = output_retained or ends is not None or any(host.relate is not None for host in hosts)
         places = in_order(hidden) if travel else None
         hidden_states, retained = [], []
         for encoder, host in enumerate(hosts):
             if output_hidden_states:
                 hidden_states.append(row_of_cls(hidden, mask) if self.only_cls_states else hidden)
-            run = partial(self._run, encoder, host, mask=mask, places=places, inputs=inputs)
+            protected = None if ends is None or places is None else places < ends
+            run = partial(
+                self._run, encoder, host, mask=mask, places=places, inputs=inputs, protected=protected
+            )
             checkpointed = partial(self._gradient_checkpointing_func, run) if self._checkpoints() else run
             hidden, mask, selected = checkpointed(hidden)
             places = None if places is None else places_after(places, selected)
@@ -267,6 +277,7 @@ class PowerModelMixin:
         mask: Tensor | None,
         places: Tensor | None,
         inputs: "_Inputs",
+        protected: Tensor | None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Run one encoder.
 
@@ -286,7 +297,9 @@ class PowerModelMixin:
                 return encode(host, hidden, mask, first, scale, places), mask_of_first, first
             if not can:
                 return encode(host, hidden, mask), mask, None
-            return encode_and_soft_extract(host, hidden, mask, scale, self.score(), protect_cls), mask, None
+            score = self.score()
+            output = encode_and_soft_extract(host, hidden, mask, scale, score, protect_cls, protected)
+            return output, mask, None
         if self.soft_threshold is not None and can and not alone:
             words = torch.ones_like(hidden[..., 0], dtype=torch.bool) if mask is None else mask
             soft_mask = partial(self.soft_threshold, encoder=encoder)
@@ -305,7 +318,7 @@ class PowerModelMixin:
         # An exported graph serves every length: there it extracts, unless no input is longer than k.
         if k is not None and (own is not None or not guard_or_false(k >= length)):
             k = torch.sym_min(k, length)
-            return encode_and_extract(host, hidden, mask, k, self.score(), own, places)
+            return encode_and_extract(host, hidden, mask, k, self.score(), own, places, protected)
         return encode(host, hidden, mask, places=places), mask, None
 
     def _limit(self, encoder: int, inputs: "_Inputs") -> tuple[int | None, Tensor | None]:

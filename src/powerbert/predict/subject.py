@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -145,14 +144,12 @@ class Subject:
         """The sampled rows as word pieces."""
         return tokenize(self.sample(), self.task, self.predictor.tokenizer, self.max_length)
 
-    @cached_property
-    def labels(self) -> Tensor:
-        """The labels of the encoded rows, [rows]; DataError if the split has none."""
+    def check_labelled(self) -> None:
+        """Raise DataError if the split has no labels."""
         if "label" not in self.encoded.column_names:
             raise DataError(
                 f"split '{self.split_name}' of dataset '{self.task.name}' has no labels; choose another split"
             )
-        return torch.as_tensor(self.encoded["label"][:])
 
     @property
     def longest(self) -> int:

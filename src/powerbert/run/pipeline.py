@@ -134,6 +134,8 @@ class Run:
             model = as_power_model(stage.model, cls_alone=True) if alone else stage.model
             with quiet_transformers():
                 model.save_pretrained(slot.artifact_folder)
+            if settings.task.is_reranking:  # a CrossEncoder truncates where the tokenizer says
+                data.tokenizer.model_max_length = data.max_length
             data.tokenizer.save_pretrained(slot.artifact_folder)
             return slot.finish(
                 metrics=metrics,
