@@ -370,4 +370,4 @@ def test_the_first_text_is_retained_before_all_others_but_cls(power_bert, side):
 def test_embeddings_do_not_tell_where_the_first_text_ends(power_bert):
     batch = padded(ragged_inputs())
     with pytest.raises(ValueError, match="protected_until"):
-        power_bert(**HARD, **FIRST_TEXT)(inputs_embeds=torch.ones(*batch.pop("input_ids").shape, 16), **batch)
+        power_bert(**HARD, **FIRST_TEXT)(inputs_embeds=torch.ones(*batch.pop("input_ids").shape, 32), **batch)

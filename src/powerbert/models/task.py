@@ -66,7 +66,8 @@ class PowerTaskMixin:
 
     def _tell_peft(self: Any) -> None:
         """Let peft adapt queries and values by default; it knows model types of transformers alone."""
-        if (peft := sys.modules.get("peft.utils.constants")) is None:
+        peft = sys.modules.get("peft.utils.constants")
+        if peft is None or not self.config.eliminates:
             return
         hosts = self.base_model.hosts()
         linear = {getattr(part, "whole", part) for host in hosts for part in (host.query, host.value)}
