@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from powerbert.base.cli import CONFIG_FOLDER
 from tests.forked import door
+from tests.made_up import write_queries
 from tests.run.test_settings import composed
 
 ROOT = Path(__file__).parents[1]
@@ -86,6 +87,9 @@ def folder(tmp_path_factory) -> Path:
     for split in ("train", "dev"):
         reviews = ["a good film,good", '"a dull, bad story",bad'] * 8
         (folder / "reviews" / f"{split}.csv").write_text("\n".join(["review,stars", *reviews]) + "\n")
+    (folder / "queries").mkdir()
+    write_queries(folder / "queries")
+    (folder / "passages.txt").write_text("the film was great\nthe road is long\n")
     (folder / "news").mkdir()
     news = ["a great film,World", "a funny story,Sports", "the best,Business", "a dull movie,Sci/Tech"] * 8
     for split in ("train", "validation"):
@@ -120,6 +124,10 @@ def filled_in(text: str, folder: Path) -> str:
     }.items():
         if placeholder in text:
             text = text.replace(placeholder, artifact(folder, stage))
+    if "<reranker>" in text:
+        found = sorted(folder.glob("runs/artifacts/folder-*-retrain-*/config.json"))
+        (reranker,) = (path.parent for path in found if "multi_label_classification" in path.read_text())
+        text = text.replace("runs/artifacts/<reranker>", str(reranker))
     return text
 
 
@@ -139,6 +147,7 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     command = command.replace("path/to/bert-base-uncased", str(folder / "bert"))
     command = command.replace("shape=bert_base retention=paper_rte", "shape=tiny retention=[8,4,2]")
     command = command.replace("path/to/folder", str(folder / "reviews"))
+    command = command.replace("path/to/queries", str(folder / "queries"))
     command = command.replace("path/to/checkpoint", str(folder / "bert"))
     command = command.replace("dataset.source.path=ag_news", f"dataset.source.path={folder / 'news'}")
     for large, small in SMALLER.items():
@@ -243,7 +252,18 @@ def test_the_commands_and_snippets_run_in_their_order(folder, tmp_path):
     assert (folder / "labels.jsonl").read_text().count("\n") == 2
     assert (folder / "submission" / "RTE.tsv").is_file()
     assert {path.name for path in folder.iterdir()} <= {
-        *("glue", "reviews", "news", "bert", "texts.txt", "runs", "labels.jsonl", "submission")
+        *(
+            "glue",
+            "reviews",
+            "queries",
+            "passages.txt",
+            "news",
+            "bert",
+            "texts.txt",
+            "runs",
+            "labels.jsonl",
+            "submission",
+        )
     }, "nothing is written elsewhere"
 
 

@@ -14,6 +14,7 @@ import pytest
 from powerbert.base.cli import CONFIG_FOLDER
 from tests.fixtures import corpus, dataset, finetuned, make_artifact, retrained  # noqa: F401
 from tests.forked import door, replaced
+from tests.tiny_runs import RERANKING as RERANKS
 from tests.tiny_runs import overrides
 
 LIMIT = 60
@@ -23,6 +24,7 @@ ROWS = "a good film\tpositive\na bad film\tnegative\n" * 4
 DATA = {"data/train.tsv": f"text\tlabel\n{ROWS}", "data/dev.tsv": f"text\tlabel\n{ROWS}"}
 TRAIN = overrides(Path("data"), Path("runs"), "trainer.max_epochs=1", "trainer.accelerator=cpu")
 REGRESSION = "dataset.label_names=null dataset.metric=spearman"
+RERANKING = " ".join(RERANKS)
 TRAIN_FILE = r"data/train\.tsv"
 
 
@@ -63,6 +65,11 @@ def rows(name: str, text: str | bytes, named: str = TRAIN_FILE, more: str = "") 
     return data(name, {"data/train.tsv": text}, named, more)
 
 
+def ranks(name: str, text: str, named: str) -> Case:
+    """A case of bad grades in both files of a reranker."""
+    return data(name, {"data/train.tsv": text, "data/dev.tsv": text}, f"split 'train'.*{named}", RERANKING)
+
+
 def other(suffix: str, name: str, text: str | bytes) -> Case:
     """A case of a bad train file in another format."""
     return data(
@@ -91,6 +98,14 @@ BAD_DATA = [
     rows("a column twice", "text\ttext\tlabel\na\tb\tpositive\n"),
     rows("not a number", "text\tlabel\na good film\tmuch\n", more=REGRESSION),
     rows("NaN", "text\tlabel\na good film\tnan\n", more=REGRESSION),
+    rows("no column of queries", "question\tpassage\tlabel\na\tb\t1\n", more=RERANKING),
+    rows("no grade", "query\tpassage\tlabel\na\tb\t\n", more=RERANKING),
+    rows("a grade that is no number", "query\tpassage\tlabel\na\tb\tgood\n", more=RERANKING),
+    rows("an infinite grade", "query\tpassage\tlabel\na\tb\tinf\n", more=RERANKING),
+    ranks("a negative grade", "query\tpassage\tlabel\na\tb\t1\na\tc\t-1\n", "row 2.*-1 is negative"),
+    ranks("no relevant passage", "query\tpassage\tlabel\na\tb\t0\n", "no relevant passage"),
+    data("the metric of a reranker", {}, r"dataset\.metric", RERANKING.replace("ndcg@10", "accuracy")),
+    data("one column of a reranker", {}, "text_columns", RERANKING.replace("query,passage", "query")),
     data("a bad row of dev", {"data/dev.tsv": "text\tlabel\nfine\tmaybe\n"}, r"data/dev\.tsv"),
     data("no train", {"data/train.tsv": None}, r"data: .*train"),
     data("no dev", {"data/dev.tsv": None}, r"data: .*dev"),
@@ -168,6 +183,7 @@ BAD_SETTINGS = [
             *("dataset.max_length=2", "dataset.max_length=100000", "dataset.metric=bleu", "dataset.kind=ner"),
             *("dataset.evaluation_split=validation", "dataset.text_columns=[]", "dataset.label_names=[a]"),
             *("dataset.label_names=[a,a]", "elimination.rounding=up", "elimination.retrain_from=start"),
+            *("elimination.protect=query", "elimination.protect=first_text"),
             *("elimination.selection=best", "elimination.retention_configuration=[20,10]"),
             *("elimination.retention_configuration=[5,6,3]", "elimination.retention_configuration=[5,0,0]"),
             *(
@@ -237,6 +253,8 @@ BAD_COMMANDS = [
     Case("predict", "artifact=FINETUNED input=texts.txt text_pair=fine", "text_pair", INPUT),
     Case("predict", "artifact=FINETUNED text=fine text_pair=fine", "text_pair"),
     Case("predict", "artifact=[a,b] text=fine", "artifact"),
+    Case("predict", "artifact=FINETUNED text=fine query=good", "query"),
+    Case("predict", "artifact=FINETUNED input=texts.txt query=good", "query", INPUT),
     Case("predict", "artifact=FINETUNED text=fine batch_size=0", "batch_size"),
     Case("predict", "artifact=FINETUNED format=xml", "format"),
     Case("predict", "artifact=FINETUNED format=glue text=fine", "format"),

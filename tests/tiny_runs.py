@@ -43,6 +43,15 @@ def overrides(corpus: Path, runs: Path, *more: str) -> list[str]:
     ]
 
 
+RERANKING = (
+    "dataset.kind=reranking",
+    "dataset.text_columns=[query,passage]",
+    "dataset.label_names=null",
+    "dataset.metric=ndcg@10",
+)
+"""Overrides for `write_queries`."""
+
+
 def train(corpus: Path, runs: Path, *more: str):
     cfg = composed(runs, *overrides(corpus, runs, *more))
     return run(resolve(cfg))

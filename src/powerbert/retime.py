@@ -119,7 +119,7 @@ def _make(folder: Path, shape: Mapping[str, Any], record: Record, cache: Path) -
 
     from powerbert.base.cli import CONFIG_FOLDER
     from powerbert.models import load_tokenizer, quiet_transformers
-    from powerbert.models.backbone import TASKS
+    from powerbert.models.backbone import ALIKE, TASKS
 
     config, yaml = record["config"], CONFIG_FOLDER / "model" / f"{record['model']}.yaml"
     if not yaml.is_file():
@@ -128,7 +128,8 @@ def _make(folder: Path, shape: Mapping[str, Any], record: Record, cache: Path) -
     node = OmegaConf.create({"paths": {"cache": str(cache)}, "model": known})
     tokenizer = load_tokenizer(instantiate(node.model.checkpoint))
     tokenizer.model_max_length = record["max_length"]
-    model = TASKS[config["dataset"]["kind"]].from_config(
+    kind = config["dataset"]["kind"]
+    model = TASKS[ALIKE.get(kind, kind)].from_config(
         CONFIG_MAPPING[shape["model_type"]].from_dict(dict(shape))
     )
     with quiet_transformers():

@@ -14,6 +14,12 @@ CHOICE = {
     "text_columns": ("article", "choices"),
     "label_names": ("A", "B", "C", "D"),
 }
+RANKING = {
+    "kind": "reranking",
+    "text_columns": ("query", "passage"),
+    "label_names": None,
+    "metric": "mrr@10",
+}
 
 
 def test_from_config():
@@ -28,11 +34,13 @@ def test_from_config():
 
 
 def test_kinds():
-    tasks = make_task(), make_task(label_names=None, metric="spearman"), make_task(**CHOICE)
-    assert [task.num_labels for task in tasks] == [2, 1, 4]
-    assert [task.num_choices for task in tasks] == [1, 1, 4]
-    assert [task.is_regression for task in tasks] == [False, True, False]
-    assert [task.is_multiple_choice for task in tasks] == [False, False, True]
+    regression = make_task(label_names=None, metric="spearman")
+    tasks = make_task(), regression, make_task(**CHOICE), make_task(**RANKING)
+    assert [task.num_labels for task in tasks] == [2, 1, 4, 1]
+    assert [task.num_choices for task in tasks] == [1, 1, 4, 1]
+    assert [task.is_regression for task in tasks] == [False, True, False, False]
+    assert [task.is_multiple_choice for task in tasks] == [False, False, True, False]
+    assert [task.is_reranking for task in tasks] == [False, False, False, True]
 
 
 def test_model_fields():
@@ -66,6 +74,8 @@ def test_influence_is_everything_but_the_name():
         ({"text_columns": ("a", "b", "c")}, r"dataset\.text_columns"),
         ({"text_columns": ("a", "a")}, r"dataset\.text_columns"),
         (CHOICE | {"text_columns": ("article",)}, r"dataset\.text_columns: .* two columns \(text, choices\)"),
+        (RANKING | {"text_columns": ("query",)}, r"dataset\.text_columns: .* two columns \(query, passage\)"),
+        (RANKING | {"metric": "accuracy"}, r"dataset\.metric: 'accuracy' .* one of ndcg@10, mrr@10"),
         (CHOICE | {"label_names": None, "metric": "spearman"}, r"dataset\.label_names: multiple choice"),
         ({"max_length": 2}, r"dataset\.max_length: 2 must be 'auto' or a whole number"),
         ({"max_length": "long"}, r"dataset\.max_length: 'long'"),
@@ -119,5 +129,5 @@ def test_regression(value, number):
 
 @pytest.mark.parametrize("value", ["", " ", None, "nan", float("inf"), "five", float("nan"), [1.0], 10**400])
 def test_regression_needs_a_finite_number(value):
-    with pytest.raises(ValueError, match="a regression needs one in every row"):
+    with pytest.raises(ValueError, match=r"dataset\.label_names=null needs one in every row"):
         LabelParser(None)(value)

@@ -71,6 +71,18 @@ def test_ranks_do_not_depend_on_padding(scores, left, right, protect_cls):
     assert sorted(ranks[0].tolist()) == list(range(left + len(scores) + right))
 
 
+def test_protected_words_come_first_by_significance_and_padding_last():
+    scores = torch.tensor([[5.0, 1.0, 9.0, 2.0, 8.0, 7.0]])
+    mask = torch.tensor([[False, True, True, True, True, True]])
+    protected = torch.tensor([[True, True, False, True, False, False]])
+    order = order_by_significance(scores, mask, protected=protected)
+    assert order.tolist() == [[1, 3, 2, 4, 5, 0]]
+    order = order_by_significance(scores, mask, protect_cls=False, protected=protected)
+    assert order.tolist() == [[3, 1, 2, 4, 5, 0]]
+    assert retained_positions(scores, mask, 3, protected=protected)[0].tolist() == [[1, 2, 3]]
+    assert ordered_positions(scores, mask, protected=protected).tolist() == [[5, 0, 2, 1, 3, 4]]
+
+
 @pytest.mark.parametrize("function", [ordered_positions, lambda s, m: retained_positions(s, m, 3)[0]])
 def test_never_looks_at_a_value(function):
     # A tensor on the meta device has no values: reading one, as .item() does, is an error there.

@@ -66,6 +66,7 @@ def test_weights_are_in_the_file_once(files):
     ("backbone", "task"),
     [
         ("roberta", "sequence_classification"),
+        ("deberta-v2", "sequence_classification"),
         ("mpnet", "sequence_classification"),
         ("albert", "sequence_classification"),
         ("bert", "multiple_choice"),

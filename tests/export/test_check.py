@@ -17,7 +17,7 @@ NAMES = ["input_ids", "attention_mask"]
 def test_agreement_counts_inputs():
     one = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5001]])
     other = one + torch.tensor([[0.0, 0.0], [TOLERANCE / 2, 0.0], [0.01, 0.0]])
-    found = agreement(one, other, is_regression=False)
+    found = agreement(one, other)
     assert found == {
         "inputs": 3,
         "largest_difference": pytest.approx(0.01),
@@ -25,12 +25,12 @@ def test_agreement_counts_inputs():
         "labels_differing": 1,
         "labels_equal": False,
     }
-    regression = agreement(one, other, is_regression=True)
+    regression = agreement(one[:, :1], other[:, :1])
     assert regression["labels_differing"] is regression["labels_equal"] is None
 
 
 def test_what_is_no_number_agrees_with_nothing():
-    found = agreement(torch.tensor([[math.nan]]), torch.tensor([[0.0]]), is_regression=True)
+    found = agreement(torch.tensor([[math.nan]]), torch.tensor([[0.0]]))
     assert (found["largest_difference"], found["beyond_tolerance"]) == (math.inf, 1)
 
 
@@ -39,7 +39,7 @@ def test_single_inputs_may_differ(differing, inputs, within):
     logits = torch.zeros(inputs, 2)
     other = logits.clone()
     other[:differing] = 1.0
-    assert within_tolerance(agreement(logits, other, is_regression=False)) == within
+    assert within_tolerance(agreement(logits, other)) == within
 
 
 @pytest.mark.parametrize("max_length", [3, 16])

@@ -17,6 +17,8 @@ OPTIONS = {
     "equal l_j": {"retention_configuration": [17, 6, 5, 5]},
     "released": ONE | {"significance_diagonal": False, "significance_pad_queries": True},
     "by [CLS]": ONE | {"significance": "cls"},
+    "first text": TWO | {"protected_until": 31},
+    "shares, first text": {"retention_shares": [0.6, 0.3], "protected_until": 31},
     "head": ONE | {"selection": "head"},
     "rand": TWO | {"selection": "rand", "selection_order": ORDER},
     "shares": {"retention_shares": [0.6, 0.3]},
@@ -44,7 +46,9 @@ FORMATS = {
 }
 
 CASES = [(backbone, "absolute") for backbone in BACKBONES if backbone != "bert"]
-CASES += [("mpnet", "two encoders"), ("mpnet", "[CLS] alone")]
+CASES += [
+    (backbone, option) for backbone in ("deberta-v2", "mpnet") for option in ("two encoders", "[CLS] alone")
+]
 CASES += [("bert", option) for option in OPTIONS if option != "absolute"]
 
 

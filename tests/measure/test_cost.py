@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from powerbert.measure import count_flops
-from powerbert.measure.cost import CostModel, batches_of_protocol, fit
+from powerbert.measure.cost import CostModel, batches_of_protocol, fit, reach
 from tests.models.backbones import make_host, make_power
 
 LONGEST = 24
@@ -106,3 +106,11 @@ def test_times_are_measured_and_fitted(host):
     coefficients, _ = fit(model, host, [4, 48], batch_size=2)
     assert cost_of(coefficients, [48, 48, 48], 48, exact=True) == pytest.approx(1)
     assert cost_of(coefficients, [6, 1, 1], 48, exact=True) > 0
+
+
+@pytest.mark.parametrize("target", [0.2, 0.5, 0.9])
+def test_reach_moves_all_shares_onto_the_target_and_keeps_their_order(target):
+    found = reach(lambda values: sum(values) / 4, [1.0, 0.8, 0.5, 0.1], max(target, 0.3), 1.0)
+    assert sum(found) / 4 == pytest.approx(max(target, 0.3), abs=1e-3)
+    assert found[0] == 1.0
+    assert found == sorted(found, reverse=True)

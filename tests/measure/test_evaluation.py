@@ -14,6 +14,7 @@ from powerbert.measure.evaluation import predict_logits, task_metric
 
 CLASSES = Task("made-up", ("text",), ("a", "b"), "accuracy", 64)
 VALUES = Task("made-up", ("text",), None, "spearman", 64)
+RANKING = Task("made-up", ("query", "passage"), None, "mrr@10", 64, kind="reranking")
 LENGTHS = [3, 20, 7, 16, 17, 30, 40]
 
 
@@ -67,8 +68,12 @@ def test_logits_come_in_the_order_of_the_rows(tokenizer):
 
 def test_the_metric_is_the_tasks(longer):
     logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 1.0]])
-    assert task_metric(logits, torch.tensor([0, 1, 1]), CLASSES) == pytest.approx(2 / 3)
-    assert task_metric(torch.tensor([[1.0], [5.0], [7.0]]), torch.tensor([0.1, 0.2, 0.3]), VALUES) > 0.999
+    assert task_metric(logits, Dataset.from_dict({"label": [0, 1, 1]}), CLASSES) == pytest.approx(2 / 3)
+    values = torch.tensor([[1.0], [5.0], [7.0]])
+    assert task_metric(values, Dataset.from_dict({"label": [0.1, 0.2, 0.3]}), VALUES) > 0.999
+    ranked = Dataset.from_dict({"label": [0, 1, 1], "query_id": [8, 8, 9]})
+    assert task_metric(values, ranked, RANKING) == 1.0
+    assert task_metric(-values, ranked, RANKING) == 0.75
     result = longer(VALUES, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 1.5], Constant(2.0), Constant(1.0), 16)
     assert np.isnan(result["value"]), "the correlation of a constant is not defined"
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import stats
 from sklearn import metrics as sk
+from torchmetrics.retrieval import RetrievalMRR
 
 from powerbert.base.errors import ConfigError
 from powerbert.measure.metrics import build_metrics
@@ -81,6 +82,60 @@ def test_a_constant_prediction_has_no_correlation(name):
     reference = stats.spearmanr if name == "spearman" else stats.pearsonr
     assert math.isnan(reference(predictions, labels).statistic)
     assert math.isnan(computed(name, 1, predictions, labels)[name])
+
+
+def ranked(scores, grades, queries, pieces=2):
+    """nDCG and MRR at 10 of passages that come in pieces, a query's in several of them."""
+    metrics = build_metrics("ndcg@10", 1)
+    values = torch.tensor(scores), torch.tensor(grades), torch.tensor(queries)
+    for part in range(pieces):
+        predictions, labels, indexes = (value[part::pieces] for value in values)
+        metrics.update(predictions, labels, indexes=indexes)
+    return {key: value.item() for key, value in metrics.compute().items()}
+
+
+def test_ranking_by_hand():
+    """Query 7 is ranked (0, 2, 1), query 2**59 (1, 0), query 5 has no relevant passage."""
+    found = ranked(
+        [-1.0, -2.0, -3.0, 4.0, 3.0, 9.0, 8.0],
+        [0.0, 2.0, 1.0, 1.0, 0.0, 0.0, 0.0],
+        [7, 7, 7, 2**59, 2**59, 5, 5],
+    )
+    first = (2 / math.log2(3) + 1 / math.log2(4)) / (2 + 1 / math.log2(3))
+    assert found["ndcg@10"] == pytest.approx((first + 1) / 2, rel=1e-6)
+    assert found["mrr@10"] == pytest.approx((1 / 2 + 1) / 2, rel=1e-6)
+
+
+def test_only_the_first_ten_count():
+    scores = [-float(place) for place in range(12)]
+    for place, expected in ((9, 1 / 10), (10, 0.0)):
+        grades = [float(number == place) for number in range(12)]
+        found = ranked(scores, grades, [1] * 12)
+        assert found["mrr@10"] == pytest.approx(expected)
+        assert found["ndcg@10"] == pytest.approx(1 / math.log2(11) if expected else 0.0)
+
+
+def test_of_equal_scores_the_relevant_passage_is_not_favoured():
+    for grades in ([1.0, 0.0], [0.0, 1.0]):
+        found = ranked([0.5, 0.5], grades, [3, 3])
+        assert found["mrr@10"] == 1 / 2
+        assert found["ndcg@10"] == pytest.approx((1 + 1 / math.log2(3)) / 2)
+    assert ranked([0.5, 0.5], [1.0, 1.0], [3, 3]) == {"ndcg@10": 1.0, "mrr@10": 1.0}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rankings_are_those_of_torchmetrics_and_scikit_learn(seed):
+    random = np.random.default_rng(seed)
+    queries = np.repeat(np.arange(20), 30)
+    scores = random.normal(size=600).astype(np.float32)
+    grades = random.integers(0, 4, 600).astype(np.float32) * (random.random(600) < 0.2)
+    found = ranked(scores, grades, queries, pieces=7)
+    of_queries = [(scores[queries == q], grades[queries == q]) for q in range(20)]
+    expected = [sk.ndcg_score([labels], [values], k=10) for values, labels in of_queries if labels.any()]
+    assert found["ndcg@10"] == pytest.approx(np.mean(expected), abs=1e-6)
+    theirs = RetrievalMRR(empty_target_action="skip", top_k=10)
+    theirs.update(torch.tensor(scores).sigmoid(), torch.tensor(grades > 0), torch.tensor(queries))
+    assert found["mrr@10"] == pytest.approx(theirs.compute().item(), abs=1e-6)
 
 
 def test_an_unknown_metric_is_refused_by_name():

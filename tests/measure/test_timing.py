@@ -154,7 +154,8 @@ def test_own_work_is_no_disturbance(record):
 
 def test_without_patience_a_disturbed_run_is_kept(record):
     calls, times = record("a", [1], Schedule(runs=3, warmup=0, patience=0), Processors(0.5))
-    assert len(calls) == 3 and times.disturbed is True
+    assert len(calls) == 3
+    assert times.disturbed is True
 
 
 def test_a_process_that_burns_a_core_is_noticed(monkeypatch):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from powerbert.methods.distillation import (
     Distillation,
@@ -42,6 +43,19 @@ def test_the_gradient_keeps_its_size_at_high_temperature():
         soft_target_loss(student, teacher, temperature).backward()
         sizes.append(student.grad.norm().item())
     assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_a_reranker_learns_the_teachers_probability(temperature):
+    """Up to the teacher's own entropy it is the binary cross entropy with its sigmoid: equal gradients."""
+    student = torch.tensor([[1.0], [-2.0], [0.3]], requires_grad=True)
+    teacher = torch.tensor([[0.5], [4.0], [-1.0]])
+    soft = soft_target_loss(student, teacher, temperature, binary=True)
+    assert soft_target_loss(teacher, teacher, temperature, binary=True).item() == pytest.approx(0, abs=1e-6)
+    target = (teacher / temperature).sigmoid()
+    by_hand = temperature**2 * F.binary_cross_entropy_with_logits(student / temperature, target)
+    one, other = (torch.autograd.grad(loss, student)[0] for loss in (soft, by_hand))
+    assert torch.allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 10.0])

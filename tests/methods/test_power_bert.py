@@ -119,6 +119,7 @@ def test_new_settings_at_their_defaults_change_no_identity(tmp_path, overrides):
         "elimination.regularizer=cost",
         "method.teacher=finetune",
         "cls_alone=true",
+        "elimination.protect=first_text",
     ],
 )
 def test_a_new_setting_that_is_used_makes_another_identity(tmp_path, override):

@@ -1,4 +1,4 @@
-"""PoWER-BERT end to end on every kind of task, on tiny models: regression, three classes, multiple choice."""
+"""Every kind of task end to end, on tiny models: regression, classes, multiple choice, reranking."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,9 @@ import pytest
 from powerbert.models import load_model
 from powerbert.run.pipeline import run
 from powerbert.run.settings import resolve
+from tests.made_up import write_queries
 from tests.run.test_settings import composed
-from tests.tiny_runs import TINY, train
+from tests.tiny_runs import RERANKING, TINY, train
 
 SMALL = ("trainer.max_epochs=1", "lambda=0.1", "retention_learning_rate=0.1")
 
@@ -79,3 +80,54 @@ def test_multiple_choice_in_races_layout(tmp_path, backbone):
     record = run(resolve(composed(tmp_path / "runs", *race, *TINY, *SMALL, "batch_size=4")))
     model = finished(record, tmp_path / "runs")
     assert type(model).__name__.endswith("ForMultipleChoice")
+
+
+TEACHER = (
+    "method.teacher=finetune",
+    "elimination.unit=share",
+    "elimination.retention_configuration=[0.8,0.5,0.0]",
+)
+SUB_MODELS = ("method.epochs=1", "method.fewest_encoders=2", "method.evaluations=4", "method.cost=operations")
+
+
+@pytest.fixture(scope="module")
+def queries(tmp_path_factory):
+    return write_queries(tmp_path_factory.mktemp("queries"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        (),
+        TEACHER,
+        ("method=distilbert", "method.encoders=2"),
+        ("method=bert_pkd", "method.encoders=2"),
+        ("method=combined", "target_speedup=1.1", *SUB_MODELS),
+        ("method=elastic", "method.speed=1", "method.speeds=[1]", *SUB_MODELS),
+        ("method=head_prune", "method.pruned=0.4"),
+        ("method=ltp", "method.regularization=0.1"),
+    ],
+    ids=lambda method: method[0] if method else "power_bert",
+)
+def test_reranking(method, queries, runs):
+    record = train(queries, runs, *SMALL, *RERANKING, *method)
+    assert set(record["metric"]) == {"name", "value", "split", "dev", "mrr@10"}
+    assert 0 < record["metric"]["value"] <= 1
+    model = load_model(runs / "artifacts" / record["artifacts"]["retrain"])
+    assert model.config.problem_type == "multi_label_classification"
+    assert model.config.num_labels == 1
+
+
+def test_the_words_of_a_query_are_protected_in_search_and_final_model(queries, runs, tokenizer):
+    records = [
+        train(queries, runs, *SMALL, *RERANKING, *more) for more in ((), ("elimination.protect=first_text",))
+    ]
+    for stage in ("search", "retrain"):
+        plain, protected = (load_model(runs / "artifacts" / record["artifacts"][stage]) for record in records)
+        assert plain.config.protected_until is None
+        assert protected.config.protected_until == tokenizer.sep_token_id

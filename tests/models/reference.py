@@ -6,6 +6,7 @@ share no code.
 
 import math
 from fractions import Fraction
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -62,19 +63,58 @@ MPNET_LAYER = BERT_LAYER | {
 }
 
 
-def no_bias(weights, config, head, query, key):
-    """Attention that knows no distances."""
-    return 0.0
+DEBERTA_LAYER = BERT_LAYER | {
+    "query": "attention.self.query_proj",
+    "key": "attention.self.key_proj",
+    "value": "attention.self.value_proj",
+}
 
 
-def mpnet_bias(weights, config, head, query, key):
+def dot_product(weights, config, layer, head, query, key, distance):
+    """The score that a head's query in some layer gives to a key so many places before it."""
+    return float(query @ key) / math.sqrt(len(query))
+
+
+def mpnet_score(weights, config, layer, head, query, key, distance):
     """A number for each head and bucket: 8 distances to either side alone, then wider and wider buckets."""
     half = config.relative_attention_num_buckets // 2
-    exact, distance = half // 2, abs(query - key)
-    wider = math.log(max(distance, 1) / exact) / math.log(128 / exact) * (half - exact)
-    bucket = distance if distance < exact else min(exact + int(wider), half - 1)
+    exact, far = half // 2, abs(distance)
+    wider = math.log(max(far, 1) / exact) / math.log(128 / exact) * (half - exact)
+    bucket = far if far < exact else min(exact + int(wider), half - 1)
     table = weights["mpnet.encoder.relative_attention_bias.weight"]
-    return float(table[bucket + (half if key > query else 0), head])
+    bias = float(table[bucket + (half if distance < 0 else 0), head])
+    return dot_product(weights, config, layer, head, query, key, distance) + bias
+
+
+def deberta_bucket(config, distance):
+    """Half of the buckets hold one distance each, the others ever wider ranges of them."""
+    buckets, longest = config.position_buckets, config.max_relative_positions  # -1 for none
+    longest = config.max_position_embeddings if longest < 1 else longest
+    if buckets > 0 and abs(distance) > buckets // 2:
+        half = buckets // 2
+        wider = math.log(abs(distance) / half) / math.log((longest - 1) / half) * (half - 1)
+        distance = int(math.copysign(half + math.ceil(wider), distance))
+    span = buckets if buckets > 0 else longest
+    return min(max(distance + span, 0), 2 * span - 1)
+
+
+def deberta_score(weights, config, layer, head, query, key, distance):
+    """Content to content, content to position, position to content (He et al. 2021, equation 4)."""
+    score, size = float(query @ key), len(query)
+    place = None
+    if config.relative_attention:
+        place = weights["deberta.encoder.rel_embeddings.weight"][deberta_bucket(config, distance)]
+        if getattr(config, "norm_rel_ebd", "none") == "layer_norm":
+            norm = "deberta.encoder.LayerNorm"
+            place = (place - place.mean()) / (place.var(correction=0) + config.layer_norm_eps).sqrt()
+            place = weights[f"{norm}.weight"] * place + weights[f"{norm}.bias"]
+    for kind, other, name in (("c2p", query, "key"), ("p2c", key, "query")):
+        if place is not None and kind in config.pos_att_type:
+            shared = getattr(config, "share_att_key", False)
+            part = f"{layer}.attention.self.{'' if shared else 'pos_'}{name}_proj"
+            projected = weights[f"{part}.weight"] @ place + weights[f"{part}.bias"]
+            score += float(other @ projected.split(size)[head])
+    return score / math.sqrt(size * (1 + len(config.pos_att_type or [])))
 
 
 def gelu(x):
@@ -94,7 +134,7 @@ class Host(NamedTuple):
     activation: object
     head: list[tuple[str, object]]
     projection: str | None = None
-    bias: object = no_bias
+    score: object = dot_product
 
 
 BERT_LAYERS = "{host}.encoder.layer.{j}"
@@ -102,7 +142,14 @@ ROBERTA_HEAD = [("classifier.dense", torch.tanh), ("classifier.out_proj", None)]
 HOSTS = {
     "bert": Host(BERT_LAYERS, BERT_LAYER, gelu, [("bert.pooler.dense", torch.tanh), ("classifier", None)]),
     "roberta": Host(BERT_LAYERS, BERT_LAYER, gelu, ROBERTA_HEAD),
-    "mpnet": Host(BERT_LAYERS, MPNET_LAYER, gelu, ROBERTA_HEAD, bias=mpnet_bias),
+    "mpnet": Host(BERT_LAYERS, MPNET_LAYER, gelu, ROBERTA_HEAD, score=mpnet_score),
+    "deberta-v2": Host(
+        BERT_LAYERS,
+        DEBERTA_LAYER,
+        gelu,
+        [("pooler.dense", gelu), ("classifier", None)],
+        score=deberta_score,
+    ),
     "electra": Host(
         BERT_LAYERS,
         BERT_LAYER,
@@ -129,12 +176,13 @@ HOSTS = {
 def run_reference(model, input_ids, attention_mask, position_ids):
     """Run one input through a model's encoders, from nothing but its parameters and its config."""
     weights, config = model.double().state_dict(), model.config
-    name = config.model_type.removeprefix("power_")
-    host = HOSTS[name]
+    host = HOSTS[config.model_type.removeprefix("power_")]
+    name = model.base_model_prefix
     heads = config.num_attention_heads
     size = config.hidden_size // heads
     real = [bool(flag) for flag in attention_mask]
     cls = real.index(True)
+    first_text = range(input_ids.index(config.protected_until) if config.protected_until in input_ids else 0)
     r = weights.get(f"{name}.soft_extract.retention_parameters")
     theta = weights.get(f"{name}.soft_threshold.thresholds")
 
@@ -150,20 +198,24 @@ def run_reference(model, input_ids, attention_mask, position_ids):
     def embed(w):
         embeddings = f"{name}.embeddings"
         total = weights[f"{embeddings}.word_embeddings.weight"][input_ids[w]]
-        total = total + weights[f"{embeddings}.position_embeddings.weight"][position_ids[w]]
-        types = weights.get(f"{embeddings}.token_type_embeddings.weight")
-        embedded = layer_norm(f"{embeddings}.LayerNorm", total if types is None else total + types[0])
+        if (positions := weights.get(f"{embeddings}.position_embeddings.weight")) is not None:
+            total = total + positions[position_ids[w]]
+        if (types := weights.get(f"{embeddings}.token_type_embeddings.weight")) is not None:
+            total = total + types[0]
+        if (projection := weights.get(f"{embeddings}.embed_proj.weight")) is not None:  # DeBERTa
+            total = projection @ total
+        embedded = layer_norm(f"{embeddings}.LayerNorm", total)
         return embedded if host.projection is None else linear(host.projection, embedded)
 
-    def attention_row(h, place, query, keys):
+    def attention_row(layer, h, place, query, keys):
         """The attention that a head's query at some place pays to each key, as probabilities."""
-        scores = {w: float(query @ key) / math.sqrt(size) for w, key in keys.items()}
-        exponentials = {w: math.exp(s + host.bias(weights, config, h, place, w)) for w, s in scores.items()}
+        score = partial(host.score, weights, config, layer, h, query)
+        exponentials = {w: math.exp(score(key, place - w)) for w, key in keys.items()}
         return {w: value / sum(exponentials.values()) for w, value in exponentials.items()}
 
     def order(significance):
-        """All words by decreasing significance, padding last."""
-        ordered = sorted((w for w in words if real[w]), key=lambda w: -significance[w])
+        """All words by decreasing significance, those of a protected first text first, padding last."""
+        ordered = sorted((w for w in words if real[w]), key=lambda w: (w not in first_text, -significance[w]))
         if r is None or config.soft_extract_protects_cls:
             ordered.remove(cls)
             ordered.insert(0, cls)
@@ -192,7 +244,8 @@ def run_reference(model, input_ids, attention_mask, position_ids):
     x = {w: embed(w) for w in words}
     retained = []
     for j in range(config.num_hidden_layers):
-        layer = {key: f"{host.layer.format(host=name, j=j)}.{part}" for key, part in host.names.items()}
+        prefix = host.layer.format(host=name, j=j)
+        layer = {key: f"{prefix}.{part}" for key, part in host.names.items()}
         q, k, v = (
             {w: linear(layer[key], x[w]).split(size) for w in words} for key in ("query", "key", "value")
         )
@@ -200,7 +253,8 @@ def run_reference(model, input_ids, attention_mask, position_ids):
         z = {w: [] for w in words}
         for h in range(heads):
             for query in words:
-                row = attention_row(h, query, q[query][h], {w: k[w][h] for w in words if real[w]})
+                keys = {w: k[w][h] for w in words if real[w]}
+                row = attention_row(prefix, h, query, q[query][h], keys)
                 z[query].append(sum(a * v[w][h] for w, a in row.items()))
                 for w, a in row.items():
                     counts = real[query] or config.significance_pad_queries

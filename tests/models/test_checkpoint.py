@@ -19,6 +19,10 @@ from powerbert.models.checkpoint import fingerprint, local_or_hub, packaged_mini
 def test_a_folder_is_itself_and_anything_else_is_looked_up_on_the_hub(tiny_checkpoint, monkeypatch, tmp_path):
     monkeypatch.setattr("powerbert.models.checkpoint.hub_snapshot", lambda repository: tmp_path / repository)
     assert local_or_hub(tiny_checkpoint) == tiny_checkpoint
+    sentences = tmp_path / "sentences"
+    shutil.copytree(tiny_checkpoint, sentences / "0_Transformer")
+    (sentences / "modules.json").write_text("[]")
+    assert local_or_hub(sentences) == sentences / "0_Transformer"
     assert local_or_hub("google-bert/bert-base-uncased") == tmp_path / "google-bert/bert-base-uncased"
 
 

@@ -1,15 +1,26 @@
 import math
+from functools import partial
 
 import pytest
 from huggingface_hub.errors import StrictDataclassError
 
 from powerbert.base.errors import ConfigError
-from powerbert.models import POWER_FIELDS, longest_input, num_encoders
+from powerbert.models import (
+    POWER_FIELDS,
+    as_power_model,
+    load_config,
+    load_host_model,
+    load_power_model,
+    longest_input,
+    num_encoders,
+)
 from powerbert.models.backbone import BACKBONES
 from powerbert.models.backbones.albert import PowerAlbertConfig
 from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
 from powerbert.models.backbones.roberta import PowerRobertaConfig
 from powerbert.models.tiny import tiny_config
+
+from .backbones import make_host
 
 HOST = tiny_config().to_dict() | {"model_type": "power_bert"}
 
@@ -46,6 +57,19 @@ def test_fields_survive_saving(backbone, tmp_path):
         assert (num_encoders(config), longest_input(config)) == (3, 512)
 
 
+@pytest.mark.parametrize("backbone", ["albert", "bert", "camembert", "electra", "roberta", "xlm-roberta"])
+def test_relative_positions_that_transformers_ignores_are_refused(backbone, tmp_path):
+    host = make_host(backbone, position_embedding_type="relative_key")
+    host.save_pretrained(tmp_path)
+    for load in (load_config, load_host_model, partial(load_power_model, cls_alone=True)):
+        with pytest.raises(ConfigError, match=r"^position_embedding_type: 'relative_key' is ignored"):
+            load(tmp_path)
+    with pytest.raises(ConfigError, match=r"^position_embedding_type"):
+        as_power_model(host, cls_alone=True)
+    host.config.position_embedding_type = "absolute"
+    as_power_model(host, cls_alone=True)
+
+
 def test_robertas_positions_begin_after_its_padding_index():
     roberta = tiny_config("roberta", max_position_embeddings=66).to_dict() | {"model_type": "power_roberta"}
     PowerRobertaConfig(**roberta, retention_configuration=[64, 2, 1])
@@ -76,6 +100,8 @@ def test_inner_encoders_of_albert_count():
         ({"retention_thresholds": [0.1] * 3, "soft_threshold_temperature": 0.1}, "exclude one another"),
         ({"retention_thresholds": [0.1] * 3, "selection": "head"}, "^selection: 'head' needs .* thresholds"),
         ({"soft_threshold_temperature": 0.0}, "^soft_threshold_temperature: 0.0"),
+        ({"protected_until": 3, "retention_thresholds": [0.1] * 3}, "^protected_until"),
+        ({"protected_until": 3, "selection": "head"}, "^protected_until"),
         ({"soft_extract_length": 0}, "^soft_extract_length"),
         ({"soft_extract_length": 513}, "^soft_extract_length: 513 .* 512"),
         ({"is_decoder": True}, "^is_decoder"),

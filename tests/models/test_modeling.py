@@ -22,12 +22,18 @@ HEAD = {**HARD, "selection": "head"}
 ORDER = [0, 3, 15, 1, 8, 12, 5, 18, 2, 6, 4, 10, 7, 9, 11, 13, 14, 16, 17, 19]
 RAND = {**HARD, "selection": "rand", "selection_order": ORDER}
 THRESHOLDS = {"retention_thresholds": [0.08, 0.1, 0.1]}
+FIRST_TEXT = {"protected_until": 31}
+"""Ends the first text of some inputs of `ragged_inputs`."""
 VARIANTS = {
     "hard": HARD,
     "hard, from the second encoder on": {"retention_configuration": [12, 6, 6]},
     "hard, [CLS] alone": {"retention_configuration": [1, 1, 1]},
     "hard, released": {**HARD, "significance_diagonal": False},
     "hard, by [CLS]": {**HARD, "significance": "cls"},
+    "hard, first text": HARD | FIRST_TEXT,
+    "shares, first text": SHARES | FIRST_TEXT | ALONE,
+    "soft, first text": SOFT | FIRST_TEXT,
+    "soft, first text, released": SOFT | FIRST_TEXT | {"soft_extract_protects_cls": False},
     "head": HEAD,
     "head, from the second encoder on": {**HEAD, "retention_configuration": [12, 6, 6]},
     "rand": RAND,
@@ -342,3 +348,26 @@ def test_never_waits_for_the_device(power_bert, fields):
     """A tensor on the meta device has no values, so that reading one fails there."""
     batch = {key: value.to("meta") for key, value in padded(ragged_inputs()).items()}
     assert power_bert(**fields).to("meta")(**batch).logits.is_meta
+
+
+def test_the_first_text_is_retained_before_all_others_but_cls(power_bert, side):
+    inputs = [
+        [2, *range(40, 46), 31, *range(5, 11), 31],
+        [2, 50, 31, *range(6, 16), 31],
+        [2, *range(5, 15), 50],
+    ]
+    batch = padded(inputs, side=side)
+    found = retained_words(power_bert(**HARD, **FIRST_TEXT), batch)
+    assert set(found[0][0]) > set(range(7))
+    assert set(found[1][0]) < set(range(7))
+    assert found[1][0][0] == found[2][0][0] == 0, "[CLS] stays"
+    assert all({0, 1} <= set(encoder[1]) for encoder in found)
+    assert [encoder[2] for encoder in found] == [
+        encoder[2] for encoder in retained_words(power_bert(**HARD), batch)
+    ]
+
+
+def test_embeddings_do_not_tell_where_the_first_text_ends(power_bert):
+    batch = padded(ragged_inputs())
+    with pytest.raises(ValueError, match="protected_until"):
+        power_bert(**HARD, **FIRST_TEXT)(inputs_embeds=torch.ones(*batch.pop("input_ids").shape, 32), **batch)

@@ -1,13 +1,14 @@
 import json
 import shutil
 from contextlib import suppress
+from importlib.util import find_spec
 
 import pytest
 from transformers import AlbertTokenizer, BertTokenizer
 
 from powerbert.base.errors import ModelError
 from powerbert.models import load_tokenizer
-from powerbert.models.tiny import tiny
+from powerbert.models.tiny import tiny, tiny_config
 
 
 def test_settings_of_the_tokenizer_file_are_reset(tokenizer, tmp_path):
@@ -42,6 +43,16 @@ def test_a_folder_without_a_tokenizer_and_one_that_cannot_be_read(tiny_bert, tin
         load_tokenizer(folder)
 
 
+@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="sentencepiece is installed")
+def test_a_vocabulary_of_sentencepiece_alone_names_the_package_that_reads_it(tmp_path):
+    tiny_config("deberta-v2").save_pretrained(tmp_path)
+    (tmp_path / "spm.model").write_bytes(b"\n")
+    with pytest.raises(
+        ModelError, match=r"cannot be read .*; its \.model file needs: pip install sentencepiece"
+    ):
+        load_tokenizer(tmp_path)
+
+
 def test_code_that_a_checkpoint_names_is_not_run(tiny_checkpoint, tmp_path):
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "bert")
     ran = tmp_path / "ran"
@@ -53,3 +64,22 @@ def test_code_that_a_checkpoint_names_is_not_run(tiny_checkpoint, tmp_path):
     with suppress(ModelError):
         load_tokenizer(folder)
     assert not ran.exists()
+
+
+def test_the_longest_input_is_what_the_model_has_positions_for(tiny_checkpoint, tmp_path):
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    for given in (10**30, 7):
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": given}))
+        positions = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
+        assert load_tokenizer(folder).model_max_length == min(given, positions)
+
+
+def test_more_word_pieces_than_the_model_embeds_are_refused(tiny_checkpoint, tmp_path):
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "copy")
+    tokenizer = load_tokenizer(folder)
+    tokenizer.add_tokens(["@user"])
+    tokenizer.save_pretrained(folder)
+    number = len(tokenizer) - 1
+    with pytest.raises(ModelError, match=f"pieces up to number {number}, but the model embeds {number};"):
+        load_tokenizer(folder)

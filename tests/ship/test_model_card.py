@@ -19,6 +19,14 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 POWER = {"retention_configuration": [9, 4, 1], "selection": "attn", "auto_map": {"AutoConfig": "code.Config"}}
 HEAD = POWER | {"selection": "head"}
 RAND = POWER | {"selection": "rand", "selection_order": [0, 2, 1]}
+KINDS = {
+    "reranker": {
+        "kind": "reranking",
+        "text_columns": ["query", "passage"],
+        "label_names": None,
+        "metric": "ndcg@10",
+    }
+}
 MANIFEST = {"id": "some-model-0123", "versions": {"powerbert": "0.1.0"}, "git_commit": "c0ffee"}
 HOSTILE = "no: 'it'\n---\n# Mine | `code` <script>alert(1)</script> {{ 1 }} **[x](y)**"
 
@@ -26,7 +34,13 @@ HOSTILE = "no: 'it'\n---\n# Mine | `code` <script>alert(1)</script> {{ 1 }} **[x
 @pytest.fixture
 def dataset(tmp_path):
     """Settings of a dataset as a record holds them."""
-    return lambda name, **changes: dataset_settings(name, tmp_path, **changes)
+
+    def settings(name, **changes):
+        return dataset_settings(
+            "folder" if name == "reranker" else name, tmp_path, **(KINDS.get(name) or changes)
+        )
+
+    return settings
 
 
 def record_of(dataset, model_path=None, **fields):
@@ -100,8 +114,15 @@ def test_a_folder_is_no_base_model_and_a_metric_that_is_no_number_no_result(data
         ("sst2", {"encoder_heads": [3, 1], "auto_map": {}}, ["**3, 1**", "trust_remote_code"], ["Retention"]),
         ("stsb", POWER, ["A regression model", "a number", "not bounded"], ["softmax", "one of"]),
         ("race", POWER, ["a text and 4 choices", "AutoModelForMultipleChoice"], ["softmax", "classify("]),
+        (
+            "reranker",
+            POWER,
+            ["A reranker", "CrossEncoder(", "sigmoids", "text-ranking"],
+            ["softmax", "pipeline("],
+        ),
         ("rte", HEAD, ["Head-WS"], ["most attention"]),
         ("rte", RAND, ["Rand-WS", "more than 3 word pieces are refused"], ["most attention"]),
+        ("rte", POWER | {"protected_until": 3}, ["Words of the first text are retained before"], []),
         ("rte", POWER | {"significance_pad_queries": True}, ["how far its batch is padded"], []),
         ("rte", POWER, ["chosen on the same split", "most attention"], ["how far its batch is padded"]),
         ("imdb", POWER, ["test split"], ["chosen on the same split"]),
@@ -151,7 +172,7 @@ def test_records_of_studies_make_cards(path):
     assert not re.search(r"None|Undefined|\{\{|\{%", card)
 
 
-@pytest.mark.parametrize("name", ["sst2", "rte", "stsb", "race"])
+@pytest.mark.parametrize("name", ["sst2", "rte", "stsb", "race", "reranker"])
 def test_the_code_of_a_card_runs_and_its_file_disturbs_nothing(
     name, dataset, tiny_checkpoint, tokenizer, tmp_path, capsys
 ):

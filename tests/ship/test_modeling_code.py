@@ -50,6 +50,7 @@ CASES = {
     "roberta-alone": ("roberta", CLASSIFICATION, partial(load_power_model, cls_alone=True)),
     "bert-bins": ("bert", CLASSIFICATION, partial(load_power_model, soft_extract_bins=6)),
     "bert-thresholds": ("bert", CLASSIFICATION, thresholds),
+    "bert-first-text": ("bert", CLASSIFICATION, partial(extracting, protected_until=3)),
     "bert-rand": ("bert", CLASSIFICATION, at_random),
     "bert-pruned": ("bert", CLASSIFICATION, pruned),
     "bert-choice": ("bert", CHOICE, extracting),

@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 
 from powerbert.base.errors import ConfigError, DataError, UserError
 from powerbert.base.interrupt import Interrupted, interruptible
+from powerbert.data import QUERY, Task
 from powerbert.models import load_host_model, load_power_model
-from powerbert.stages import MassRegularizer, Optimization, Search
+from powerbert.stages import FineTune, MassRegularizer, Optimization, Search
 from powerbert.stages.processes import count_processes, fit_on_devices
 from tests.stages.trainings import LENGTH, SETTINGS, TASK, batch
 
@@ -113,6 +114,39 @@ def test_two_processes_search_as_one_does(finetuned, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows if row["search/dev_accuracy"]][:2] == ["0", "1"], "one process logs"
     assert len([row for row in rows if row["search/train_loss"]]) == 8
+
+
+class Queries(LightningDataModule):
+    """Both queries of dev lie in several batches; a third process is given none of their passages."""
+
+    task = Task("made-up", ("query", "passage"), None, "ndcg@10", LENGTH, kind="reranking")
+
+    def train_dataloader(self):
+        return Loader([self.passages(seed) for seed in range(4)], batch_size=None)
+
+    def val_dataloader(self):
+        return DataLoader(
+            [self.passages(seed, size) for seed, size in ((10, 2), (11, 2), (13, 1))], batch_size=None
+        )
+
+    @staticmethod
+    def passages(seed, size=8):
+        made = batch(seed, size)
+        made["labels"] = made["labels"].float().unsqueeze(1)
+        return made | {QUERY: torch.arange(size) % 2} if seed >= 10 else made
+
+
+@pytest.mark.slow
+def test_queries_are_ranked_with_the_passages_of_all_processes(tiny_checkpoint, tmp_path):
+    found = []
+    for settings in (SETTINGS, SETTINGS | TWO, SETTINGS | TWO | {"devices": 3}):
+        torch.manual_seed(0)
+        model = load_host_model(tiny_checkpoint, "reranking", **Queries.task.model_fields())
+        stage = FineTune(model, Queries.task, Optimization(1e-3))
+        evaluated = settings | {"max_epochs": 0}
+        found.append(fit_on_devices(stage, Queries(), evaluated, [], tmp_path / "checkpoints")["dev"])
+    assert found[0] == found[1] == found[2]
+    assert found[0]["ndcg@10"] > 0
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from powerbert.elimination.soft_extract import SoftExtract
 from powerbert.models import as_power_model, load_host_model
 from powerbert.stages import CostRegularizer, MassRegularizer, Optimization, Search
 from powerbert.stages.fit import fit
-from powerbert.stages.search import reach, without_loss
+from powerbert.stages.search import without_loss
 from tests.stages.trainings import SETTINGS, TASK, Data
 
 WORDS = torch.tensor([1e6])
@@ -92,14 +92,6 @@ def test_the_known_optimum_of_a_toy_is_found():
     results = penalty.results(own)
     assert results["predicted_speedup"] == pytest.approx(2.0, rel=1e-3)
     assert results["shares"] == pytest.approx((1 - given_up).tolist(), abs=0.04)
-
-
-@pytest.mark.parametrize("target", [0.2, 0.5, 0.9])
-def test_reach_moves_all_shares_onto_the_target_and_keeps_their_order(target):
-    found = reach(lambda values: sum(values) / 4, [1.0, 0.8, 0.5, 0.1], max(target, 0.3), 1.0)
-    assert sum(found) / 4 == pytest.approx(max(target, 0.3), abs=1e-3)
-    assert found[0] == 1.0
-    assert found == sorted(found, reverse=True)
 
 
 def scored(values, price=0.2):

@@ -65,6 +65,8 @@ def test_cls_alone_and_shares_make_another_method():
     assert method_label(of_method("power_bert", shares)) == "PoWER-BERT (share)"
     named = {"elimination": {"name": "paper", "unit": "share"}}
     assert method_label(of_method("power_bert", named)) == "PoWER-BERT (shares)"
+    protected = {"elimination": {"protect": "first_text"}}
+    assert method_label(of_method("power_bert", protected)) == "PoWER-BERT (first text protected)"
 
 
 def test_facts_of_shares_and_a_target():

@@ -139,10 +139,8 @@ def trace_pieces(predictor: Predictor, texts: Sequence[str]) -> tuple[Piece, ...
 
 def verdict(prediction: dict[str, Any], label: str | None) -> str:
     """Return a prediction of `Predictor` for people, with the dataset's label if there is one."""
-    if "value" in prediction:
-        predicted = f"{prediction['value']:.2f}"
-    else:
-        predicted = f"{prediction['label']} ({prediction['score']:.2f})"
+    number = prediction["value"] if "value" in prediction else prediction["score"]
+    predicted = f"{prediction['label']} ({number:.2f})" if "label" in prediction else f"{number:.2f}"
     return predicted if label is None else f"{predicted}, labelled {label}"
 
 

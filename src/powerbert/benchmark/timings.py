@@ -184,8 +184,9 @@ def training_row(pair: Pair, inputs: Inputs, length: int, batch_size: int, setti
     """
     plain, soft = training_stages(pair, length)
     (batch,) = inputs.batches("padded", batch_size, length, 1, settings.device)
-    kind = torch.float32 if plain.task.is_regression else torch.int64
-    batch["labels"] = torch.zeros(batch_size, dtype=kind, device=settings.device)
+    one = plain.task.num_labels == 1
+    shape, kind = ((batch_size, 1), torch.float32) if one else ((batch_size,), torch.int64)
+    batch["labels"] = torch.zeros(shape, dtype=kind, device=settings.device)
     steps = {
         "plain": partial(training_step(plain.to(settings.device)), batch),
         "soft": partial(training_step(soft.to(settings.device)), batch),

@@ -9,9 +9,10 @@ from powerbert.data.batching import (
 )
 from powerbert.data.recombine import recombine
 from powerbert.data.task import Source, Task
-from powerbert.data.tokenize import load_texts, read_texts, row_lengths, tokenize
+from powerbert.data.tokenize import QUERY, load_texts, read_texts, row_lengths, tokenize
 
 __all__ = [
+    "QUERY",
     "TEACHER_LOGITS",
     "LengthSortedSampler",
     "PaddingCollator",

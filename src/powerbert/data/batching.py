@@ -1,7 +1,8 @@
 """The data module: a source's rows as tokenised batches of similar length, with little padding."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from powerbert.base.errors import DataError
 from powerbert.data.task import Source, Task
-from powerbert.data.tokenize import LENGTHS, choose_max_length, row_lengths, tokenize
+from powerbert.data.tokenize import LENGTHS, QUERY, choose_max_length, row_lengths, tokenize
 
 log = logging.getLogger(__name__)
 
@@ -95,13 +96,16 @@ class PaddingCollator:
         self.tokenizer = tokenizer
         self.task = task
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]], pad_to: int | None = None) -> dict[str, Tensor]:
+    def __call__(
+        self, rows: Sequence[Mapping[str, Any]], pad_to: int | None = None, *, queries: bool = False
+    ) -> dict[str, Tensor]:
         """Pad B rows of `tokenize` to `pad_to` word pieces, by default the length of the longest.
 
         Returns:
             `input_ids`, `attention_mask` and so on of shape [B, N], or [B, choices, N] for multiple choice,
-            and `labels` of shape [B] (int64, or float32 for regression) if the rows have labels;
-            `teacher_logits`, [B, classes], if the rows have these.
+            and `labels` of shape [B] (int64, or float32 for regression; for reranking float32 [B, 1]) if the
+            rows have labels; `teacher_logits`, [B, classes], if the rows have these; with `queries` also
+            `QUERY`, [B], if they have it.
         """
         names = [name for name in self.tokenizer.model_input_names if name in rows[0]]
         if self.task.is_multiple_choice:
@@ -115,8 +119,11 @@ class PaddingCollator:
         if self.task.is_multiple_choice:
             batch = {name: tensor.view(len(rows), -1, tensor.shape[-1]) for name, tensor in batch.items()}
         if "label" in rows[0]:
-            dtype = torch.float32 if self.task.is_regression else torch.int64
-            batch["labels"] = torch.tensor([row["label"] for row in rows], dtype=dtype)
+            dtype = torch.float32 if self.task.num_labels == 1 else torch.int64
+            labels = torch.tensor([row["label"] for row in rows], dtype=dtype)
+            batch["labels"] = labels.unsqueeze(1) if self.task.is_reranking else labels
+        if queries and QUERY in rows[0]:
+            batch[QUERY] = torch.tensor([row[QUERY] for row in rows])
         if TEACHER_LOGITS in rows[0]:
             batch[TEACHER_LOGITS] = torch.tensor([row[TEACHER_LOGITS] for row in rows])
         return batch
@@ -137,7 +144,11 @@ class ResumableLoader(DataLoader):
 
 
 def make_loader(
-    rows: Dataset, collate: PaddingCollator, sampler: Sampler[int], batch_size: int, num_workers: int = 0
+    rows: Dataset,
+    collate: Callable[[list[Any]], dict[str, Tensor]],
+    sampler: Sampler[int],
+    batch_size: int,
+    num_workers: int = 0,
 ) -> ResumableLoader:
     """Make a DataLoader over tokenised rows; `list(loader.sampler)` maps its outputs to rows."""
     return ResumableLoader(
@@ -156,7 +167,8 @@ class TextDataModule(LightningDataModule):
 
     Attributes:
         max_length: l, in word pieces, given by the task or chosen by the length rule.
-        dataset: Train, dev and the evaluation split, tokenised, in the order of the source.
+        dataset: Train, dev and the evaluation split, tokenised, in the order of the source. For reranking,
+            the grades of train are divided by the greatest of them if that exceeds 1.
         truncated: The share of each split's inputs that were longer than `max_length`.
     """
 
@@ -211,6 +223,8 @@ class TextDataModule(LightningDataModule):
         self.truncated = {
             split: float(np.mean(row_lengths(rows) > self.max_length)) for split, rows in dataset.items()
         }
+        if task.is_reranking:
+            self._prepare_grades(dataset)
         self.dataset = dataset
         shares = ", ".join(f"{share:.2%} of {split}" for split, share in self.truncated.items())
         log.info("%s: max_length %d truncates %s", task.name, self.max_length, shares)
@@ -241,7 +255,35 @@ class TextDataModule(LightningDataModule):
     def _evaluation_loader(self, split: str) -> DataLoader:
         rows = self.dataset[split]
         sampler = LengthSortedSampler(row_lengths(rows))
-        return make_loader(rows, self.collate, sampler, self.eval_batch_size, self.num_workers)
+        collate = partial(self.collate, queries=True)
+        return make_loader(rows, collate, sampler, self.eval_batch_size, self.num_workers)
+
+    def _prepare_grades(self, dataset: dict[str, Dataset]) -> None:
+        """Check a reranker's grades, scale those of train, and warn of queries of train in other splits."""
+        name, shared = f"dataset '{self.task.name}'", []
+        arrays = {
+            split: rows.select_columns(["label", QUERY]).with_format("numpy")[:]
+            for split, rows in dataset.items()
+        }
+        for split, columns in arrays.items():
+            grades = columns["label"]
+            if grades.min() < 0:
+                row = int((grades < 0).argmax())
+                raise DataError(
+                    f"{name}: split '{split}', row {row + 1}: label {grades[row]:g} is negative; a passage's "
+                    "grade is 0 if it is irrelevant, else more"
+                )
+            if grades.max() == 0:
+                raise DataError(f"{name}: split '{split}' has no relevant passage, since every label is 0")
+            common = len(np.intersect1d(columns[QUERY], arrays["train"][QUERY]))
+            if common and split != "train":
+                shared.append(f"{common} of {split}")
+        grades = arrays["train"]["label"]
+        if grades.max() > 1:
+            unscaled = dataset["train"].remove_columns("label")
+            dataset["train"] = unscaled.add_column("label", grades / grades.max())
+        if shared:
+            log.warning("%s: queries of train are also in other splits: %s", name, ", ".join(shared))
 
     def _check(self, split: str, texts: DatasetDict) -> None:
         name = self.task.name

@@ -13,11 +13,12 @@ from powerbert.base.checks import check_choice
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, shorten
 
-Kind = Literal["sequence_classification", "multiple_choice"]
+Kind = Literal["sequence_classification", "multiple_choice", "reranking"]
 EvaluationSplit = Literal["dev", "test"]
 
 CLASS_METRICS = ("accuracy", "f1", "matthews_correlation")
 REGRESSION_METRICS = ("spearman", "pearson")
+RANKING_METRICS = ("ndcg@10", "mrr@10")
 
 LOCATION_KEYS = frozenset({"archive", "cache", "folder"})
 """Settings of a data source that say where its files lie."""
@@ -52,9 +53,9 @@ class Task:
     Attributes:
         name: The dataset's name, as in the record.
         text_columns: One column of texts, or two for pairs. For multiple choice the first holds a text,
-            the second a list of texts, one per choice.
+            the second a list of texts, one per choice; for reranking a query and a passage.
         label_names: The classes in the order of their index (the choices' letters for multiple choice);
-            None for regression.
+            None for regression. For reranking the names of the grades 0, 1, ... or None for numbers.
         metric: Selects the epoch and is reported.
         max_length: l, the number of word pieces beyond which an input is truncated, or `auto` for the
             length rule of section 3.1.
@@ -74,14 +75,17 @@ class Task:
         check_choice("dataset.kind", self.kind, get_args(Kind))
         check_choice("dataset.evaluation_split", self.evaluation_split, get_args(EvaluationSplit))
         metrics = REGRESSION_METRICS if self.is_regression else CLASS_METRICS
+        if self.is_reranking:
+            metrics = RANKING_METRICS
         if self.metric not in metrics:
             raise ConfigError(
                 f"dataset.metric: '{self.metric}' does not fit; choose one of {', '.join(metrics)}"
             )
         columns, names = self.text_columns, self.label_names
         fewest, needed = 1, "one column, or two for pairs"
-        if self.is_multiple_choice:
-            fewest, needed = 2, "two columns (text, choices)"
+        if self.is_multiple_choice or self.is_reranking:
+            fewest = 2
+            needed = f"two columns ({'query, passage' if self.is_reranking else 'text, choices'})"
         if not fewest <= len(columns) <= 2 or len(set(columns)) < len(columns):
             raise ConfigError(f"dataset.text_columns: {list(columns)} must be {needed}")
         if self.is_multiple_choice and names is None:
@@ -123,8 +127,13 @@ class Task:
 
     @property
     def is_regression(self) -> bool:
-        """Whether the label is a number rather than a class."""
-        return self.label_names is None
+        """Whether the label is a number rather than a class or a grade."""
+        return self.label_names is None and not self.is_reranking
+
+    @property
+    def is_reranking(self) -> bool:
+        """Whether the label is a passage's grade of relevance to a query: 0 for none."""
+        return self.kind == "reranking"
 
     @property
     def is_multiple_choice(self) -> bool:
@@ -133,8 +142,8 @@ class Task:
 
     @property
     def num_labels(self) -> int:
-        """Number of classes (of choices for multiple choice); 1 for regression."""
-        return 1 if self.label_names is None else len(self.label_names)
+        """Number of classes (of choices for multiple choice); 1 for regression and reranking."""
+        return 1 if self.label_names is None or self.is_reranking else len(self.label_names)
 
     @property
     def num_choices(self) -> int:
@@ -143,6 +152,8 @@ class Task:
 
     def model_fields(self) -> dict[str, Any]:
         """Return the fields of a transformers configuration that describe the head."""
+        if self.is_reranking:  # transformers' name for a binary cross entropy
+            return {"num_labels": 1, "problem_type": "multi_label_classification"}
         if self.label_names is None:
             return {"num_labels": 1, "problem_type": "regression"}
         names = dict(enumerate(self.label_names))
@@ -208,7 +219,7 @@ class LabelParser:
             number = math.nan
         if not math.isfinite(number):
             problem = "is missing" if value in (None, "") else f"'{shorten(value)}' is not a finite number"
-            raise ValueError(f"{problem}; a regression needs one in every row")
+            raise ValueError(f"{problem}; dataset.label_names=null needs one in every row")
         return number
 
 

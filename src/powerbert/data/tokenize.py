@@ -1,5 +1,6 @@
 """Texts -> word pieces, cached beside the texts; the length rule; texts to be labelled."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 Columns = dict[str, list[Any]]
 Text = str | Sequence[Any]
 
+QUERY = "query_id"
+"""Column of a reranker's tokenised rows: a number for each query's text, by which rows are grouped."""
+
 LENGTHS = (64, 128, 256, 512)
 PERCENT_LONGER = 1
 
@@ -35,7 +39,8 @@ def tokenize(dataset: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, m
     Returns:
         In place of the texts the tokenizer's columns (`input_ids`, `attention_mask`, ...), each row a list,
         or for multiple choice one list per choice; and `length`, the word pieces before truncation (of the
-        longest choice). `label` stays. The cache key is the rows, the tokenizer and `max_length`.
+        longest choice). `label` stays, and for reranking there is `QUERY`. The cache key is the rows, the
+        tokenizer and `max_length`.
     """
     count = task.num_choices
 
@@ -59,6 +64,8 @@ def tokenize(dataset: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, m
             encoded = {
                 name: [values[start : start + count] for start in starts] for name, values in encoded.items()
             }
+        if task.is_reranking:
+            encoded[QUERY] = [int(hashlib.sha256(query.encode()).hexdigest()[:15], 16) for query in first]
         return {**encoded, "length": [max(lengths[start : start + count]) for start in starts]}
 
     key = {
@@ -67,6 +74,7 @@ def tokenize(dataset: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, m
         "choices": count,
         "tokenizer": _fingerprint(tokenizer),
         "max_length": max_length,
+        **({"kind": task.kind} if task.is_reranking else {}),
     }
     return dataset.map(
         encode,
@@ -108,13 +116,13 @@ def choose_max_length(lengths: Sequence[int] | np.ndarray, longest: int | None =
     return chosen
 
 
-def read_texts(path: Path, task: Task) -> Iterator[tuple[Any, ...]]:
+def read_texts(path: Path, task: Task, columns: Sequence[str] | None = None) -> Iterator[tuple[Any, ...]]:
     """Yield the texts of each row of a file; for multiple choice a text and the list of its choices.
 
-    The file names the task's text columns; but `.txt` holds one text per line, those of a pair separated by
-    a tab.
+    The file names the task's text columns, of which `columns` are read, by default all; but `.txt` holds
+    one text per line, those of a pair separated by a tab.
     """
-    columns = task.text_columns
+    columns = columns or task.text_columns
     has_header = not path.name.removesuffix(".gz").endswith(".txt")
     for row in read_rows(path, columns, header=None if has_header else columns):
         if task.is_multiple_choice:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from powerbert.base.errors import DataError
 from powerbert.data import PaddingCollator, Task
 from powerbert.export.graph import SHORTEST
 from powerbert.export.host import find_baseline
@@ -24,16 +23,16 @@ Entries = dict[str, Any]
 """Entries of a file's record."""
 
 
-def agreement(one: Tensor, other: Tensor, is_regression: bool) -> Entries:
+def agreement(one: Tensor, other: Tensor) -> Entries:
     """Compare the logits of two models, both [inputs, outputs]; NaN agrees with nothing.
 
     Returns:
         `inputs`, their number; `largest_difference` of two logits; `beyond_tolerance`, the inputs whose
         logits differ by more than `TOLERANCE`; `labels_differing`, the inputs whose labels differ, and
-        `labels_equal`, whether there are none: both None for regression.
+        `labels_equal`, whether there are none: both None for a single output.
     """
     differences = (one - other).abs().amax(dim=1).nan_to_num(nan=torch.inf)
-    differing = None if is_regression else int((one.argmax(1) != other.argmax(1)).sum())
+    differing = None if one.shape[1] == 1 else int((one.argmax(1) != other.argmax(1)).sum())
     return {
         "inputs": len(one),
         "largest_difference": differences.max().item(),
@@ -94,16 +93,6 @@ def batch_logits(model: Any, batches: Iterable[Batch]) -> Tensor:
         return torch.cat([model(**batch).logits.float() for batch in batches])
 
 
-def labels_of(subject: Subject) -> Tensor:
-    """Return the labels of the subject's rows, [rows]; DataError if its split has none."""
-    if "label" not in subject.encoded.column_names:
-        raise DataError(
-            f"check: split '{subject.split_name}' of dataset '{subject.task.name}' has no labels; "
-            "choose another split"
-        )
-    return torch.as_tensor(subject.encoded["label"][:])
-
-
 def try_files(subject: Subject, files: Sequence[nn.Module], settings: LatencySettings) -> list[Entries]:
     """Run a model, on the CPU, and its opened files on the subject's rows, and time them in turn.
 
@@ -111,7 +100,7 @@ def try_files(subject: Subject, files: Sequence[nn.Module], settings: LatencySet
         For each file its `agreement` with the model, its own `metric` and `latency`, those of the model
         (`pytorch`), and the fine-tuned model's metric (`baseline`).
     """
-    task, rows, labels = subject.task, subject.encoded, labels_of(subject)
+    task, rows = subject.task, subject.encoded
 
     def predict(model: nn.Module) -> Tensor:
         return predict_logits(model, rows, subject.collate, subject.batch_size)
@@ -120,16 +109,16 @@ def try_files(subject: Subject, files: Sequence[nn.Module], settings: LatencySet
     expected, *logits = [predict(model) for model in models]
     given = load_model(subject.folder) if subject.cls_alone else subject.model
     name, baseline = find_baseline(subject.folder, given)
-    baseline_metric = None if name is None else task_metric(predict(baseline), labels, task)
+    baseline_metric = None if name is None else task_metric(predict(baseline), rows, task)
     reference, *latencies = measure_latencies(
         models, baseline, rows, max_length=subject.max_length, collate=subject.collate, settings=settings
     )
     return [
         {
-            **agreement(own, expected, task.is_regression),
-            "metric": {"name": task.metric, "value": task_metric(own, labels, task)},
+            **agreement(own, expected),
+            "metric": {"name": task.metric, "value": task_metric(own, rows, task)},
             "latency": latency,
-            "pytorch": {"metric": task_metric(expected, labels, task), "latency": reference},
+            "pytorch": {"metric": task_metric(expected, rows, task), "latency": reference},
             "baseline": {"artifact": name, "metric": baseline_metric},
         }
         for own, latency in zip(logits, latencies, strict=True)

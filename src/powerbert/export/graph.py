@@ -23,6 +23,7 @@ from powerbert.elimination.configuration import SHARE_STEPS, retained_of_steps
 from powerbert.measure.evaluation import evaluation_mode
 from powerbert.models import classify, embed, host_encoders, longest_input, num_encoders
 from powerbert.models.encoder import encode, encode_and_extract, in_order, places_after, position_of_cls
+from powerbert.models.retaining import significance_of
 
 SHORTEST = 2
 """Word pieces of the shortest input, [CLS] and [SEP]; a graph that also took 1 would have to broadcast it."""
@@ -56,7 +57,7 @@ class LogitsAtAnySpeed(nn.Module):
         super().__init__()
         self.model = model
         self.encoders = host_encoders(model)
-        self.score = model.base_model.score()  # type: ignore[operator]
+        self.score = significance_of(model.config)
         self.running = sorted({tuple(entry["encoders"]) for entry in model.config.speeds})
 
     def forward(

@@ -20,7 +20,6 @@ from powerbert.base.files import write_synced
 from powerbert.export.check import (
     agreement,
     batch_logits,
-    labels_of,
     made_up_batches,
     try_files,
     within_tolerance,
@@ -102,7 +101,7 @@ def run(settings: ExportSettings) -> list[FileRecord]:
     output = output_folder(settings, subject.folder)
     subject.model.cpu()
     if settings.check is not None:
-        labels_of(subject)  # rows that cannot be read are reported before the export, which takes long
+        subject.check_labelled()  # before the export, which takes long
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
         records = _export(subject, settings, Path(scratch))
@@ -171,7 +170,7 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Fi
         expected = batch_logits(model, batches)
         checked = []
         for precision, file in files.items():
-            found = agreement(batch_logits(file, batches), expected, task.is_regression)
+            found = agreement(batch_logits(file, batches), expected)
             if precision == "float32" and not within_tolerance(found):
                 raise ModelError(
                     f"{subject.folder}: nothing was written, because the exported model's logits differ for "

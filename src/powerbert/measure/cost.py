@@ -228,6 +228,24 @@ def fit(
     return torch.linalg.lstsq(rows / size, ones, driver="gelsd").solution[:, 0] / size, disturbed
 
 
+def reach(
+    cost: Callable[[list[float]], float], values: list[float], target: float, whole: float
+) -> list[float]:
+    """Move shares or masses, [L], all together until their cost is at most the target, or hardly more.
+
+    The parts of the whole are raised to a common power, so what is retained whole stays whole.
+    """
+
+    def moved(power: float) -> list[float]:
+        return [whole * (value / whole) ** power for value in values]
+
+    low, high = 1 / 16, 16.0
+    for _ in range(40):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if cost(moved(middle)) > target else (low, middle)
+    return moved(high)
+
+
 def batches_of_protocol(
     lengths: Sequence[int], protocol: str, max_length: int, batch_size: int, most: int = 32
 ) -> dict[str, Tensor]:

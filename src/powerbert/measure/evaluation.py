@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from powerbert.base.progress import progress
 from powerbert.data import (
+    QUERY,
     LengthSortedSampler,
     PaddingCollator,
     Task,
@@ -51,7 +52,7 @@ def predict_logits(
 
     Returns:
         Logits in the order of the rows, float32, on the CPU: [rows, classes]; [rows, choices] for multiple
-        choice; [rows, 1] for regression.
+        choice; [rows, 1] for regression and reranking.
     """
     sampler = LengthSortedSampler(row_lengths(rows))
     device = getattr(model, "device", "cpu")
@@ -80,16 +81,18 @@ def mean_retained(model: Any, rows: Dataset, collate: PaddingCollator, batch_siz
     return torch.cat(numbers, dim=1).double().mean(dim=1).tolist()
 
 
-def task_metrics(logits: Tensor, labels: Tensor, task: Task) -> dict[str, float]:
-    """Compute a task's metrics from logits [rows, outputs] and labels [rows]."""
+def task_metrics(logits: Tensor, rows: Dataset, task: Task) -> dict[str, float]:
+    """Compute a task's metrics from logits, [rows, outputs], of labelled rows of `tokenize`."""
     metrics = build_metrics(task.metric, task.num_labels)
-    metrics.update(logits.squeeze(-1) if task.is_regression else logits.argmax(-1), labels)
+    predictions = logits.squeeze(-1) if task.num_labels == 1 else logits.argmax(-1)
+    queries = torch.as_tensor(rows[QUERY][:]) if task.is_reranking else None
+    metrics.update(predictions, torch.as_tensor(rows["label"][:]), indexes=queries)
     return {name: value.item() for name, value in metrics.compute().items()}
 
 
-def task_metric(logits: Tensor, labels: Tensor, task: Task) -> float:
+def task_metric(logits: Tensor, rows: Dataset, task: Task) -> float:
     """Compute the metric that a task is judged by; see `task_metrics`."""
-    return task_metrics(logits, labels, task)[task.metric]
+    return task_metrics(logits, rows, task)[task.metric]
 
 
 def evaluate_longer(
@@ -110,8 +113,7 @@ def evaluate_longer(
     longer = rows.select([index for index in LengthSortedSampler(lengths) if lengths[index] > word_pieces])
     values: dict[str, float | None] = {"value": None, "baseline": None}
     if len(longer):
-        labels = torch.as_tensor(longer["label"][:])
         for name, evaluated in (("value", model), ("baseline", baseline)):
             logits = predict_logits(evaluated, longer, data.collate, data.eval_batch_size, "Long inputs")
-            values[name] = task_metric(logits, labels, data.task)
+            values[name] = task_metric(logits, longer, data.task)
     return {"word_pieces": word_pieces, "inputs": len(longer), **values}

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from powerbert.measure.evaluation import evaluation_mode
 
 
-def count_flops(model: nn.Module, length: int, batch_size: int = 1, num_choices: int = 1) -> float:
+def count_flops(model: Any, length: int, batch_size: int = 1, num_choices: int = 1) -> float:
     """Count the floating-point operations of one forward pass on a batch.
 
     Only matrix products count, two operations per multiply-add; they make up all but a few per mille of a
@@ -21,18 +21,26 @@ def count_flops(model: nn.Module, length: int, batch_size: int = 1, num_choices:
     computed, and the model's weights are neither moved nor copied.
 
     Args:
-        model: takes `input_ids` [batch_size, length], or [batch_size, num_choices, length].
+        model: takes `inputs_embeds`, [batch_size, length, ...], or [batch_size, num_choices, length, ...].
         length: word pieces of every input, without padding.
     """
     shape = (batch_size, length) if num_choices == 1 else (batch_size, num_choices, length)
-    input_ids = torch.zeros(shape, dtype=torch.long, device="meta")
-    named = [*model.named_parameters(), *model.named_buffers()]
-    tensors = {name: tensor.to("meta") for name, tensor in named}
+    # Not word pieces: DeBERTa looks for padding among them, and here they have no values.
+    table = model.get_input_embeddings().weight
+    words = torch.zeros((*shape, table.shape[1]), dtype=table.dtype, device="meta")
     # On the meta device scaled_dot_product_attention decomposes into products that the counter knows; it
     # would count the fused CPU kernel as zero.
+    return _operations(model, "meta", {"inputs_embeds": words})
+
+
+def _operations(model: nn.Module, device: torch.device | str, inputs: Mapping[str, Tensor]) -> float:
+    """Count the operations of a model on a device with the model's weights there."""
+    named = [*model.named_parameters(), *model.named_buffers()]
+    # The counter follows gradients, but not to a parameter that is a module's input, as in DeBERTa.
+    tensors = {name: tensor.detach().to(device) for name, tensor in named}
     counter = FlopCounterMode(display=False)
     with evaluation_mode(model), torch.inference_mode(), counter:
-        functional_call(model, tensors, kwargs={"input_ids": input_ids})
+        functional_call(model, tensors, kwargs=dict(inputs))
     return float(counter.get_total_flops())
 
 
@@ -58,13 +66,10 @@ def flops_of_inputs(model: Any, inputs: Iterable[Mapping[str, Tensor]]) -> float
         inputs: at least one batch, each of one input; padding counts as far as the model computes it.
     """
     flops = []
-    # The fused attention of a device would count as zero.
-    with evaluation_mode(model), torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
+    with sdpa_kernel(SDPBackend.MATH):  # the fused attention of a device would count as zero
         for batch in inputs:
             tensors = {name: tensor.to(model.device) for name, tensor in batch.items() if name != "labels"}
-            with FlopCounterMode(display=False) as counter:
-                model(**tensors)
-            flops.append(counter.get_total_flops())
+            flops.append(_operations(model, model.device, tensors))
     return float(np.mean(flops))
 
 

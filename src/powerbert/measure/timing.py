@@ -98,7 +98,8 @@ def time_in_turn(
     """Time calls in turn on each batch, and repeat runs while other processes used the processors.
 
     A disturbed run is repeated once the machine is quiet: with at most as many extra runs as runs, and a wait
-    of at most the schedule's patience, `LONGEST_WAIT` and ten times the measuring time. The quietest runs are kept.
+    of at most the schedule's patience, `LONGEST_WAIT` and ten times the measuring time. The quietest runs are
+    kept.
 
     Args:
         rounds: for each batch the calls on it, all with the same keys.
@@ -133,7 +134,9 @@ def time_in_turn(
 
     wanted = len(runs)
     patience = min(schedule.patience, LONGEST_WAIT, 10 * (time.perf_counter() - started))
-    while patience and len(runs) < 2 * wanted and max(shares[i] or 0.0 for i in _quietest(shares, wanted)) > QUIET:
+    while patience and len(runs) < 2 * wanted:
+        if max(shares[i] or 0.0 for i in _quietest(shares, wanted)) <= QUIET:
+            break
         waited = watch.wait(patience)
         if waited is None:
             break

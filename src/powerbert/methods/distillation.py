@@ -1,7 +1,7 @@
 """What a student learns from its teacher, which encoders correspond, and the plan of a distillation."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ class Distillation:
 
     Attributes:
         imitated: pairs of encoders, from 1, of student and teacher that the patient term compares.
+        binary: whether a single logit tells the probability of relevance, as in reranking.
     """
 
     alpha: float
@@ -33,6 +34,7 @@ class Distillation:
     beta: float = 0.0
     cosine: float = 0.0
     imitated: Sequence[tuple[int, int]] = ()
+    binary: bool = False
 
     def __post_init__(self) -> None:
         check_soft_targets(self.alpha, self.temperature)
@@ -46,7 +48,7 @@ class Distillation:
 
     def __call__(self, student: Any, teacher: Any, mask: Tensor) -> Tensor:
         """Compute the loss of one batch."""
-        soft = soft_target_loss(student.logits, teacher.logits, self.temperature)
+        soft = soft_target_loss(student.logits, teacher.logits, self.temperature, self.binary)
         loss = self.alpha * soft
         if student.loss is not None:
             loss = loss + (1 - self.alpha) * student.loss
@@ -84,13 +86,14 @@ def distillation_plans(
     def build(artifacts: Artifacts, context: Context) -> Stage:
         finetuned = artifacts["finetune"].path
         teacher = load_model(finetuned)
+        learnt = objective(num_encoders(teacher.config))
         return Retrain(
             student(finetuned, context),
             context.task,
             context.optimization,
             context.seed,
             teacher=teacher,
-            objective=objective(num_encoders(teacher.config)),
+            objective=replace(learnt, binary=context.task.is_reranking),
         )
 
     shared = {name: getattr(method, name) for name in ("encoders", "alpha", "temperature")}
@@ -104,14 +107,17 @@ def check_soft_targets(alpha: object, temperature: object) -> None:
     check_number("method.temperature", temperature, strict=True)
 
 
-def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float, binary: bool = False) -> Tensor:
     """Compute the divergence from the teacher's softened predictions (Hinton et al. 2015), in float32.
 
     ``T^2 KL(softmax(teacher / T) || softmax(student / T))`` of logits [B, C], averaged over inputs. The
     factor T^2 keeps the size of the gradient independent of T. For a regression (C = 1) it is the mean
-    squared difference.
+    squared difference. A ``binary`` logit (C = 1) is relevance's, beside a 0 for irrelevance: the divergence
+    is the cross entropy with ``sigmoid(teacher / T)`` up to a constant.
     """
     student, teacher = student.float(), teacher.float()
+    if binary:
+        student, teacher = F.pad(student, (1, 0)), F.pad(teacher, (1, 0))
     if student.shape[-1] == 1:
         return F.mse_loss(student, teacher)
     divergence = F.kl_div(

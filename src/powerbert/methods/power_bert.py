@@ -28,7 +28,12 @@ SIGNIFICANCE = ("significance_diagonal", "significance_pad_queries", "significan
 SEARCH = (*SIGNIFICANCE, "soft_extract_protects_cls")
 RETRAIN = (*SIGNIFICANCE, "selection")
 
-PAPER: Mapping[str, Any] = {"significance": "received", "unit": "count", "regularizer": "mass"}
+PAPER: Mapping[str, Any] = {
+    "significance": "received",
+    "unit": "count",
+    "regularizer": "mass",
+    "protect": None,
+}
 """Options of the elimination that came after the paper, and what it does; identities leave that out."""
 BEYOND = ("teacher", "target_speedup", "cls_alone")
 """Settings of the method that came after the paper, which has none of them; identities leave out null."""
@@ -166,6 +171,7 @@ class PowerBert(Method):
         return {
             **(learnt if self.teacher is not None else {}),
             **({"cls_alone": True} if self.cls_alone else {}),
+            **self._options(("protect",)),
         }
 
     def _search_influence(self, _: Artifacts) -> dict[str, Any]:
@@ -190,7 +196,7 @@ class PowerBert(Method):
             context.seed,
             regularizer=self._regularizer(model, artifacts, context),
             retention_learning_rate=self.retention_learning_rate,
-            **self._learning(artifacts),
+            **self._learning(artifacts, context),
         )
 
     def _regularizer(self, model: Any, artifacts: Artifacts, context: Context) -> Regularizer:
@@ -227,19 +233,26 @@ class PowerBert(Method):
             selection_order=random_order(context.max_length, context.seed) if drawn else None,
             **self._options(RETRAIN),
         )
-        return Retrain(model, context.task, context.optimization, context.seed, **self._learning(artifacts))
+        return Retrain(
+            model, context.task, context.optimization, context.seed, **self._learning(artifacts, context)
+        )
 
     def _model(self, artifacts: Artifacts, stage: str, context: Context, **fields: Any) -> Any:
         """Load a stage's model as a power model."""
         if self.cls_alone:
             fields["cls_alone"] = True
+        if self.elimination["protect"]:
+            fields["protected_until"] = context.data.tokenizer.sep_token_id
+            if fields["protected_until"] is None:
+                raise ConfigError("elimination.protect: the model's tokenizer has no token between two texts")
         return load_power_model(artifacts[stage].path, task=context.task.kind, **fields)
 
-    def _learning(self, artifacts: Artifacts) -> dict[str, Any]:
+    def _learning(self, artifacts: Artifacts, context: Context) -> dict[str, Any]:
         """Return the teacher and what a stage learns from it; nothing without a teacher."""
         if self.teacher is None:
             return {}
         teacher = load_model(artifacts["finetune"].path)
         imitated = [(encoder, encoder) for encoder in range(1, num_encoders(teacher.config))]
-        objective = Distillation(self.alpha, self.temperature, beta=self.beta, imitated=imitated)
+        binary = context.task.is_reranking
+        objective = Distillation(self.alpha, self.temperature, self.beta, imitated=imitated, binary=binary)
         return {"teacher": teacher, "objective": objective}

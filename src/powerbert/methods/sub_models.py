@@ -7,6 +7,7 @@ here they learn from the fine-tuned model, and the search weighs measured time i
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import accumulate, chain, product
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,13 @@ from powerbert.base.environment import default_device, quick_precision
 from powerbert.base.errors import ConfigError
 from powerbert.elimination import SIGNIFICANCES
 from powerbert.measure import LatencySettings
-from powerbert.measure.cost import KINDS, PROTOCOLS, cost_model
+from powerbert.measure.cost import KINDS, PROTOCOLS, cost_model, reach
 from powerbert.measure.evaluation import predict_logits
 from powerbert.methods.distillation import Distillation, evenly_spread, soft_target_loss
 from powerbert.methods.evolution import Evaluated, Retention, evolve, pareto_front
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
 from powerbert.models import able_encoders, as_power_model, load_model, num_encoders
 from powerbert.stages import Stage, SubModelTraining
-from powerbert.stages.search import reach
 
 SPEEDS = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 """Speed-ups for which the search of retentions starts with some of each depth."""
@@ -94,10 +94,10 @@ class SubModels(Method):
     def last_plan(self) -> StagePlan:
         """Plan the stage `retrain`, which makes the final model."""
 
-    def objective_of(self, retention: Retention) -> Distillation:
+    def objective_of(self, retention: Retention, binary: bool) -> Distillation:
         """Return the objective of a sub-model, each of whose encoders imitates itself in the teacher."""
         imitated = [(own, encoder + 1) for own, encoder in enumerate(retention.encoders[:-1], start=1)]
-        return Distillation(self.alpha, self.temperature, beta=self.beta, imitated=imitated)
+        return Distillation(self.alpha, self.temperature, self.beta, imitated=imitated, binary=binary)
 
     def found(self, artifacts: Artifacts) -> list[Evaluated]:
         """Return the sub-models that the search found best, those of each depth by increasing cost."""
@@ -120,7 +120,7 @@ class SubModels(Method):
             objective=Distillation(self.alpha, self.temperature, beta=self.beta),
             recombined=self.recombined,
             sample=Sampler(encoders, *self.depths(encoders), self.steepest, self.each_step),
-            objective_of=self.objective_of,
+            objective_of=partial(self.objective_of, binary=context.task.is_reranking),
             explore=Explorer(self, context.measure, context.cache, teacher),
         )
 
@@ -222,7 +222,7 @@ class Explorer:
 
         def loss(retention: Retention) -> float:
             base.set_retention(retention.shares, retention.encoders)
-            return float(soft_target_loss(logits(model), told, 1.0))
+            return float(soft_target_loss(logits(model), told, 1.0, data.task.is_reranking))
 
         starts = start_of(self.method, encoders, cost)
         points = evolve(starts, cost, loss, evaluations=self.method.evaluations, seed=0)

@@ -38,6 +38,9 @@ TASKS = {
 }
 """The Auto class of each kind of task."""
 
+ALIKE = {"reranking": "sequence_classification"}
+"""Other kinds of task -> the key of ``TASKS`` whose classes they use."""
+
 POWER_PREFIX = "power_"
 """A power model's ``model_type`` is this and its host's."""
 

@@ -46,6 +46,7 @@ CHECKPOINT_FILES = (
     "vocab.*",
     "merges.txt",
     "spiece.model",
+    "spm.model",
 )
 """The files of a checkpoint that a run needs; the hub also holds the same weights in other formats."""
 
@@ -126,10 +127,14 @@ def _fetch_mpnet(scratch: Path) -> Path:
 
 
 def local_or_hub(path: str | os.PathLike[str]) -> Path:
-    """Return a folder unchanged, or the local copy of the hub checkpoint of that name."""
+    """Return a folder, or the local copy of the hub checkpoint of that name.
+
+    Of a folder of sentence-transformers it is the part that holds the Transformer.
+    """
     folder = Path(path).expanduser()
     if folder.is_dir():
-        return folder
+        part = folder / "0_Transformer"
+        return part if (folder / "modules.json").is_file() and part.is_dir() else folder
     try:
         validate_repo_id(str(path))
     except HFValidationError as error:

@@ -47,6 +47,8 @@ class PowerFields:
         significance_diagonal: Whether a word's attention to itself counts towards its significance.
         significance_pad_queries: Whether the attention paid by padding counts. The result for an input then
             depends on how far its batch is padded.
+        protected_until: Id of the word piece that ends a pair's first text, as [SEP]; its words are retained
+            before all others but [CLS], the most significant first. None protects [CLS] alone.
         soft_extract_protects_cls: Whether [CLS] takes the first ordered position in soft-extract; it always
             does in extract.
         selection: How the retained word-vectors are chosen: "attn" by significance, "head" the first ones,
@@ -73,6 +75,7 @@ class PowerFields:
     significance_diagonal: bool = True
     significance_pad_queries: bool = False
     soft_extract_protects_cls: bool = True
+    protected_until: int | None = None
     selection: str = "attn"
     selection_order: list[int] | None = None
     active_encoders: list[int] | None = None
@@ -153,6 +156,9 @@ class PowerFields:
             )
         check_choice("significance", self.significance, SIGNIFICANCES)
         validate_selection(self.selection, self.selection_order, self.searches)
+        ranked = self.retention_thresholds is None and self.soft_threshold_temperature is None
+        if self.protected_until is not None and (not ranked or self.selection != "attn"):
+            raise ConfigError("protected_until: needs word-vectors that are ranked by significance")
         if self.retention_shares is not None:
             validate_retention_shares(self.retention_shares, running)
         if self.retention_thresholds is not None:
@@ -173,8 +179,19 @@ class PowerFields:
         left, heads = self.encoder_heads, self.num_attention_heads
         if left is not None and not (len(left) == encoders and all(1 <= number <= heads for number in left)):
             raise ConfigError(f"encoder_heads: {left} must hold {encoders} numbers from 1 to {heads}")
+        check_position_embedding_type(self)
         if getattr(self, "is_decoder", False):
             raise ConfigError("is_decoder must be False: word-vectors are eliminated from encoders only")
+
+
+def check_position_embedding_type(config: Any) -> None:
+    """Raise ConfigError if a host or power model was trained with positions that transformers ignores."""
+    kind = getattr(config, "position_embedding_type", "absolute")
+    if kind != "absolute" and "position_embedding_type" not in {field.name for field in fields(config)}:
+        raise ConfigError(
+            f"position_embedding_type: '{kind}' is ignored by transformers 5, which would compute another "
+            "model than was trained; choose a checkpoint with 'absolute'"
+        )
 
 
 POWER_FIELDS = tuple(field.name for field in fields(PowerFields))

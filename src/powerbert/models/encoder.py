@@ -54,6 +54,8 @@ class Part:
     def __call__(self, hidden: Tensor) -> Tensor:
         """Project [B, N, D] to [B, N, H * E]."""
         rows = slice(self.index * self.out_features, (self.index + 1) * self.out_features)
+        if type(self.whole) is not nn.Linear:  # such as an adapter's
+            return self.whole(hidden)[..., rows]
         bias = None if self.whole.bias is None else self.whole.bias[rows]
         return F.linear(hidden, self.whole.weight[rows], bias)
 
@@ -126,6 +128,12 @@ class HostEncoder:
         places = in_order(key[:, 0]) if places is None else places
         return self.relate(query, key, places_after(places, positions), places)
 
+    def related_at(self, related: Related, positions: Tensor) -> Related:
+        """Keep the queries at some positions, [B, K]."""
+        query, key, bias = related
+        query = self.split_heads(extract_rows(query.transpose(1, 2).flatten(2), positions))
+        return Related(query, key, None if bias is None else extract_rows(bias, positions.unsqueeze(1)))
+
     def attend(self, related: Related, value: Tensor, mask: Tensor | None, residual: Tensor) -> Tensor:
         """Run self-attention up to its LayerNorm, [B, K, D], with no attention matrix in memory.
 
@@ -180,19 +188,22 @@ def encode_and_extract(
     score: Score,
     own: Tensor | None = None,
     places: Tensor | None = None,
+    protected: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
     """Run an encoder that retains the k most significant word-vectors, k <= N, in order, [CLS] among them.
 
-    ``own`` is the number of word-vectors that each input retains, at most k, [B]; None for k.
+    ``own`` is the number of word-vectors that each input retains, at most k, [B]; None for k. Those that are
+    ``protected``, [B, N], are retained before others.
 
     Returns:
         The encoder's output, [B, K, D]; its mask, [B, K], None if ``mask`` is; the retained positions, [B,
         K].
     """
     query, key, value = host.project(hidden)
-    significance = score_of(host.related(query, key, places), mask, score)
-    positions, retained_mask = retained_positions(significance, mask, k, own)
-    related = host.related(extract_rows(query, positions), key, places, positions)
+    related = host.related(query, key, places)
+    significance = score_of(related, mask, score)
+    positions, retained_mask = retained_positions(significance, mask, k, own, protected)
+    related = host.related_at(related, positions)
     output = host.feed_forward(host.attend(related, value, mask, extract_rows(hidden, positions)))
     return output, retained_mask, positions
 
@@ -204,15 +215,18 @@ def encode_and_soft_extract(
     scale: Callable[[Tensor, Tensor], Tensor],
     score: Score,
     protect_cls: bool,
+    protected: Tensor | None = None,
 ) -> Tensor:
     """Run an encoder that multiplies each word-vector by the retention parameter of its ordered position.
 
     ``scale`` is its soft-extract layer: from word-vectors, [B, N, D], and ordered positions, [B, N], to
-    scaled word-vectors. With ``protect_cls``, [CLS] takes the first position whatever its significance.
+    scaled word-vectors. With ``protect_cls``, [CLS] takes the first position whatever its significance, and
+    the words that are ``protected``, [B, N], the next.
     """
     query, key, value = host.project(hidden)
     related = host.related(query, key)
-    ranks = ordered_positions(score_of(related, mask, score), mask, protect_cls=protect_cls)
+    significance = score_of(related, mask, score)
+    ranks = ordered_positions(significance, mask, protect_cls=protect_cls, protected=protected)
     return host.feed_forward(scale(host.attend(related, value, mask, hidden), ranks))
 
 
@@ -233,7 +247,7 @@ def encode_and_threshold(
     related = host.related(query, key, places)
     positions, retained_mask = positions_above(score_of(related, mask, score), mask, threshold)
     if positions is not None:
-        related = host.related(extract_rows(query, positions), key, places, positions)
+        related = host.related_at(related, positions)
         hidden = extract_rows(hidden, positions)
     return host.feed_forward(host.attend(related, value, mask, hidden)), retained_mask, positions
 

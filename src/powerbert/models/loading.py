@@ -2,7 +2,8 @@
 
 A checkpoint must hold every weight that the model needs; transformers alone draws missing ones at random
 after a warning. Models are in float32 and in evaluation mode. Each function raises ModelError for a folder
-that holds no checkpoint of a supported backbone, or one that lacks weights.
+that holds no checkpoint of a supported backbone, or one that lacks weights, and ConfigError for positions
+that transformers ignores.
 """
 
 import json
@@ -10,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +29,22 @@ from transformers import (
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from powerbert.base.errors import ModelError
-from powerbert.models.backbone import BACKBONES, ENTRY_POINTS, TASKS, find_backbone
-from powerbert.models.configuration import EXCLUSIVE, POWER_FIELDS
+from powerbert.models.backbone import (
+    ALIKE,
+    BACKBONES,
+    ENTRY_POINTS,
+    TASKS,
+    find_backbone,
+    longest_input,
+)
+from powerbert.models.configuration import EXCLUSIVE, POWER_FIELDS, check_position_embedding_type
 
-VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
+VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model")
 PICKLED_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 HOW_TO_CONVERT = (
     "only safetensors are read, since a pickled file can run code. Convert it, in its folder: "
     'python -c "import glob, torch; from safetensors.torch import save_file; '
-    "save_file({k: v.contiguous().clone() for f in glob.glob('pytorch_model*.bin') "
+    "save_file({k: v.contiguous().clone() for f in glob.glob('pytorch_model-*.bin') or ['pytorch_model.bin'] "
     "for k, v in torch.load(f, map_location='cpu', weights_only=True).items()}, "
     "'model.safetensors', {'format': 'pt'})\""
 )
@@ -55,7 +64,7 @@ Folder = str | os.PathLike[str]
 def load_host_model(
     folder: Folder, task: str = "sequence_classification", **config_fields: Any
 ) -> PreTrainedModel:
-    """Load the host model of a task, a key of ``TASKS``, from any checkpoint of its backbone.
+    """Load the host model of a task, a key of ``TASKS`` or ``ALIKE``, from any checkpoint of its backbone.
 
     Weights of the task's head, and of the pooler before it, are drawn at random if they are missing or of
     another size. A checkpoint that has lost heads is loaded as a power model that eliminates nothing.
@@ -145,15 +154,18 @@ class _Checkpoint:
 
     def config(self, config_class: type[PreTrainedConfig], fields: dict[str, Any]) -> PreTrainedConfig:
         try:
-            return config_class.from_dict(fields)
+            config = config_class.from_dict(fields)
         except (StrictDataclassError, ValueError, TypeError) as error:
             raise ModelError(f"{self}: config.json does not fit ({_one_line(error)})") from error
+        check_position_embedding_type(config)
+        return config
 
     def saved_config(self) -> PreTrainedConfig:
         return self.config(CONFIG_MAPPING[self.model_type], self.fields)
 
     def load(self, task: str, config: PreTrainedConfig, random_head: bool = False) -> PreTrainedModel:
         """Load the weights into the task's model class for ``config``, and account for every one of them."""
+        task = ALIKE.get(task, task)
         if task not in self.backbone.tasks:
             able = ", ".join(name for name, backbone in BACKBONES.items() if task in backbone.tasks)
             raise ModelError(
@@ -196,7 +208,10 @@ class _Checkpoint:
 
 
 def load_tokenizer(folder: Folder) -> TokenizersBackend:
-    """Load a checkpoint's tokenizer; it truncates and pads only as each call asks."""
+    """Load a checkpoint's tokenizer; it truncates and pads only as each call asks.
+
+    Its ``model_max_length`` is at most what the model has positions for.
+    """
     if not any((Path(folder) / name).is_file() for name in VOCABULARY_FILES):
         # transformers would make a tokenizer of the special tokens alone.
         raise ModelError(
@@ -206,8 +221,18 @@ def load_tokenizer(folder: Folder) -> TokenizersBackend:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises nothing more specific
-        raise ModelError(f"model folder {folder}: the tokenizer cannot be read ({error})") from error
+        unread = any(Path(folder).glob("*.model")) and find_spec("sentencepiece") is None
+        hint = "; its .model file needs: pip install sentencepiece" if unread else ""
+        raise ModelError(f"model folder {folder}: the tokenizer cannot be read ({error}){hint}") from error
     assert isinstance(tokenizer, TokenizersBackend)
+    if (Path(folder) / "config.json").is_file():
+        config = load_config(folder)
+        tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(config))
+        if (last := max(tokenizer.get_vocab().values())) >= config.vocab_size:
+            raise ModelError(
+                f"model folder {folder}: the tokenizer has word pieces up to number {last}, but the model "
+                f"embeds {config.vocab_size}; give the model's own tokenizer, or resize its embedding"
+            )
     if isinstance(tokenizer, AlbertTokenizer):
         # ALBERT was pretrained with token types, but since transformers 5 its tokenizer leaves them out
         # (huggingface/transformers#48128). The second line makes the tokenizer's copies do the same.

@@ -4,8 +4,8 @@ Shapes: B inputs, N words of an input, K retained word-vectors, D hidden size.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,27 +14,15 @@ from transformers import initialization
 from transformers.utils.generic import can_return_tuple
 
 from powerbert.base.errors import ConfigError
-from powerbert.elimination.configuration import retained_by_share
-from powerbert.elimination.extract import extract_mask
 from powerbert.elimination.selection import StaticSelection
-from powerbert.elimination.significance import blockwise_significance, cls_significance
 from powerbert.elimination.soft_extract import SoftExtract
-from powerbert.elimination.threshold import SoftThreshold, mean_attention
-from powerbert.models.encoder import (
-    HostEncoder,
-    Score,
-    encode,
-    encode_and_extract,
-    encode_and_soft_extract,
-    encode_and_soft_threshold,
-    encode_and_threshold,
-    in_order,
-    keep_heads,
-    places_after,
-    position_of_cls,
-    row_of_cls,
-)
+from powerbert.elimination.threshold import SoftThreshold
+from powerbert.models.encoder import HostEncoder, in_order, keep_heads, places_after, row_of_cls
+from powerbert.models.retaining import Given, Retaining
 from powerbert.models.task import PowerModelOutput, Retained
+
+EMBEDDED = ("token_type_ids", "position_ids", "inputs_embeds")
+"""Arguments of hosts that their embeddings take, besides the words."""
 
 
 class PowerModelMixin:
@@ -56,6 +44,9 @@ class PowerModelMixin:
     host_encoder: Callable[[Any], HostEncoder]
     only_cls = False
     only_cls_states = False
+    supports_gradient_checkpointing = True
+    gradient_checkpointing = False
+    _gradient_checkpointing_func: Callable[..., Any]
 
     _keys_to_ignore_on_load_unexpected: set[str] | list[str] | None = [  # noqa: RUF012
         r"soft_extract\.",
@@ -126,44 +117,41 @@ class PowerModelMixin:
         known = ", ".join(f"{entry['speed']:g}" for entry in self.config.speeds or ())
         raise ConfigError(f"speed: {speed:g} is beyond the model's speeds ({known or 'it has only one'})")
 
-    def score(self) -> Score:
-        """Return the function that computes significance."""
-        config = self.config
-        if config.significance == "cls":
-            return cls_significance
-        return partial(
-            blockwise_significance,
-            include_diagonal=config.significance_diagonal,
-            pad_queries=config.significance_pad_queries,
-        )
-
     @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        *,
-        token_type_ids: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
+        *others: Any,
         **kwargs: Any,
     ) -> Any:
-        """Run the host's ``forward``, or ``eliminate`` if the model eliminates or has lost heads."""
-        given = {
-            "input_ids": input_ids,
-            "token_type_ids": token_type_ids,
-            "position_ids": position_ids,
-            "inputs_embeds": inputs_embeds,
-        }
-        inputs = {name: value for name, value in given.items() if value is not None}
-        if not self.config.eliminates and self.config.encoder_heads is None:
-            return super().forward(attention_mask=attention_mask, **inputs, **kwargs)  # type: ignore[misc]
-        return self.eliminate(self.embed(**inputs), attention_mask, **kwargs)
+        """Run the host's ``forward``, or ``eliminate`` if the model eliminates or has lost heads.
+
+        It takes the host's arguments, in the host's order.
+        """
+        if others:
+            names = list(signature(super().forward).parameters)[2:]  # type: ignore[misc]
+            kwargs |= dict(zip(names, others, strict=False))
+        if not self.config.eliminates and self.config.encoder_heads is None and not self._checkpoints():
+            return super().forward(input_ids, attention_mask, **kwargs)  # type: ignore[misc]
+        inputs = {name: kwargs.pop(name, None) for name in EMBEDDED} | {"input_ids": input_ids}
+        inputs = {name: value for name, value in inputs.items() if value is not None}
+        embeddings, ends = self.embed(**inputs), None
+        if self.config.protected_until is not None and not embeddings.is_meta:
+            if input_ids is None:
+                raise ValueError("protected_until: the end of the first text is known by input_ids alone")
+            ends = (input_ids == self.config.protected_until).int().argmax(dim=1, keepdim=True)
+        return self.eliminate(embeddings, attention_mask, ends, **kwargs)
+
+    def _checkpoints(self: Any) -> bool:
+        """Return whether activations are computed again for the backward pass instead of being kept."""
+        return self.training and self.gradient_checkpointing
 
     def eliminate(
         self,
         embeddings: Tensor,
         attention_mask: Tensor | None,
+        ends: Tensor | None = None,
         *,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
@@ -172,11 +160,18 @@ class PowerModelMixin:
     ) -> PowerModelOutput:
         """Run the encoders with extract layers (retention configuration), soft-extract layers, or neither.
 
-        Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real.
+        Embeddings are [B, N, D]; the mask, [B, N], is non-zero where a word is real; ``ends`` are where first
+        texts end whose words are protected, [B, 1].
 
         Raises:
-            ValueError: If the mask has another shape, or attention matrices are asked for.
+            ValueError: If the mask has another shape, attention matrices are asked for, or the model is being
+                traced by torch.jit.
         """
+        if torch.jit.is_tracing():
+            raise ValueError(
+                "torch.jit.trace would fix what a model that eliminates word-vectors retains to its example; "
+                "use torch.export, or python -m powerbert.export"
+            )
         if attention_mask is not None and attention_mask.shape != embeddings.shape[:2]:
             raise ValueError(
                 f"attention_mask must have the batch's shape {tuple(embeddings.shape[:2])}, "
@@ -189,14 +184,24 @@ class PowerModelMixin:
 
         hidden, mask = embeddings, None if attention_mask is None else attention_mask.bool()
         words = mask if mask is not None else torch.ones_like(hidden[..., 0], dtype=torch.bool)
-        inputs, hosts = self._inputs(words, mask), self.hosts()
-        travel = output_retained or any(host.relate is not None for host in hosts)
+        hosts = self.hosts()
+        if guard_or_false(hidden.shape[0] == 0):
+            return self._empty(hidden[:, :1], len(hosts), bool(output_hidden_states), output_retained)
+        retaining = Retaining.of_batch(self, words, mask)
+        travel = output_retained or ends is not None or any(host.relate is not None for host in hosts)
         places = in_order(hidden) if travel else None
         hidden_states, retained = [], []
         for encoder, host in enumerate(hosts):
             if output_hidden_states:
                 hidden_states.append(row_of_cls(hidden, mask) if self.only_cls_states else hidden)
-            hidden, mask, selected = self._run(encoder, host, hidden, mask, places, inputs)
+            protected = None if ends is None or places is None else places < ends
+            given = Given(hidden, mask, places, protected)
+            if self._checkpoints():
+                hidden, mask, selected = self._gradient_checkpointing_func(
+                    retaining.run, encoder, host, given
+                )
+            else:
+                hidden, mask, selected = retaining.run(encoder, host, given)
             places = None if places is None else places_after(places, selected)
             if output_retained:
                 assert places is not None
@@ -213,89 +218,15 @@ class PowerModelMixin:
             retained=tuple(retained) if output_retained else None,
         )
 
-    def _inputs(self, words: Tensor, mask: Tensor | None) -> "_Inputs":
-        """Determine once what all encoders need to know of a batch; see ``eliminate`` for the mask."""
-        config, schedule = self.config, None
-        if config.retention_thresholds is not None:
-            return _Inputs(None, words.sum(dim=1), words.shape[1])
-        if self.static_selection is not None and config.retention_configuration is not None:
-            schedule = self.static_selection.schedule(words, config.retention_configuration)
-        relative = config.retention_shares is not None or config.soft_extract_bins is not None
-        if not relative or mask is None:
-            return _Inputs(schedule, None, words.shape[1])
-        lengths, longest = mask.sum(dim=1), words.shape[1]
-        if lengths.device.type == "cpu" and not torch.compiler.is_compiling():
-            # Elsewhere the batch's width serves: reading the value would make the processor wait.
-            longest = max(1, int(lengths.max()))
-        return _Inputs(schedule, lengths, longest)
-
-    def _run(
-        self,
-        encoder: int,
-        host: HostEncoder,
-        hidden: Tensor,
-        mask: Tensor | None,
-        places: Tensor | None,
-        inputs: "_Inputs",
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Run one encoder.
-
-        Returns:
-            Word-vectors, [B, K, D]; their mask, [B, K], None if all are real; and their positions among the
-            given ones, [B, K], None if all are retained.
-        """
-        config, length = self.config, hidden.shape[1]
-        alone = config.cls_alone and encoder == len(config.running_encoders()) - 1
-        first, can = position_of_cls(hidden, mask), encoder in config.eliminating_encoders()
-        mask_of_first = None if mask is None else extract_mask(mask, first)
-        if self.soft_extract is not None:
-            scale = partial(self.soft_extract.scale, encoder=encoder, words=inputs.lengths)
-            protect_cls = config.soft_extract_protects_cls
-            if alone and protect_cls:
-                scale = partial(scale, ranks=torch.zeros_like(first))
-                return encode(host, hidden, mask, first, scale, places), mask_of_first, first
-            if not can:
-                return encode(host, hidden, mask), mask, None
-            return encode_and_soft_extract(host, hidden, mask, scale, self.score(), protect_cls), mask, None
-        if self.soft_threshold is not None and can and not alone:
-            words = torch.ones_like(hidden[..., 0], dtype=torch.bool) if mask is None else mask
-            soft_mask = partial(self.soft_threshold, encoder=encoder)
-            return encode_and_soft_threshold(host, hidden, words, soft_mask), mask, None
-        if config.retention_thresholds is not None and can and not alone:
-            assert inputs.lengths is not None
-            score = partial(mean_attention, words=inputs.lengths)
-            threshold = config.retention_thresholds[encoder]
-            return encode_and_threshold(host, hidden, mask, threshold, score, places)
-        k, own = self._limit(encoder, inputs)
-        if alone or (inputs.schedule is None and isinstance(k, int) and k == 1 < length):
-            return encode(host, hidden, mask, first, places=places), mask_of_first, first
-        if inputs.schedule is not None:
-            positions, mask_after = inputs.schedule[encoder] or (None, mask)
-            return encode(host, hidden, mask, positions, places=places), mask_after, positions
-        # An exported graph serves every length: there it extracts, unless no input is longer than k.
-        if k is not None and (own is not None or not guard_or_false(k >= length)):
-            k = torch.sym_min(k, length)
-            return encode_and_extract(host, hidden, mask, k, self.score(), own, places)
-        return encode(host, hidden, mask, places=places), mask, None
-
-    def _limit(self, encoder: int, inputs: "_Inputs") -> tuple[int | None, Tensor | None]:
-        """Return how many word-vectors an encoder retains, at most, and of each input, [B].
-
-        None stands for all, and for as many of each input.
-        """
-        counts, shares = self.config.retention_configuration, self.config.retention_shares
-        if counts is not None:
-            return counts[encoder], None
-        if shares is None or shares[encoder] == (shares[encoder - 1] if encoder else 1.0):
-            return None, None
-        if shares[encoder] == 0:
-            return 1, None
-        most = retained_by_share(shares[encoder], inputs.longest)
-        if inputs.lengths is None:
-            return most, None
-        if torch.compiler.is_compiling():  # one graph must serve all lengths; it would not serve a width of 1
-            most = torch.sym_max(2, most)
-        return most, retained_by_share(shares[encoder], inputs.lengths)
+    def _empty(self, cls: Tensor, encoders: int, hidden_states: bool, retained: bool) -> PowerModelOutput:
+        """Return the output for no inputs, in which every encoder retains [CLS], [0, 1, D], alone."""
+        alone = Retained(cls[..., 0].long(), cls[..., 0].bool())
+        return PowerModelOutput(
+            last_hidden_state=cls,
+            pooler_output=self.pool(cls),
+            hidden_states=(cls,) * (encoders + 1) if hidden_states else None,
+            retained=(alone,) * encoders if retained else None,
+        )
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -306,18 +237,3 @@ class PowerModelMixin:
             initialization.zeros_(module.thresholds)
         elif isinstance(module, StaticSelection):
             initialization.copy_(module.places, module.inverse_order())
-
-
-class _Inputs(NamedTuple):
-    """A batch as all encoders see it.
-
-    Attributes:
-        schedule: That of ``StaticSelection``; None without static selection.
-        lengths: Real words of each input, [B], where shares, bins or thresholds refer to them; None if all
-            are real.
-        longest: Real words of the longest input, or more.
-    """
-
-    schedule: list[tuple[Tensor, Tensor] | None] | None
-    lengths: Tensor | None
-    longest: int

@@ -3,9 +3,10 @@
 Shapes: B inputs, K retained word-vectors, D hidden size.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,7 @@ class PowerTaskMixin:
         base_class: Makes the base model, which replaces the host's, from the config.
         reads_first_row: Whether the host's head reads row 0 of ``last_hidden_state`` instead of
             ``pooler_output``.
+        after_saving: Is called with the model and its folder whenever it has been saved.
     """
 
     base_model: Any
@@ -52,12 +54,31 @@ class PowerTaskMixin:
     base_model_prefix: str
     base_class: Callable[[Any], nn.Module]
     reads_first_row = False
+    supports_gradient_checkpointing = True
+    after_saving: ClassVar[Callable[[Any, Any], object]] = staticmethod(lambda model, folder: None)
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)  # type: ignore[call-arg]
         setattr(self, self.base_model_prefix, self.base_class(config))
         self.base_model.only_cls = self.reads_first_row
         self.post_init()  # type: ignore[attr-defined]
+        self._tell_peft()
+
+    def _tell_peft(self: Any) -> None:
+        """Let peft adapt queries and values by default; it knows model types of transformers alone."""
+        peft = sys.modules.get("peft.utils.constants")
+        if peft is None or not self.config.eliminates:
+            return
+        hosts = self.base_model.hosts()
+        linear = {getattr(part, "whole", part) for host in hosts for part in (host.query, host.value)}
+        names = {name.rpartition(".")[2] for name, module in self.named_modules() if module in linear}
+        known = peft.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+        known[self.config.model_type] = sorted(names)
+
+    def save_pretrained(self: Any, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """Save as transformers does, and call ``after_saving``."""
+        super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
+        type(self).after_saving(self, save_directory)
 
     def classify(self: Any, cls: Tensor) -> Tensor:
         """Compute logits, [B, outputs], from the last word-vector of [CLS], [B, 1, D].

@@ -16,6 +16,7 @@ from transformers import (
     AutoModel,
     BertTokenizer,
     CamembertTokenizer,
+    DebertaV2Tokenizer,
     MPNetTokenizer,
     RobertaTokenizer,
     XLMRobertaTokenizer,
@@ -85,7 +86,8 @@ def tiny_config(backbone: str = "bert", **overrides: Any) -> Any:
 def tiny_tokenizer(backbone: str = "bert") -> TokenizersBackend:
     """Make a tokenizer of the host's own kind: ASCII characters and a few common words.
 
-    Unigram models (ALBERT, XLM-RoBERTa, CamemBERT), RoBERTa's byte-level BPE, and WordPiece for all others.
+    Unigram models (ALBERT, XLM-RoBERTa, CamemBERT, DeBERTa), RoBERTa's byte-level BPE, and WordPiece for all
+    others.
     """
     kind: Any = TOKENIZER_MAPPING[CONFIG_MAPPING[backbone]]
     bert, roberta = (
@@ -94,9 +96,10 @@ def tiny_tokenizer(backbone: str = "bert") -> TokenizersBackend:
     )
     common = COMMON_WORDS.split()
     more: dict[str, Any] = {"model_max_length": MAX_LENGTH}
-    if issubclass(kind, AlbertTokenizer | CamembertTokenizer | XLMRobertaTokenizer):
+    if issubclass(kind, AlbertTokenizer | CamembertTokenizer | DebertaV2Tokenizer | XLMRobertaTokenizer):
         lower = issubclass(kind, AlbertTokenizer)
-        special = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"] if lower else roberta
+        albert = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
+        special = albert if lower else bert if issubclass(kind, DebertaV2Tokenizer) else roberta
         pieces = ["▁", *CHARACTERS, *([] if lower else string.ascii_uppercase)]
         scores = dict.fromkeys(special, 0.0) | dict.fromkeys(pieces, -9.0)
         scores |= {f"▁{word}": -1.0 for word in common}  # much likelier than their characters

@@ -33,14 +33,21 @@ def predict(cfg: DictConfig) -> None:
     from powerbert.predict.predictor import Predictor
 
     predictor = Predictor(cfg.artifact, cfg.batch_size, cls_alone=cfg.cls_alone, speed=cfg.speed)
-    task = predictor.task
+    task, columns = predictor.task, predictor.task.text_columns
+    if cfg.query is not None and not task.is_reranking:
+        raise ConfigError(f"query: '{task.name}' is no reranking task; remove query=")
     if cfg.input is None:
         texts = [given_text(cfg.text, cfg.text_pair, task)]
-    else:
+    elif cfg.query is None:
         texts = list(read_texts(Path(cfg.input), task))
+    else:
+        texts = [(str(cfg.query), *passage) for passage in read_texts(Path(cfg.input), task, columns[1:])]
+    found = list(zip(texts, predictor(texts), strict=True))
+    if cfg.query is not None:
+        found.sort(key=lambda row: -row[1]["score"])
     with nullcontext(sys.stdout) if cfg.output is None else output_file(Path(cfg.output)) as file:
-        for row, prediction in zip(texts, predictor(texts), strict=True):
-            line = {**dict(zip(task.text_columns, row, strict=True)), **prediction}
+        for row, prediction in found:
+            line = {**dict(zip(columns, row, strict=True)), **prediction}
             file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
 
 
@@ -64,6 +71,8 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError('text, input: give one of them, text="..." or input=<file>')
     elif cfg.text_pair is not None and cfg.text is None:
         raise ConfigError("text_pair: needs text=; in a file the second text has its own column")
+    elif cfg.query is not None and cfg.input is None:
+        raise ConfigError("query: needs input=<file of passages>; for one passage give text= and text_pair=")
 
 
 def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
@@ -84,5 +93,7 @@ def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    sys.argv = quote_values({"text", "text_pair"}, sys.argv, or_grammar={"artifact", "input", "output"})
+    sys.argv = quote_values(
+        {"text", "text_pair", "query"}, sys.argv, or_grammar={"artifact", "input", "output"}
+    )
     entry_point(predict, "predict")

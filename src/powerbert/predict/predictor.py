@@ -17,7 +17,6 @@ from powerbert.models import (
     can_pack_linear_layers,
     load_model,
     load_tokenizer,
-    longest_input,
     pack_linear_layers,
 )
 from powerbert.store.artifacts import MANIFEST, Artifact
@@ -67,7 +66,7 @@ class Predictor:
             self.task = Task.from_config(artifact.manifest["config"]["dataset"])
             self.max_length = int(artifact.manifest["max_length"])
         else:
-            self.max_length = min(self.tokenizer.model_max_length, longest_input(model.config))
+            self.max_length = self.tokenizer.model_max_length
             self.task = _plain_task(Path(folder), model, self.max_length)
 
     @cached_property
@@ -80,7 +79,7 @@ class Predictor:
 
         Returns:
             One prediction per text, in order: `label`, `score` (its probability) and `scores` of all labels;
-            for regression `value`.
+            for regression `value`; for reranking `score` alone, the sigmoid of the logit.
 
         Raises:
             DataError: If a text has the wrong number of parts; the message gives its number.
@@ -97,6 +96,8 @@ class Predictor:
         return predict_logits(self._fastest, encoded, collate, self.batch_size)
 
     def _prediction(self, logits: Tensor) -> dict[str, Any]:
+        if self.task.is_reranking:  # of large logits only double precision tells the sigmoids apart
+            return {"score": logits.double().sigmoid().item()}
         if self.task.label_names is None:
             return {"value": logits.item()}
         scores = dict(zip(self.task.label_names, logits.softmax(-1).tolist(), strict=True))
@@ -105,13 +106,18 @@ class Predictor:
 
 
 def _plain_task(folder: Path, model: Any, max_length: int) -> Task:
-    """Derive the task of a Hugging Face classifier without a manifest: one text and the config's labels."""
+    """Derive the task of a Hugging Face classifier without a manifest: one text and the config's labels.
+
+    A single output that was trained with a binary cross entropy is a reranker's.
+    """
     if type(model).__name__.endswith("ForMultipleChoice"):
         raise ModelError(
             f"model folder {folder}: a multiple-choice model does not say how many choices it takes; "
             f"give an artifact, whose {MANIFEST} does"
         )
     name, count = folder.resolve().name, model.config.num_labels
+    if count == 1 and model.config.problem_type == "multi_label_classification":
+        return Task(name, ("query", "passage"), None, "ndcg@10", max_length, kind="reranking")
     if count == 1:
         return Task(name, ("text",), None, "spearman", max_length)
     labels = tuple(model.config.id2label[index] for index in range(count))

@@ -144,6 +144,13 @@ class Subject:
         """The sampled rows as word pieces."""
         return tokenize(self.sample(), self.task, self.predictor.tokenizer, self.max_length)
 
+    def check_labelled(self) -> None:
+        """Raise DataError if the split has no labels."""
+        if "label" not in self.encoded.column_names:
+            raise DataError(
+                f"split '{self.split_name}' of dataset '{self.task.name}' has no labels; choose another split"
+            )
+
     @property
     def longest(self) -> int:
         """Word pieces of the longest input, after truncation."""

@@ -44,6 +44,12 @@ def check(cfg: DictConfig) -> None:
     check_choice("elimination.rounding", cfg.elimination.rounding, ("ceil", "floor"))
     check_choice("elimination.retrain_from", cfg.elimination.retrain_from, ("finetune", "search"))
     check_choice("elimination.selection", cfg.elimination.selection, SELECTIONS)
+    if cfg.elimination.protect is not None:
+        check_choice("elimination.protect", cfg.elimination.protect, ("first_text",))
+        if len(cfg.dataset.text_columns) < 2 or cfg.elimination.selection != "attn":
+            raise ConfigError(
+                "elimination.protect: first_text needs two dataset.text_columns, elimination.selection=attn"
+            )
     if cfg.dataset.max_length != "auto":
         check_whole("dataset.max_length", cfg.dataset.max_length, 3)
     check_objectives(cfg.get("objectives", ()))

@@ -15,7 +15,7 @@ from powerbert.models import as_power_model, load_tokenizer, quiet_transformers
 from powerbert.run.loggers import finish
 from powerbert.run.record import build_record
 from powerbert.run.settings import Settings
-from powerbert.ship import save_modeling_code, write_model_card
+from powerbert.ship import write_model_card
 from powerbert.stages.faults import explaining_memory
 from powerbert.stages.processes import fit_on_devices
 from powerbert.store.artifacts import Artifact, ArtifactStore
@@ -134,8 +134,9 @@ class Run:
             model = as_power_model(stage.model, cls_alone=True) if alone else stage.model
             with quiet_transformers():
                 model.save_pretrained(slot.artifact_folder)
+            if settings.task.is_reranking:  # a CrossEncoder truncates where the tokenizer says
+                data.tokenizer.model_max_length = data.max_length
             data.tokenizer.save_pretrained(slot.artifact_folder)
-            save_modeling_code(model, slot.artifact_folder)
             return slot.finish(
                 metrics=metrics,
                 results=dict(stage.results()),

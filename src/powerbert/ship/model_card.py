@@ -37,6 +37,8 @@ HUB_METRICS = {
     "matthews_correlation": "matthews_correlation",
     "spearman": "spearmanr",
     "pearson": "pearsonr",
+    "ndcg@10": "ndcg@10",
+    "mrr@10": "mrr@10",
 }
 """The hub's names of the metrics."""
 
@@ -110,7 +112,8 @@ def card_data(
     """State a model's task, origin and results in the hub's terms; unknown facts are left out."""
     dataset, metric = record["config"]["dataset"], record["metric"]
     task = Task.from_config(dataset)
-    task_type = "multiple-choice" if task.is_multiple_choice else "text-classification"
+    named = {"multiple_choice": "multiple-choice", "reranking": "text-ranking"}
+    task_type = named.get(task.kind, "text-classification")
     # First the metric that the model is judged by, then those that are reported with it.
     metrics = {metric["name"]: metric["value"]}
     metrics |= {name: value for name, value in metric.items() if name in HUB_METRICS}

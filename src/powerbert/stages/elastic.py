@@ -83,7 +83,7 @@ class Choice(Stage):
             for split in splits:
                 rows = data.dataset[split]
                 logits = predict_logits(model, rows, data.collate, data.eval_batch_size, None)
-                metrics[split] = task_metrics(logits, torch.as_tensor(rows["label"][:]), data.task)
+                metrics[split] = task_metrics(logits, rows, data.task)
             speeds.append({**entry, "metrics": metrics})
         model.base_model.set_speed(speeds[0]["speed"])
         self._results = {"speeds": speeds}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from powerbert.base.errors import ConfigError
 from powerbert.elimination import derive_retention_shares, mass_regularizer
-from powerbert.measure.cost import CostModel, retained_by_shares
+from powerbert.measure.cost import CostModel, reach, retained_by_shares
 from powerbert.stages.stage import Batch, Stage, decay_groups
 
 
@@ -138,24 +138,6 @@ class CostRegularizer(Regularizer):
         return lambda values: float(
             self.cost(lambda words: retained(values, words), cls_alone=self.cls_alone, exact=True)
         )
-
-
-def reach(
-    cost: Callable[[list[float]], float], values: list[float], target: float, whole: float
-) -> list[float]:
-    """Move shares or masses, [L], all together until their cost is at most the target, or hardly more.
-
-    The parts of the whole are raised to a common power, so what is retained whole stays whole.
-    """
-
-    def moved(power: float) -> list[float]:
-        return [whole * (value / whole) ** power for value in values]
-
-    low, high = 1 / 16, 16.0
-    for _ in range(40):
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if cost(moved(middle)) > target else (low, middle)
-    return moved(high)
 
 
 def without_loss(cost: Callable[[list[float]], float], values: list[float], whole: float) -> list[float]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from powerbert.data import TEACHER_LOGITS, Task, TextDataModule, recombine
+from powerbert.data import QUERY, TEACHER_LOGITS, Task, TextDataModule, recombine
 from powerbert.measure.evaluation import predict_logits
 from powerbert.measure.metrics import build_metrics
 from powerbert.models.attention import quick_long_inputs
@@ -171,12 +171,12 @@ class Stage(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add one batch to the metrics; torchmetrics joins the processes when it computes them."""
         batch = self._share(batch, self.global_rank)
-        labels = batch.pop("labels")
+        labels, queries = batch.pop("labels"), batch.pop(QUERY, None)
         if len(labels) == 0:
             return
         logits = self.model(**batch).logits
-        predictions = logits.float().squeeze(-1) if self.task.is_regression else logits.argmax(-1)
-        self.metrics.update(predictions, labels)
+        predictions = logits.float().squeeze(-1) if self.task.num_labels == 1 else logits.argmax(-1)
+        self.metrics.update(predictions, labels.flatten(), indexes=queries)
 
     def on_validation_epoch_end(self) -> None:
         """Log the dev metrics as `<stage>/dev_<metric>`."""

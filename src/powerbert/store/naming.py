@@ -32,6 +32,8 @@ METRIC_NAMES = {
     "f1": "F1",
     "spearman": "Spearman corr.",
     "pearson": "Pearson corr.",
+    "ndcg@10": "nDCG@10",
+    "mrr@10": "MRR@10",
 }
 
 CLS_ALONE = ", [CLS] alone"
@@ -149,6 +151,8 @@ def _variant(record: Record) -> str:
         parts.append("shares")
     if selection != "attn":
         parts.append(SELECTION_NAMES.get(selection, selection))
+    if settings.get("protect"):
+        parts.append("first text protected")
     return f" ({', '.join(parts)})" if parts else ""
 
 
