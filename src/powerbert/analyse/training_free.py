@@ -18,7 +18,7 @@ from powerbert.measure.training_free import eliminate
 from powerbert.predict.subject import Subject
 
 
-def run(subject: Subject, speeds: Sequence[float], runs: int, output: Path) -> pd.DataFrame:
+def run(subject: Subject, speeds: Sequence[float] | float, runs: int, output: Path) -> pd.DataFrame:
     """Evaluate and time a model at several speeds, and write `training_free.csv`, `.png` and `.svg`.
 
     Args:
@@ -35,6 +35,8 @@ def run(subject: Subject, speeds: Sequence[float], runs: int, output: Path) -> p
         DataError: If the inputs have no labels.
         ModelError: If the model eliminates already.
     """
+    if isinstance(speeds, int | float):
+        speeds = [speeds]
     if not speeds:
         raise ConfigError("analysis.speeds: give at least one")
     for speed in speeds:
