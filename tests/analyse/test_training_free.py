@@ -23,7 +23,8 @@ def test_the_first_row_is_the_model_and_the_others_take_fewer_operations(subject
 
 
 @pytest.mark.parametrize(
-    ("speeds", "message"), [([], "give at least one"), ([2, 0.5], "0.5 must be a number")]
+    ("speeds", "message"),
+    [([], "give at least one"), ([2, 0.5], "0.5 must be a number"), (0.5, "0.5 must be a number")],
 )
 def test_speeds_that_cannot_be_are_refused(subject, tmp_path, speeds, message):
     with pytest.raises(ConfigError, match=rf"^analysis\.speeds: {message}"):
