@@ -107,13 +107,13 @@ def test_a_saved_model_keeps_its_modeling_code(model, batch, tmp_path):
     torch.testing.assert_close(load_model(tmp_path / "second")(**batch).logits, model(**batch).logits)
 
 
-@pytest.mark.parametrize("speed", [1.0, 1.5, 2.5])
+@pytest.mark.parametrize("speed", [1.5, 2.5])
 def test_without_training_a_model_takes_so_many_times_fewer_operations(host, speed):
     if able_encoders(host.config) is not None and speed > 2:
         pytest.skip("two of three encoders eliminate, the last one retains [CLS] anyway")
     faster = powerbert.eliminate(host, speed=speed, length=40)
     ratio = count_flops(host, 40) / count_flops(faster, 40)
-    assert ratio == pytest.approx(speed, rel=0.06) if speed > 1.4 else ratio >= 1
+    assert ratio == pytest.approx(speed, rel=0.06)
     own, others = dict(faster.named_parameters()), dict(host.named_parameters())
     assert own.keys() == others.keys()
     assert all(own[name].data_ptr() == others[name].data_ptr() for name in own)
