@@ -140,7 +140,9 @@ def test_token_types_are_the_hosts(backbone):
     )
 
 
-@pytest.mark.parametrize("backbone", ["bert", "albert", "deberta-v2", "mpnet"])
+@pytest.mark.parametrize(
+    "backbone", ["bert", "albert", "camembert", "deberta-v2", "mpnet", "roberta", "xlm-roberta"]
+)
 def test_eliminates_from_each_choice_by_itself(backbone, tmp_path):
     task = "multiple_choice"
     host = make_host(backbone, task)

@@ -26,7 +26,9 @@ def test_the_parts_make_the_model(host, side, eliminates):
     torch.testing.assert_close(logits, host(**padded(ragged_inputs())).logits, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("backbone", ["bert", "albert", "deberta-v2", "mpnet"])
+@pytest.mark.parametrize(
+    "backbone", ["bert", "albert", "camembert", "deberta-v2", "mpnet", "roberta", "xlm-roberta"]
+)
 def test_the_parts_of_a_model_for_multiple_choice(backbone):
     host, batch = make_host(backbone, "multiple_choice"), padded(ragged_inputs())
     expected = host(**{name: value.view(2, 2, -1) for name, value in batch.items()}).logits

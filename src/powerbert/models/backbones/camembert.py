@@ -1,9 +1,16 @@
 """PoWER-CamemBERT: RoBERTa's architecture under a name of its own."""
 
 from functools import partial
+from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from transformers import CamembertConfig, CamembertForSequenceClassification, CamembertModel
+from torch import Tensor
+from transformers import (
+    CamembertConfig,
+    CamembertForMultipleChoice,
+    CamembertForSequenceClassification,
+    CamembertModel,
+)
 
 from powerbert.models.backbone import Backbone, register_backbone
 from powerbert.models.backbones.bert import bert_encoder
@@ -34,11 +41,25 @@ class PowerCamembertForSequenceClassification(PowerTaskMixin, CamembertForSequen
     reads_first_row = True
 
 
+class PowerCamembertForMultipleChoice(PowerTaskMixin, CamembertForMultipleChoice):
+    """``CamembertForMultipleChoice`` with elimination; each choice is an input by itself."""
+
+    config_class = PowerCamembertConfig
+    base_class = PowerCamembertModel
+
+    def classify(self: Any, cls: Tensor) -> Tensor:
+        """Apply the pooler, dropout and a linear layer."""
+        return self.classifier(self.dropout(self.roberta.pooler(cls)))
+
+
 register_backbone(
     Backbone(
         config=PowerCamembertConfig,
         model=PowerCamembertModel,
-        tasks={"sequence_classification": PowerCamembertForSequenceClassification},
+        tasks={
+            "sequence_classification": PowerCamembertForSequenceClassification,
+            "multiple_choice": PowerCamembertForMultipleChoice,
+        },
         tiny={"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
     )
 )

@@ -1,9 +1,16 @@
 """PoWER-RoBERTa: RoBERTa with word-vector elimination; its encoders are BERT's, its head is not."""
 
 from functools import partial
+from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaModel
+from torch import Tensor
+from transformers import (
+    RobertaConfig,
+    RobertaForMultipleChoice,
+    RobertaForSequenceClassification,
+    RobertaModel,
+)
 
 from powerbert.models.backbone import Backbone, register_backbone
 from powerbert.models.backbones.bert import bert_encoder
@@ -34,11 +41,25 @@ class PowerRobertaForSequenceClassification(PowerTaskMixin, RobertaForSequenceCl
     reads_first_row = True
 
 
+class PowerRobertaForMultipleChoice(PowerTaskMixin, RobertaForMultipleChoice):
+    """``RobertaForMultipleChoice`` with elimination; each choice is an input by itself."""
+
+    config_class = PowerRobertaConfig
+    base_class = PowerRobertaModel
+
+    def classify(self: Any, cls: Tensor) -> Tensor:
+        """Apply the pooler, dropout and a linear layer."""
+        return self.classifier(self.dropout(self.roberta.pooler(cls)))
+
+
 register_backbone(
     Backbone(
         config=PowerRobertaConfig,
         model=PowerRobertaModel,
-        tasks={"sequence_classification": PowerRobertaForSequenceClassification},
+        tasks={
+            "sequence_classification": PowerRobertaForSequenceClassification,
+            "multiple_choice": PowerRobertaForMultipleChoice,
+        },
         tiny={"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
     )
 )
