@@ -78,7 +78,8 @@ class PowerTaskMixin:
     def save_pretrained(self: Any, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """Save as transformers does, and call ``after_saving``."""
         super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
-        type(self).after_saving(self, save_directory)
+        if kwargs.get("is_main_process", True):
+            type(self).after_saving(self, save_directory)
 
     def classify(self: Any, cls: Tensor) -> Tensor:
         """Compute logits, [B, outputs], from the last word-vector of [CLS], [B, 1, D].
