@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from powerbert.measure.training_free import eliminate as eliminate
 
 __version__ = "0.1.0"
+__all__ = ["eliminate"]
 
 
 def _add_modeling_code(model: Any, folder: Any) -> None:
