@@ -166,6 +166,8 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Fi
             model.set_speed(speed)
             shares = shares_of(model, speed)
             given = {"speed": speed, "shares": [round(share, 4) for share in shares.tolist()]}
+            if (least := thresholds_of(model)) is not None:
+                given["label_thresholds"] = least
             for file in files.values():
                 file.shares = shares
         expected = batch_logits(model, batches)
