@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from powerbert.base.cli import CONFIG_FOLDER
 from tests.forked import door
-from tests.made_up import write_queries
+from tests.made_up import write_labels, write_queries
 from tests.run.test_settings import composed
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +92,7 @@ def folder(tmp_path_factory) -> Path:
         (folder / "reviews" / f"{split}.csv").write_text("\n".join(["review,stars", *reviews]) + "\n")
     (folder / "queries").mkdir()
     write_queries(folder / "queries")
+    write_labels(folder / "comments")
     (folder / "passages.txt").write_text("the film was great\nthe road is long\n")
     (folder / "news").mkdir()
     news = ["a great film,World", "a funny story,Sports", "the best,Business", "a dull movie,Sci/Tech"] * 8
@@ -129,7 +130,7 @@ def filled_in(text: str, folder: Path) -> str:
             text = text.replace(placeholder, artifact(folder, stage))
     if "<reranker>" in text:
         found = sorted(folder.glob("runs/artifacts/folder-*-retrain-*/config.json"))
-        (reranker,) = (path.parent for path in found if "multi_label_classification" in path.read_text())
+        (reranker,) = (path.parent for path in found if '"LABEL_0"' in path.read_text())
         text = text.replace("runs/artifacts/<reranker>", str(reranker))
     return text
 
@@ -151,6 +152,8 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     command = command.replace("shape=bert_base retention=paper_rte", "shape=tiny retention=[8,4,2]")
     command = command.replace("path/to/folder", str(folder / "reviews"))
     command = command.replace("path/to/queries", str(folder / "queries"))
+    command = command.replace("path/to/comments", str(folder / "comments" / "columns"))
+    command = command.replace("path/to/tagged", str(folder / "comments" / "lists"))
     command = command.replace("path/to/checkpoint", str(folder / "bert"))
     command = command.replace("dataset.source.path=ag_news", f"dataset.source.path={folder / 'news'}")
     for large, small in SMALLER.items():
@@ -255,6 +258,7 @@ def test_the_commands_and_snippets_run_in_their_order(folder, tmp_path):
             "glue",
             "reviews",
             "queries",
+            "comments",
             "passages.txt",
             "news",
             "bert",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -83,6 +84,20 @@ def test_pairs(artifact, tmp_path, capsys):
         assert file == arguments
         assert set(file) == {"sentence1", "sentence2"} | values
         assert file["sentence2"] == "is bad"
+
+
+def test_pairs_of_a_classifier_without_a_manifest(artifact, tmp_path, capsys):
+    folder = shutil.copytree(artifact("rte"), tmp_path / "plain")
+    (folder / "manifest.json").unlink()
+    (tmp_path / "pairs.csv").write_text("text,text_pair\nthe film,is bad\n")
+    run(artifact=folder, input=tmp_path / "pairs.csv")
+    run(artifact=folder, text="the film", text_pair="is bad")
+    file, arguments = lines(capsys.readouterr().out)
+    assert file == arguments
+    assert file["text_pair"] == "is bad"
+    run(artifact=folder, text="the film")
+    (one,) = lines(capsys.readouterr().out)
+    assert one["scores"] != file["scores"]
 
 
 def test_multiple_choice(artifact, tmp_path, capsys):

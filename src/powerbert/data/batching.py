@@ -103,9 +103,9 @@ class PaddingCollator:
 
         Returns:
             `input_ids`, `attention_mask` and so on of shape [B, N], or [B, choices, N] for multiple choice,
-            and `labels` of shape [B] (int64, or float32 for regression; for reranking float32 [B, 1]) if the
-            rows have labels; `teacher_logits`, [B, classes], if the rows have these; with `queries` also
-            `QUERY`, [B], if they have it.
+            and `labels` of shape [B] (int64, or float32 for regression; float32 [B, 1] for reranking, and
+            [B, classes] for multi-label classification) if the rows have labels; `teacher_logits`,
+            [B, classes], if the rows have these; with `queries` also `QUERY`, [B], if they have it.
         """
         names = [name for name in self.tokenizer.model_input_names if name in rows[0]]
         if self.task.is_multiple_choice:
@@ -119,7 +119,8 @@ class PaddingCollator:
         if self.task.is_multiple_choice:
             batch = {name: tensor.view(len(rows), -1, tensor.shape[-1]) for name, tensor in batch.items()}
         if "label" in rows[0]:
-            dtype = torch.float32 if self.task.num_labels == 1 else torch.int64
+            number = self.task.num_labels == 1 or self.task.is_multi_label
+            dtype = torch.float32 if number else torch.int64
             labels = torch.tensor([row["label"] for row in rows], dtype=dtype)
             batch["labels"] = labels.unsqueeze(1) if self.task.is_reranking else labels
         if queries and QUERY in rows[0]:

@@ -12,8 +12,8 @@ from powerbert.base.errors import DataError
 from powerbert.base.files import content_hash
 from powerbert.data.hub import HubSource
 from powerbert.data.readers import SUFFIXES, column_names
-from powerbert.data.table import file_digest, load_table, with_dev
-from powerbert.data.task import LabelParser
+from powerbert.data.table import file_digest, listed, load_table, with_dev
+from powerbert.data.task import LABEL_SEPARATOR, LabelParser, labels_of
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class FileSource(ABC):
         """
         self.folder = Path(folder).expanduser() if folder else None
         self.columns = columns
-        self.label_column = label_column
+        self.label_column: str | tuple[str, ...] = label_column
         self.labels = LabelParser(label_names)
         self.cache = Path(cache)
         self.hub = hub
@@ -68,7 +68,7 @@ class FileSource(ABC):
 
     def read(self, split: str, found: Any, **reading: Any) -> Dataset:
         """Convert what `find` found for a split with `load_table`; a test file may be unlabelled."""
-        labelled = split != "test" or self.label_column in column_names(found)
+        labelled = split != "test" or bool({*listed(self.label_column)} & {*column_names(found)})
         labels = (self.label_column, self.labels) if labelled else None
         return load_table(found, self.columns, labels, self.cache, split=split, **reading)
 
@@ -120,9 +120,15 @@ class FolderSource(FileSource):
         label_names: Sequence[str] | None,
         cache: str | Path,
         label_column: str = "label",
+        label_columns: Sequence[str] | None = None,
+        label_separator: str = LABEL_SEPARATOR,
+        kind: str = "sequence_classification",
     ):
         """Name the folder and its columns; nothing is read yet."""
         super().__init__(path, {name: name for name in text_columns}, label_column, label_names, cache)
+        self.label_column, self.labels = labels_of(
+            kind, label_names, label_column, label_columns, label_separator
+        )
 
     def find(self, folder: Path) -> dict[str, Path]:
         """Find the files of train, dev and, if there is one, test."""
@@ -141,5 +147,7 @@ class FolderSource(FileSource):
         return found
 
     def digests(self, files: Mapping[str, Path]) -> dict[str, str]:
-        """Hash the files, beside the name of the column of labels."""
-        return super().digests(files) | {"label": self.label_column}
+        """Hash the files, beside the name of the column of labels, or their names."""
+        return (
+            super().digests(files) | {"label": "\n".join(listed(self.label_column))} | self.labels.influence
+        )

@@ -66,8 +66,10 @@ class Row:
             raise self.error(f"column '{column}' is {found}; it must be a list of {count} texts")
         return [self._text(column, text) for text in value]
 
-    def label(self, column: str, parse: Callable[[Any], int | float]) -> int | float:
-        """Return the parsed label of a column; a ValueError of `parse` becomes a DataError."""
+    def label(self, column: str | tuple[str, ...], parse: Callable[[Any], Any]) -> Any:
+        """Return the parsed label of a column, or a list of several; a ValueError becomes a DataError."""
+        if not isinstance(column, str):
+            return [self.label(one, parse) for one in column]
         try:
             return parse(self.values[column])
         except ValueError as error:

@@ -19,8 +19,8 @@ TRAIN_PERCENT = 80  # of the training data trains where no dev split exists
 CACHE_VERSION = 1
 """Part of every cache key; increment it when the same file gives other rows than before."""
 
-Labels = tuple[str, LabelParser] | None
-"""The column of labels and its parser; None for unlabelled rows."""
+Labels = tuple[str | tuple[str, ...], LabelParser] | None
+"""The column of labels, or several, and their parser; None for unlabelled rows."""
 
 
 def load_table(
@@ -34,7 +34,7 @@ def load_table(
     skip_malformed: bool = False,
 ) -> Dataset:
     """Convert a file with `convert_rows`; `header` and `skip_malformed` are those of `read_rows`."""
-    needed = [*columns.values(), *([labels[0]] if labels else [])]
+    needed = [*columns.values(), *(listed(labels[0]) if labels else [])]
     key = {
         "file": file_digest(path),
         "format": file_format(path),
@@ -93,7 +93,7 @@ def convert_rows(
         "version": CACHE_VERSION,
         "split": split,
         "columns": dict(columns),
-        "label": [labels[0], labels[1].names] if labels else None,
+        "label": [labels[0], *labels[1].key] if labels else None,
         **key,
     }
     try:
@@ -110,6 +110,11 @@ def convert_rows(
         bad_row = error.__cause__
     # Raised in the handler, its context would be the generation error, whose cause it is: a circle.
     raise bad_row
+
+
+def listed(column: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the column of labels, or several, as a tuple."""
+    return (column,) if isinstance(column, str) else column
 
 
 def file_digest(path: Path) -> str:

@@ -1,24 +1,30 @@
 """What is predicted from which columns: the task, its labels, and the source of its rows."""
 
+import ast
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
-from datasets import DatasetDict, Value
+from datasets import DatasetDict, List, Value
 from omegaconf import OmegaConf
 
 from powerbert.base.checks import check_choice
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, shorten
 
-Kind = Literal["sequence_classification", "multiple_choice", "reranking"]
+Kind = Literal["sequence_classification", "multi_label_classification", "multiple_choice", "reranking"]
 EvaluationSplit = Literal["dev", "test"]
 
-CLASS_METRICS = ("accuracy", "f1", "matthews_correlation")
+CLASS_METRICS = ("accuracy", "f1", "macro_f1", "matthews_correlation")
+LABEL_METRICS = ("micro_f1", "macro_f1", "accuracy")
 REGRESSION_METRICS = ("spearman", "pearson")
 RANKING_METRICS = ("ndcg@10", "mrr@10")
+
+LABEL_SEPARATOR = ","
+"""Between the classes in a text that names several."""
 
 LOCATION_KEYS = frozenset({"archive", "cache", "folder"})
 """Settings of a data source that say where its files lie."""
@@ -41,7 +47,8 @@ class Source(Protocol):
     def load(self) -> DatasetDict:
         """Load the splits that exist of train, dev and test.
 
-        Each has the task's text columns and, where labelled, `label`: the class index, or a number.
+        Each has the task's text columns and, where labelled, `label`: the class index, a number, or for
+        multi-label classification a list with 0 or 1 for each class.
         """
         ...
 
@@ -54,8 +61,9 @@ class Task:
         name: The dataset's name, as in the record.
         text_columns: One column of texts, or two for pairs. For multiple choice the first holds a text,
             the second a list of texts, one per choice; for reranking a query and a passage.
-        label_names: The classes in the order of their index (the choices' letters for multiple choice);
-            None for regression. For reranking the names of the grades 0, 1, ... or None for numbers.
+        label_names: The classes in the order of their index (the choices' letters for multiple choice), of
+            which a multi-label input has any number; None for regression. For reranking the names of the
+            grades 0, 1, ... or None for numbers.
         metric: Selects the epoch and is reported.
         max_length: l, the number of word pieces beyond which an input is truncated, or `auto` for the
             length rule of section 3.1.
@@ -74,14 +82,17 @@ class Task:
         """Validate the fields."""
         check_choice("dataset.kind", self.kind, get_args(Kind))
         check_choice("dataset.evaluation_split", self.evaluation_split, get_args(EvaluationSplit))
-        metrics = REGRESSION_METRICS if self.is_regression else CLASS_METRICS
-        if self.is_reranking:
-            metrics = RANKING_METRICS
+        columns, names = self.text_columns, self.label_names
+        if self.is_multi_label and names is None:
+            raise ConfigError(
+                "dataset.label_names: multi-label classification needs the classes; with a column of 0 and 1 "
+                "for each class give dataset.label_columns"
+            )
+        metrics = _metrics(self.kind, names)
         if self.metric not in metrics:
             raise ConfigError(
                 f"dataset.metric: '{self.metric}' does not fit; choose one of {', '.join(metrics)}"
             )
-        columns, names = self.text_columns, self.label_names
         fewest, needed = 1, "one column, or two for pairs"
         if self.is_multiple_choice or self.is_reranking:
             fewest = 2
@@ -102,6 +113,8 @@ class Task:
     def from_config(cls, cfg: Mapping[str, Any], source: Source | None = None) -> "Task":
         """Read the task from the node `dataset`, except its `source`.
 
+        With `label_columns`, the classes are their names. The metric `auto` is the first that fits the kind.
+
         Args:
             source: Resolves `evaluation_split: auto`: test where its test split has labels, else dev.
                 Without a source, `auto` is dev.
@@ -114,15 +127,19 @@ class Task:
         if split == "auto":
             has_labelled_test = getattr(source, "has_labelled_test", lambda: False)
             split = "test" if has_labelled_test() else "dev"
-        names = cfg["label_names"]
+        columns, kind = cfg.get("label_columns"), cfg["kind"]
+        if columns is not None and kind != "multi_label_classification":
+            raise ConfigError("dataset.label_columns: needs dataset.kind=multi_label_classification")
+        given = cfg["label_names"] if columns is None else columns
+        names = None if given is None else tuple(str(name) for name in given)
         return cls(
             name=str(cfg["name"]),
             text_columns=tuple(str(column) for column in cfg["text_columns"]),
-            label_names=None if names is None else tuple(str(name) for name in names),
-            metric=cfg["metric"],
+            label_names=names,
+            metric=_metrics(kind, names)[0] if cfg["metric"] == "auto" else cfg["metric"],
             max_length=cfg["max_length"],
             evaluation_split=split,
-            kind=cfg["kind"],
+            kind=kind,
         )
 
     @property
@@ -134,6 +151,16 @@ class Task:
     def is_reranking(self) -> bool:
         """Whether the label is a passage's grade of relevance to a query: 0 for none."""
         return self.kind == "reranking"
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether an input has any number of the classes."""
+        return self.kind == "multi_label_classification"
+
+    @property
+    def has_binary_logits(self) -> bool:
+        """Whether the sigmoid of each logit is a probability of its own."""
+        return self.is_reranking or self.is_multi_label
 
     @property
     def is_multiple_choice(self) -> bool:
@@ -162,7 +189,8 @@ class Task:
             "label2id": {name: index for index, name in names.items()},
         }
         if not self.is_multiple_choice:
-            fields["problem_type"] = "single_label_classification"
+            one = "single_label_classification"
+            fields["problem_type"] = self.kind if self.is_multi_label else one
         return fields
 
     def influence(self) -> dict[str, Any]:
@@ -170,11 +198,19 @@ class Task:
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
 
+def _metrics(kind: str, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the metrics by which a task may be judged, its default first."""
+    of_kind = {"reranking": RANKING_METRICS, "multi_label_classification": LABEL_METRICS}
+    return of_kind.get(kind, REGRESSION_METRICS if names is None else CLASS_METRICS)
+
+
 class LabelParser:
     """Convert a label as users write it: a class by its name or its index, or a number.
 
     Attributes:
         feature: Type of the label's column: int64 for classes, float64 for regression.
+        key: What the conversion depends on, for a cache.
+        influence: What of it is part of a dataset's fingerprint, besides the classes.
     """
 
     def __init__(self, names: Sequence[str] | None):
@@ -183,13 +219,15 @@ class LabelParser:
         A label may also be the index, unless a name is itself a whole number: then labels are names only.
         """
         self.names = None if names is None else tuple(str(name) for name in names)
-        self.feature = Value("float64" if names is None else "int64")
+        self.feature: Any = Value("float64" if names is None else "int64")
+        self.key: tuple[Any, ...] = (self.names,)
+        self.influence: dict[str, str] = {}
         indices = {name: index for index, name in enumerate(self.names or ())}
         if not any(name.lstrip("-").isdecimal() for name in indices):
             indices = {str(index): index for index in indices.values()} | indices
         self._indices = indices
 
-    def __call__(self, value: Any) -> int | float:
+    def __call__(self, value: Any) -> Any:
         """Return the index of the class, or the finite number of a regression.
 
         Args:
@@ -221,6 +259,84 @@ class LabelParser:
             problem = "is missing" if value in (None, "") else f"'{shorten(value)}' is not a finite number"
             raise ValueError(f"{problem}; dataset.label_names=null needs one in every row")
         return number
+
+
+class LabelsParser(LabelParser):
+    """Convert the classes of a multi-label row to a list with 0 or 1 for each class."""
+
+    def __init__(self, names: Sequence[str] | None, separator: str = LABEL_SEPARATOR):
+        """Set the classes, and what separates them in a text."""
+        super().__init__(names or ())
+        self.feature = List(Value("float32"), length=len(self.names or ()))
+        self.separator = separator
+        self.key = (self.names, separator)
+        self.influence = {"separator": separator} if separator != LABEL_SEPARATOR else {}
+
+    def __call__(self, value: Any) -> list[float]:
+        """Return a number for each class.
+
+        Args:
+            value: A list of names or indices, or of a number for each class; or a text of names, written as a
+                list or with the separator, which may be empty.
+
+        Raises:
+            ValueError: With a message for the user, if the labels are invalid.
+        """
+        names = self.names or ()
+        if isinstance(value, str):
+            value = _listed(value.strip(), self.separator)
+        if not isinstance(value, list):
+            value = [value]
+        if len(value) == len(names) and all(part in (0, 1) for part in value):
+            if sorted(value) == [0, 1] and all(type(part) is int for part in value):
+                raise ValueError(f"{value} may be two indices or a number for each class; give names")
+            return [float(part) for part in value]
+        given = [self._index(part, ", ".join(names)) for part in value]
+        if len(set(given)) < len(given):
+            raise ValueError(f"{shorten(str(value))} names a class twice")
+        return [float(index in given) for index in range(len(names))]
+
+
+class FlagParser(LabelsParser):
+    """Convert one of a multi-label row's columns, each of which holds 0 or 1 for a class."""
+
+    def __call__(self, value: Any) -> Any:
+        """Return 0 or 1 as a float; a ValueError has a message for the user."""
+        text = str("" if value is None else value).strip().lower()
+        flags = {"0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "true": 1.0}
+        if text not in flags:
+            raise ValueError("is missing (0 or 1)" if not text else f"'{shorten(text)}' is neither 0 nor 1")
+        return flags[text]
+
+
+def labels_of(
+    kind: str,
+    names: Sequence[str] | None,
+    column: str,
+    columns: Sequence[str] | None = None,
+    separator: str = LABEL_SEPARATOR,
+) -> tuple[str | tuple[str, ...], LabelParser]:
+    """Return the column of a source's labels, or several with 0 and 1, and what converts their values.
+
+    Raises:
+        ConfigError: If the separator is empty.
+    """
+    if kind != "multi_label_classification":
+        return column, LabelParser(names)
+    if columns is None:
+        if not separator:
+            raise ConfigError("dataset.source.label_separator: give what stands between two classes")
+        return column, LabelsParser(names, separator)
+    chosen = tuple(str(name) for name in columns)
+    return chosen, FlagParser(chosen)
+
+
+def _listed(text: str, separator: str) -> list[Any]:
+    """Return the parts of a text, which may be written as a list, as pandas writes lists to CSV."""
+    if text.startswith("["):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            return list(ast.literal_eval(text))
+    return [part for part in text.split(separator) if part.strip()]
 
 
 def packaged_source(name: str, cache: str | Path = "") -> dict[str, Any]:

@@ -98,6 +98,6 @@ class Combined(SubModels):
             context.optimization,
             context.seed,
             teacher=load_model(artifacts["finetune"].path),
-            objective=self.objective_of(retention, context.task.is_reranking),
+            objective=self.objective_of(retention, context.task.has_binary_logits),
             recombined=self.recombined,
         )

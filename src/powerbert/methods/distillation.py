@@ -26,7 +26,7 @@ class Distillation:
 
     Attributes:
         imitated: pairs of encoders, from 1, of student and teacher that the patient term compares.
-        binary: whether a single logit tells the probability of relevance, as in reranking.
+        binary: whether each logit tells a probability of its own: of relevance in reranking, or of a label.
     """
 
     alpha: float
@@ -93,7 +93,7 @@ def distillation_plans(
             context.optimization,
             context.seed,
             teacher=teacher,
-            objective=replace(learnt, binary=context.task.is_reranking),
+            objective=replace(learnt, binary=context.task.has_binary_logits),
         )
 
     shared = {name: getattr(method, name) for name in ("encoders", "alpha", "temperature")}
@@ -112,12 +112,13 @@ def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float, binar
 
     ``T^2 KL(softmax(teacher / T) || softmax(student / T))`` of logits [B, C], averaged over inputs. The
     factor T^2 keeps the size of the gradient independent of T. For a regression (C = 1) it is the mean
-    squared difference. A ``binary`` logit (C = 1) is relevance's, beside a 0 for irrelevance: the divergence
-    is the cross entropy with ``sigmoid(teacher / T)`` up to a constant.
+    squared difference. A ``binary`` logit is one outcome's, beside a 0 for the other, as of a label: the
+    divergence is the cross entropy with ``sigmoid(teacher / T)`` up to a constant, averaged over inputs and
+    logits, as the task loss is.
     """
     student, teacher = student.float(), teacher.float()
     if binary:
-        student, teacher = F.pad(student, (1, 0)), F.pad(teacher, (1, 0))
+        student, teacher = (F.pad(logits.reshape(-1, 1), (1, 0)) for logits in (student, teacher))
     if student.shape[-1] == 1:
         return F.mse_loss(student, teacher)
     divergence = F.kl_div(

@@ -16,7 +16,7 @@ from powerbert.base.progress import progress
 from powerbert.measure.evaluation import evaluation_mode
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
 from powerbert.models import load_model, prune_heads, unique_encoders
-from powerbert.stages import Retrain, Stage
+from powerbert.stages import Retrain, Stage, weighted_loss
 
 
 @dataclass
@@ -61,12 +61,14 @@ class HeadPrune(Method):
         if self.inputs is not None:
             count = min(count, -(-self.inputs // context.data.batch_size))
         batches = progress(islice(loader, count), "Importance of heads", total=count)
-        heads = choose_heads(head_importance(model, batches), self.pruned)
+        heads = choose_heads(head_importance(model, batches, context.class_weights), self.pruned)
         pruned = prune_heads(model.cpu(), heads)
         return Retrain(pruned, context.task, context.optimization, context.seed, results={"heads": heads})
 
 
-def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]]) -> Tensor:
+def head_importance(
+    model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]], class_weights: Tensor | None = None
+) -> Tensor:
     """Measure ``I_h = E_x | Att_h(x)^T dL/dAtt_h(x) |``, l2-normalised within each encoder.
 
     Att_h(x) is the output of head h before the output projection, over all words of the input x. Encoders
@@ -75,6 +77,7 @@ def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
     Args:
         model: called with a batch that holds `labels`, it returns the batch's mean loss; left unchanged.
         batches: at least one.
+        class_weights: of each class in the loss, [classes].
 
     Returns:
         Importance, [encoders with distinct weights, most heads of an encoder]; NaN where an encoder has
@@ -100,7 +103,10 @@ def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
                 count = len(batch["labels"])
                 # Mean loss times batch size: its gradient is that of each input's own loss.
                 on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
-                loss = model(**on_device).loss * count
+                output = model(**on_device)
+                loss = output.loss * count
+                if class_weights is not None:
+                    loss = weighted_loss(output.logits, on_device["labels"], class_weights) * count
                 gradients = torch.autograd.grad(loss, [output for _, output in outputs])
                 products = [torch.zeros(count, encoder.heads, dtype=torch.float64) for encoder in encoders]
                 for (index, output), gradient in zip(outputs, gradients, strict=True):

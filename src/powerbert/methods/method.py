@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from powerbert.base.checks import check_whole
 from powerbert.data import Task, TextDataModule
 from powerbert.measure import LatencySettings
@@ -20,7 +22,8 @@ Artifacts = Mapping[str, Artifact]
 class Context:
     """Everything a method needs to build a stage; `max_length` is in word pieces, `data` is set up.
 
-    The folder `cache` keeps what was measured of this machine.
+    The folder `cache` keeps what was measured of this machine. Stages get the `class_weights`, [classes],
+    without the method.
     """
 
     task: Task
@@ -30,6 +33,7 @@ class Context:
     seed: int
     measure: LatencySettings
     cache: Path
+    class_weights: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -253,6 +253,6 @@ class PowerBert(Method):
             return {}
         teacher = load_model(artifacts["finetune"].path)
         imitated = [(encoder, encoder) for encoder in range(1, num_encoders(teacher.config))]
-        binary = context.task.is_reranking
+        binary = context.task.has_binary_logits
         objective = Distillation(self.alpha, self.temperature, self.beta, imitated=imitated, binary=binary)
         return {"teacher": teacher, "objective": objective}

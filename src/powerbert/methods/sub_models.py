@@ -120,7 +120,7 @@ class SubModels(Method):
             objective=Distillation(self.alpha, self.temperature, beta=self.beta),
             recombined=self.recombined,
             sample=Sampler(encoders, *self.depths(encoders), self.steepest, self.each_step),
-            objective_of=partial(self.objective_of, binary=context.task.is_reranking),
+            objective_of=partial(self.objective_of, binary=context.task.has_binary_logits),
             explore=Explorer(self, context.measure, context.cache, teacher),
         )
 
@@ -222,7 +222,7 @@ class Explorer:
 
         def loss(retention: Retention) -> float:
             base.set_retention(retention.shares, retention.encoders)
-            return float(soft_target_loss(logits(model), told, 1.0, data.task.is_reranking))
+            return float(soft_target_loss(logits(model), told, 1.0, data.task.has_binary_logits))
 
         starts = start_of(self.method, encoders, cost)
         points = evolve(starts, cost, loss, evaluations=self.method.evaluations, seed=0)

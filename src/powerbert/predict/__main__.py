@@ -33,6 +33,8 @@ def predict(cfg: DictConfig) -> None:
     from powerbert.predict.predictor import Predictor
 
     predictor = Predictor(cfg.artifact, cfg.batch_size, cls_alone=cfg.cls_alone, speed=cfg.speed)
+    if cfg.query is None and (parts := given_parts(cfg)) is not None:
+        predictor.take(parts)
     task, columns = predictor.task, predictor.task.text_columns
     if cfg.query is not None and not task.is_reranking:
         raise ConfigError(f"query: '{task.name}' is no reranking task; remove query=")
@@ -73,6 +75,18 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError("text_pair: needs text=; in a file the second text has its own column")
     elif cfg.query is not None and cfg.input is None:
         raise ConfigError("query: needs input=<file of passages>; for one passage give text= and text_pair=")
+
+
+def given_parts(cfg: DictConfig) -> int | None:
+    """Return how many texts an input has, one or two, if the command says it; a manifest knows better."""
+    if cfg.input is None:
+        return 1 if cfg.text_pair is None else 2
+    path = Path(cfg.input)
+    if path.name.removesuffix(".gz").endswith(".txt"):
+        return None
+    from powerbert.data.readers import column_names
+
+    return 2 if {"text_pair", "passage"} & {*column_names(path)} else 1
 
 
 def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger
 
 from powerbert.base.errors import DataError
 from powerbert.data import TextDataModule
+from powerbert.data.class_weights import weigh_classes
 from powerbert.methods import Context, StagePlan
 from powerbert.models import as_power_model, load_tokenizer, quiet_transformers
 from powerbert.run.loggers import finish
@@ -118,8 +119,10 @@ class Run:
                 settings.seed,
                 settings.measure,
                 settings.cache,
+                weigh_classes(settings.class_weights, settings.task, data.dataset["train"]),
             )
             stage = plan.build(artifacts, context)
+            stage.class_weights = context.class_weights
             resumed, start = any(slot.checkpoints.glob("*.ckpt")), time.perf_counter()
             metrics = fit_on_devices(
                 stage,

@@ -18,6 +18,7 @@ from powerbert.base.cli import plain
 from powerbert.base.environment import quick_precision
 from powerbert.base.errors import ConfigError, UserError, find_user_error
 from powerbert.data import Task
+from powerbert.data.class_weights import ClassWeights, check_class_weights
 from powerbert.data.task import LOCATION_KEYS, Source
 from powerbert.measure import LatencySettings
 from powerbert.methods import Method, StagePlan
@@ -73,6 +74,7 @@ class Settings:
         config: the resolved configuration without `BOOKKEEPING`, for manifests.
         hyperparameters: the whole resolved configuration, for loggers.
         loggers: settings of each logger, with `_target_`.
+        class_weights: as of `weigh_classes`.
     """
 
     stage: str
@@ -103,6 +105,7 @@ class Settings:
     hyperparameters: dict[str, Any]
     loggers: Sequence[Mapping[str, Any]]
     retention_configuration: Sequence[int] | None = None
+    class_weights: ClassWeights = None
 
     def check_length(self, max_length: int) -> None:
         """Raise ConfigError unless the model and the given retention configuration fit an input's length."""
@@ -132,7 +135,8 @@ def resolve(cfg: DictConfig) -> Settings:
     task = Task.from_config(cfg.dataset)
     checkpoint = _obtain_inputs(source, cfg.model.checkpoint)
     task = Task.from_config(cfg.dataset, source)
-    everything["dataset"]["evaluation_split"] = task.evaluation_split
+    everything["dataset"] |= {"evaluation_split": task.evaluation_split, "metric": task.metric}
+    weights = check_class_weights(everything["class_weights"], task)
     model_config = load_config(checkpoint)
     elimination = everything["elimination"]
     given = elimination["retention_configuration"] if elimination["unit"] == "count" else None
@@ -150,7 +154,10 @@ def resolve(cfg: DictConfig) -> Settings:
     inputs = {
         "model": fingerprint(checkpoint),
         "dataset": {"content": source.fingerprint(), **task.influence()},
+        **({"class_weights": weights} if weights is not None else {}),
     }
+    if weights is None:  # so that the settings of earlier records stay the same
+        del everything["class_weights"]
     return Settings(
         stage=cfg.stage,
         seed=cfg.seed,
@@ -188,6 +195,7 @@ def resolve(cfg: DictConfig) -> Settings:
         hyperparameters=everything,
         loggers=list(everything["logger"].values()),
         retention_configuration=given,
+        class_weights=weights,
     )
 
 

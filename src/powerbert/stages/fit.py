@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from powerbert.base.errors import ConfigError
 from powerbert.base.network import first_line
+from powerbert.measure.metrics import PER_CLASS
 from powerbert.stages.checkpoints import BestEpoch, Resumption, WholeFileIO
 from powerbert.stages.faults import FaultReport, explaining_memory
 from powerbert.stages.stage import Stage
@@ -31,7 +32,7 @@ for message in (
 ):
     warnings.filterwarnings("ignore", message=message)
 
-Metrics = dict[str, dict[str, float]]
+Metrics = dict[str, dict[str, Any]]
 
 
 def make_trainer(*plugins: Any, **arguments: Any) -> Trainer:
@@ -64,7 +65,8 @@ def fit(
         interval: time between two writes of `last.ckpt` within an epoch; zero writes after every step.
 
     Returns:
-        Metrics of the kept weights by split: `dev`, and the evaluation split if it differs.
+        Metrics of the kept weights by split: `dev`, and the evaluation split if it differs. They include the
+        table of the classes, if there are any.
 
     Raises:
         ConfigError: if Lightning's Trainer refuses a setting.
@@ -100,5 +102,6 @@ def _evaluate(trainer: Trainer, stage: Stage, data: Any) -> Metrics:
         logged[split] = trainer.test(stage, data.test_dataloader(), verbose=False)
     return {
         split: {key.partition("_")[2]: value for key, value in metrics.items()}
+        | ({PER_CLASS: stage.tables[split]} if split in stage.tables else {})
         for split, (metrics,) in logged.items()
     }

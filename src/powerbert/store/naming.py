@@ -30,6 +30,8 @@ METRIC_NAMES = {
     "accuracy": "accuracy",
     "matthews_correlation": "Matthews corr.",
     "f1": "F1",
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
     "spearman": "Spearman corr.",
     "pearson": "Pearson corr.",
     "ndcg@10": "nDCG@10",
