@@ -47,7 +47,8 @@ def test_fingerprint_changes_with_content_and_label_column(write, tmp_path, cach
     [
         ("dev.tsv", r"has no file for train; it needs train with one of the suffixes \.tsv"),
         ("train.tsv", r"has no file for dev; it needs dev or validation or valid or val"),
-        ("train.tsv train.csv dev.tsv", r"both train\.tsv and train\.csv could be train; remove one"),
+        ("train.tsv train.csv dev.tsv", r"both train\.csv and train\.tsv could be train; remove one"),
+        ("Train.TSV train.tsv dev.tsv", r"both Train\.TSV and train\.tsv could be train; remove one"),
     ],
 )
 def test_missing_or_ambiguous_files(write, tmp_path, cache, files, message):
@@ -62,5 +63,5 @@ def test_path_that_is_no_folder(write, tmp_path, cache):
         FolderSource(None, ["text"], NAMES, cache).available()
     with pytest.raises(DataError, match="there is no such folder"):
         FolderSource(tmp_path / "nowhere", ["text"], NAMES, cache).available()
-    with pytest.raises(DataError, match="is a file; give its folder"):
+    with pytest.raises(DataError, match=r"is one file; dataset\.split="):
         FolderSource(write("train.tsv", "text\tlabel\n"), ["text"], NAMES, cache).available()

@@ -1,6 +1,9 @@
 """What is predicted from which columns: the task, its labels, and the source of its rows."""
 
+import logging
 import math
+import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +15,11 @@ from omegaconf import OmegaConf
 from powerbert.base.checks import check_choice
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, shorten
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+"""Value of settings that the data decide: `dataset.label_names`, `dataset.evaluation_split`."""
 
 Kind = Literal["sequence_classification", "multiple_choice", "reranking"]
 EvaluationSplit = Literal["dev", "test"]
@@ -28,7 +36,8 @@ class Source(Protocol):
     """Where the rows of a dataset come from; instantiated by Hydra from `dataset.source`.
 
     Every method raises DataError, naming what is missing or the file and row that are invalid. A source whose
-    test split has labels only sometimes also has `has_labelled_test() -> bool`.
+    test split has labels only sometimes also has `has_labelled_test() -> bool`, and one that can find the
+    classes of train `class_names() -> tuple[str, ...]`.
     """
 
     def available(self) -> None:
@@ -52,8 +61,9 @@ class Task:
 
     Attributes:
         name: The dataset's name, as in the record.
-        text_columns: One column of texts, or two for pairs. For multiple choice the first holds a text,
-            the second a list of texts, one per choice; for reranking a query and a passage.
+        text_columns: One column of texts, or two for pairs; further ones are joined to the second. For
+            multiple choice the first holds a text, the second a list of texts, one per choice; for reranking
+            a query and a passage.
         label_names: The classes in the order of their index (the choices' letters for multiple choice);
             None for regression. For reranking the names of the grades 0, 1, ... or None for numbers.
         metric: Selects the epoch and is reported.
@@ -82,11 +92,11 @@ class Task:
                 f"dataset.metric: '{self.metric}' does not fit; choose one of {', '.join(metrics)}"
             )
         columns, names = self.text_columns, self.label_names
-        fewest, needed = 1, "one column, or two for pairs"
+        possible, needed = len(columns) > 0, "one or several different columns"
         if self.is_multiple_choice or self.is_reranking:
-            fewest = 2
+            possible = len(columns) == 2
             needed = f"two columns ({'query, passage' if self.is_reranking else 'text, choices'})"
-        if not fewest <= len(columns) <= 2 or len(set(columns)) < len(columns):
+        if not possible or len(set(columns)) < len(columns):
             raise ConfigError(f"dataset.text_columns: {list(columns)} must be {needed}")
         if self.is_multiple_choice and names is None:
             raise ConfigError("dataset.label_names: multiple choice needs the names of the choices")
@@ -103,18 +113,23 @@ class Task:
         """Read the task from the node `dataset`, except its `source`.
 
         Args:
-            source: Resolves `evaluation_split: auto`: test where its test split has labels, else dev.
-                Without a source, `auto` is dev.
+            source: Resolves `evaluation_split: auto`: test where its test split has labels, else dev; and
+                `label_names: auto`. Without a source, `auto` is dev and two classes of unknown names.
 
         Raises:
             ConfigError: Naming the key of an invalid value.
             DataError: If the source's files cannot be read.
         """
-        split = cfg["evaluation_split"]
-        if split == "auto":
+        split, names = cfg["evaluation_split"], cfg["label_names"]
+        if split == AUTO:
             has_labelled_test = getattr(source, "has_labelled_test", lambda: False)
             split = "test" if has_labelled_test() else "dev"
-        names = cfg["label_names"]
+        if names == AUTO:
+            if source is not None and not hasattr(source, "class_names"):
+                raise ConfigError(
+                    "dataset.label_names: auto needs dataset=folder; give the names of the classes"
+                )
+            names = ("0", "1") if source is None else source.class_names()  # type: ignore[attr-defined]
         return cls(
             name=str(cfg["name"]),
             text_columns=tuple(str(column) for column in cfg["text_columns"]),
@@ -170,24 +185,41 @@ class Task:
         return {key: value for key, value in asdict(self).items() if key != "name"}
 
 
+WHOLE = re.compile(r"([+-]?\d+)\.0+")
+"""A whole number as a float, `1.0`."""
+
+TRUTH = {"false": "0", "true": "1"}
+
+
 class LabelParser:
     """Convert a label as users write it: a class by its name or its index, or a number.
+
+    Blanks around a label do not count, nor does case where no two names differ by it. `1.0` is also the class
+    `1`, and true and false are also 1 and 0: the same label in any format of file is the same class.
 
     Attributes:
         feature: Type of the label's column: int64 for classes, float64 for regression.
     """
 
-    def __init__(self, names: Sequence[str] | None):
+    def __init__(self, names: Sequence[str] | None, hint: str = ""):
         """Set the classes in the order of their index; None for regression.
 
         A label may also be the index, unless a name is itself a whole number: then labels are names only.
+
+        Args:
+            hint: What to do about an unknown label, for messages.
         """
         self.names = None if names is None else tuple(str(name) for name in names)
         self.feature = Value("float64" if names is None else "int64")
+        self.hint = hint
         indices = {name: index for index, name in enumerate(self.names or ())}
         if not any(name.lstrip("-").isdecimal() for name in indices):
             indices = {str(index): index for index in indices.values()} | indices
-        self._indices = indices
+        folded = [name.casefold() for name in indices]
+        unique = {
+            name.casefold(): index for name, index in indices.items() if folded.count(name.casefold()) == 1
+        }
+        self._indices = unique | indices
 
     def __call__(self, value: Any) -> int | float:
         """Return the index of the class, or the finite number of a regression.
@@ -201,15 +233,15 @@ class LabelParser:
         return self._number(value) if self.names is None else self._index(value, ", ".join(self.names))
 
     def _index(self, value: Any, names: str) -> int:
-        text = str(value).strip()
-        whole = isinstance(value, float) and value.is_integer()
-        if whole or (isinstance(value, bool) and text not in self._indices):
-            text = str(int(value))
-        if value is None or not text:
-            raise ValueError(f"is missing ({names})")
-        if text not in self._indices:
-            raise ValueError(f"'{shorten(text)}' is not among the classes ({names})")
-        return self._indices[text]
+        text = "" if value is None else str(value).strip()
+        if not text:
+            raise ValueError(f"is missing ({shorten(names, 500)})")
+        whole = WHOLE.fullmatch(text)
+        spellings = [text, text.casefold(), whole[1] if whole else "", TRUTH.get(text.casefold(), "")]
+        for spelling in spellings:
+            if spelling in self._indices:
+                return self._indices[spelling]
+        raise ValueError(f"'{shorten(text)}' is not among the classes ({shorten(names, 500)}){self.hint}")
 
     @staticmethod
     def _number(value: Any) -> float:
@@ -221,6 +253,43 @@ class LabelParser:
             problem = "is missing" if value in (None, "") else f"'{shorten(value)}' is not a finite number"
             raise ValueError(f"{problem}; dataset.label_names=null needs one in every row")
         return number
+
+
+class RawLabel:
+    """Take a label as the text that `find_classes` counts."""
+
+    names, feature = AUTO, Value("string")
+
+    def __call__(self, value: Any) -> str:
+        """Return the text of a label; a ValueError says why there is none."""
+        if isinstance(value, list | dict):
+            raise ValueError(f"is of type {type(value).__name__}, not one class")
+        if value is None or value != value or not str(value).strip():
+            raise ValueError("is missing")
+        return str(value).strip()
+
+
+def find_classes(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the names of the classes, given how often each label occurs.
+
+    Numbers are in numeric order, other names sorted; if all are whole, `1.0` is `1`. Labels that differ only
+    by case are one class: its name is in lower case if one of them is, else as most rows have it.
+    """
+    whole = all(WHOLE.fullmatch(label) or label.lstrip("+-").isdecimal() for label in counts)
+    spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for label, count in counts.items():
+        name = WHOLE.sub(r"\1", label) if whole else label
+        spellings[name.casefold()][name] += count
+    for found in spellings.values():
+        if len(found) > 1:
+            shown = ", ".join(f"{name} ({count})" for name, count in sorted(found.items()))
+            log.warning("labels that differ only by case are one class: %s", shown)
+    names = [
+        folded if folded in found else max(found, key=found.__getitem__)
+        for folded, found in spellings.items()
+    ]
+    numeric = all(re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in names)
+    return tuple(sorted(names, key=lambda name: (float(name) if numeric else 0.0, name.casefold())))
 
 
 def packaged_source(name: str, cache: str | Path = "") -> dict[str, Any]:
