@@ -1,7 +1,7 @@
 """What is worth knowing of a dataset before a model learns from it, as lines of the log."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -49,8 +49,8 @@ def report(
 def _report_classes(task: Task, texts: Mapping[str, Dataset]) -> None:
     names = task.label_names or ()
     counts = {
-        split: np.bincount(
-            rows.select_columns("label").with_format("numpy")[:]["label"], minlength=len(names)
+        split: np.sum(
+            [np.bincount(label, minlength=len(names)) for (label,) in _parts(rows, ["label"])], axis=0
         )
         for split, rows in texts.items()
     }
@@ -106,7 +106,14 @@ def _inputs(rows: Dataset, columns: Sequence[str]) -> Iterator[pa.Array]:
         yield pc.binary_join_element_wise(*strings, pa.scalar("\x1f", pa.large_string()))
 
 
-def _parts(rows: Dataset, columns: Sequence[str]) -> Iterable[list[pa.Array]]:
-    """Yield the columns of 100 000 rows at a time."""
-    for table in rows.select_columns(list(columns)).with_format("arrow").iter(100_000):
-        yield [table[column].combine_chunks() for column in columns]
+def _parts(rows: Dataset, columns: Sequence[str]) -> Iterator[list[pa.Array]]:
+    """Yield the columns of the rows, some at a time, in the order of the table that rows were chosen from."""
+    table, chosen = rows.data.table.select(list(columns)), None
+    if rows._indices is not None:  # to gather rows one by one takes 50 times as long
+        chosen = np.zeros(len(table), bool)
+        chosen[rows._indices.column(0).to_numpy()] = True
+    for start in range(0, len(table), 100_000):
+        part = table.slice(start, 100_000)
+        if chosen is not None:
+            part = part.filter(pa.array(chosen[start : start + 100_000]))
+        yield [part[column].combine_chunks() for column in columns]

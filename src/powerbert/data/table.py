@@ -205,12 +205,12 @@ def divide(
     names = ["train", "dev", "test"][: 2 if "test" in splits else len(shares)]
     wanted = np.asarray(shares[: len(names)]) / sum(shares[: len(names)])
     keys = [
-        hashlib.sha256(json.dumps(texts).encode()).digest()[:8]
+        int.from_bytes(hashlib.sha256(json.dumps(texts).encode()).digest()[:8])
         for batch in rows.select_columns(list(columns)).iter(10_000)
         for texts in zip(*batch.values(), strict=True)
     ]
     label = rows.select_columns("label").with_format("numpy")[:]["label"] if stratify else 0
-    frame = pd.DataFrame({"key": keys, "label": label})
+    frame = pd.DataFrame({"key": np.asarray(keys, np.uint64), "label": label})
     groups = frame.groupby("key", sort=True)["label"].agg(["first", "size"])
     parts = pd.Series(0, index=groups.index)
     for _, group in groups.groupby("first"):
