@@ -158,3 +158,11 @@ def test_regression(value, number):
 def test_regression_needs_a_finite_number(value):
     with pytest.raises(ValueError, match=r"dataset\.label_names=null needs one in every row"):
         LabelParser(None)(value)
+
+
+def test_classes_of_auto_are_what_the_source_finds():
+    cfg = asdict(make_task()) | {"label_names": "auto"}
+    source = SimpleNamespace(class_names=lambda: ("a", "b", "c"))
+    assert Task.from_config(cfg, source).label_names == ("a", "b", "c")
+    with pytest.raises(ConfigError, match=r"^dataset\.label_names: auto needs dataset=folder"):
+        Task.from_config(cfg, SimpleNamespace())
