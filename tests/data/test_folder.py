@@ -94,7 +94,7 @@ def test_shards_are_read_in_order_and_a_query_is_not_divided(write, tmp_path, ca
     [
         *(
             ({"split": split}, "dataset.split")
-            for split in ([1.0], [0.8, 0.1], [0.5, 0.6], [1.5, -0.5], ["a", 1])
+            for split in (0.8, [1.0], [0.8, 0.1], [0.5, 0.6], [1.5, -0.5], ["a", 1])
         ),
         ({"on_bad_row": "drop"}, "dataset.on_bad_row"),
         ({"encoding": "latin"}, None),

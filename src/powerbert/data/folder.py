@@ -176,8 +176,8 @@ class FolderSource(FileSource):
         self._found: dict[tuple[Any, ...], Form] = {}
         self.delimiter = DELIMITER_NAMES.get(str(delimiter), delimiter)
         self.encoding = encoding
-        self.header = None if header is None else [str(name) for name in header]
-        self.split = None if split is None else list(split)
+        self.header = None if header is None else [str(name) for name in _as_list(header)]
+        self.split = None if split is None else _as_list(split)
         self.skip = on_bad_row == "skip"
         self.by_query = kind == "reranking"
         check_choice("dataset.on_bad_row", on_bad_row, ("error", "skip"))
@@ -367,6 +367,10 @@ def _series(folder: Path) -> list[tuple[str, list[Path]]]:
             missing = f"{int(count) - len(shards)} of its {int(count)} shards are missing"
             raise DataError(f"{next(iter(shards.values()))}: {missing}")
     return [(name, [shards[number] for number in sorted(shards)]) for (name, *_), shards in found.items()]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return [value] if isinstance(value, str | int | float) else list(value)
 
 
 def _needed(split: str) -> str:
