@@ -51,6 +51,7 @@ REDUCED = {
         "measure.padded_batch_size=4",
         "measure.dynamic_batches=1",
     ],
+    "powerbert.data": ["model=tiny"],
     "powerbert.analyse": ["limit=4"],
     "powerbert.export": [
         "limit=4",
@@ -88,7 +89,7 @@ def folder(tmp_path_factory) -> Path:
     (rte / "test.tsv").write_text("\n".join(["index\tsentence1\tsentence2", *unlabelled]) + "\n")
     (folder / "reviews").mkdir()
     for split in ("train", "dev"):
-        reviews = ["a good film,good", '"a dull, bad story",bad'] * 8
+        reviews = [f'a good film {n},good\n"{n}, a dull, bad story",bad' for n in range(8)]
         (folder / "reviews" / f"{split}.csv").write_text("\n".join(["review,stars", *reviews]) + "\n")
     (folder / "queries").mkdir()
     write_queries(folder / "queries")
@@ -204,7 +205,7 @@ def test_the_pages_have_commands():
 
 
 def test_the_pages_name_existing_keys(tmp_path):
-    cfg = composed(tmp_path, "dataset=hub")
+    cfg = composed(tmp_path, "dataset=folder")
     for name in KEY_PAGES:
         page = PAGES[ROOT / "docs" / f"{name}.md"]
         columns = [row.split("|")[1] for row in re.findall(r"^\|.*`.*", page, re.MULTILINE)]

@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import asdict
 from types import SimpleNamespace
 
@@ -6,7 +7,7 @@ from omegaconf import OmegaConf
 
 from powerbert.base.errors import ConfigError
 from powerbert.data import Task
-from powerbert.data.task import FlagParser, LabelParser, LabelsParser, labels_of
+from powerbert.data.task import FlagParser, LabelParser, LabelsParser, find_classes, labels_of
 from tests.data.conftest import make_task
 
 CHOICE = {
@@ -100,7 +101,7 @@ def test_influence_is_everything_but_the_name():
         ({"label_names": ("one",)}, r"dataset\.label_names: \['one'\]"),
         ({"label_names": ("one", "one")}, r"dataset\.label_names"),
         ({"text_columns": ()}, r"dataset\.text_columns: \[\]"),
-        ({"text_columns": ("a", "b", "c")}, r"dataset\.text_columns"),
+        (RANKING | {"text_columns": ("a", "b", "c")}, r"dataset\.text_columns: .* two columns"),
         ({"text_columns": ("a", "a")}, r"dataset\.text_columns"),
         (CHOICE | {"text_columns": ("article",)}, r"dataset\.text_columns: .* two columns \(text, choices\)"),
         (RANKING | {"text_columns": ("query",)}, r"dataset\.text_columns: .* two columns \(query, passage\)"),
@@ -130,12 +131,14 @@ def test_split_of_auto_is_what_the_source_has(labelled, split):
 NAMES = ["entailment", "not_entailment"]
 
 
-@pytest.mark.parametrize("value", ["not_entailment", "1", 1, 1.0, " 1 ", True])
+@pytest.mark.parametrize(
+    "value", ["not_entailment", " Not_Entailment", "1", 1, 1.0, "1.0", "1.00", " 1 ", True, "TRUE"]
+)
 def test_class_by_name_or_index(value):
     assert LabelParser(NAMES)(value) == 1
 
 
-@pytest.mark.parametrize("value", ["2", -1, "-1", "neutral", "", None, 0.5, "1.0", float("nan"), [1]])
+@pytest.mark.parametrize("value", ["2", -1, "-1", "neutral", "", None, 0.5, "1e0", float("nan"), [1]])
 def test_label_outside_the_classes(value):
     with pytest.raises(ValueError, match=r"entailment, not_entailment"):
         LabelParser(NAMES)(value)
@@ -146,6 +149,30 @@ def test_names_that_are_numbers_are_names_only():
     assert [stars(value) for value in ("1", 5, 3.0)] == [0, 4, 2]
     with pytest.raises(ValueError, match="'0' is not among the classes"):
         stars("0")
+
+
+def test_case_counts_where_names_differ_by_it():
+    parse = LabelParser(["It", "IT", "other"])
+    assert [parse(value) for value in ("It", "IT", "OTHER")] == [0, 1, 2]
+    with pytest.raises(ValueError, match="'it' is not among the classes"):
+        parse("it")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["10", "9", "-1"], ("-1", "9", "10")),
+        (["1.0", "0.0", "1"], ("0", "1")),
+        (["1.0", "0.5"], ("0.5", "1.0")),
+        (["no", "null", "1e3"], ("1e3", "no", "null")),
+        (["True", "False"], ("False", "True")),
+        (["b", "A", "B", "B", "A"], ("A", "b")),
+    ],
+)
+def test_classes_of_the_labels(labels, names):
+    assert find_classes(Counter(labels)) == names
+    parse = LabelParser(names)
+    assert {parse(label) for label in labels} == set(range(len(names)))
 
 
 def test_names_that_are_truth_values():
@@ -209,9 +236,7 @@ def test_two_numbers_of_two_classes_are_not_guessed():
     ("value", "flag"), [("0", 0), ("1", 1), (1, 1), (0.0, 0), ("1.0", 1), (True, 1), ("FALSE", 0), (" 1 ", 1)]
 )
 def test_columns_of_0_and_1(value, flag):
-    column, parser = labels_of("multi_label_classification", None, "label", TOPICS)
-    assert column == tuple(TOPICS)
-    assert parser(value) == flag
+    assert labels_of("multi_label_classification", None, tuple(TOPICS))(value) == flag
 
 
 @pytest.mark.parametrize("value", ["2", "", None, -1, 0.5, "yes", [1]])
@@ -229,3 +254,11 @@ def test_regression(value, number):
 def test_regression_needs_a_finite_number(value):
     with pytest.raises(ValueError, match=r"dataset\.label_names=null needs one in every row"):
         LabelParser(None)(value)
+
+
+def test_classes_of_auto_are_what_the_source_finds():
+    cfg = asdict(make_task()) | {"label_names": "auto"}
+    source = SimpleNamespace(class_names=lambda: ("a", "b", "c"))
+    assert Task.from_config(cfg, source).label_names == ("a", "b", "c")
+    with pytest.raises(ConfigError, match=r"^dataset\.label_names: auto needs dataset=folder"):
+        Task.from_config(cfg, SimpleNamespace())

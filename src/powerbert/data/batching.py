@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from powerbert.base.errors import DataError
+from powerbert.data.report import report
 from powerbert.data.task import Source, Task
 from powerbert.data.tokenize import LENGTHS, QUERY, choose_max_length, row_lengths, tokenize
 
@@ -204,7 +205,7 @@ class TextDataModule(LightningDataModule):
         self.truncated: dict[str, float] = {}
 
     def setup(self, stage: str | None = None) -> None:
-        """Read and tokenise all splits; a second call does nothing.
+        """Read and tokenise all splits, and log what they are like; a second call does nothing.
 
         Raises:
             DataError: If a split or its labels are missing, or a row is invalid.
@@ -221,14 +222,14 @@ class TextDataModule(LightningDataModule):
         else:
             self.max_length = task.max_length
         dataset = {split: tokenize(texts[split], task, self.tokenizer, self.max_length) for split in splits}
+        lengths = {split: row_lengths(rows) for split, rows in dataset.items()}
         self.truncated = {
-            split: float(np.mean(row_lengths(rows) > self.max_length)) for split, rows in dataset.items()
+            split: float(np.mean(counted > self.max_length)) for split, counted in lengths.items()
         }
+        report(task, {split: texts[split] for split in splits}, lengths, self.max_length)
         if task.is_reranking:
             self._prepare_grades(dataset)
         self.dataset = dataset
-        shares = ", ".join(f"{share:.2%} of {split}" for split, share in self.truncated.items())
-        log.info("%s: max_length %d truncates %s", task.name, self.max_length, shares)
 
     @property
     def num_choices(self) -> int:

@@ -74,9 +74,9 @@ class HubSource:
         self.revision = revision
         self.splits = {split: theirs for split, theirs in splits.items() if theirs is not None}
         self.columns = {column: columns.get(column, column) for column in text_columns}
-        self.label_column, self.labels = labels_of(
-            kind, label_names, label_column, label_columns, label_separator
-        )
+        self.label_column = label_column if label_columns is None else tuple(map(str, label_columns))
+        self.separator = {} if label_separator == LABEL_SEPARATOR else {"separator": label_separator}
+        self.labels = labels_of(kind, label_names, self.label_column, label_separator)
         self.cache = Path(cache)
         self.prepare = prepare
         self.choices = len(label_names or ()) if multiple_choice else 0
@@ -159,7 +159,7 @@ class HubSource:
     def _key(self) -> dict[str, Any]:
         columns, label = self.columns, "\n".join(listed(self.label_column))
         key = {"hub": self.version, "splits": self.splits, "columns": columns, "label": label}
-        return key | self.labels.influence
+        return key | self.separator
 
     def _read(self, split: str, found: Dataset) -> Dataset:
         """Convert one of the hub's splits."""

@@ -1,7 +1,10 @@
 """What is predicted from which columns: the task, its labels, and the source of its rows."""
 
 import ast
+import logging
 import math
+import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -14,6 +17,11 @@ from omegaconf import OmegaConf
 from powerbert.base.checks import check_choice
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, shorten
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+"""Value of settings that the data decide: `dataset.label_names`, `dataset.evaluation_split`."""
 
 Kind = Literal["sequence_classification", "multi_label_classification", "multiple_choice", "reranking"]
 EvaluationSplit = Literal["dev", "test"]
@@ -34,7 +42,8 @@ class Source(Protocol):
     """Where the rows of a dataset come from; instantiated by Hydra from `dataset.source`.
 
     Every method raises DataError, naming what is missing or the file and row that are invalid. A source whose
-    test split has labels only sometimes also has `has_labelled_test() -> bool`.
+    test split has labels only sometimes also has `has_labelled_test() -> bool`, and one that can find the
+    classes of train `class_names() -> tuple[str, ...]`.
     """
 
     def available(self) -> None:
@@ -59,8 +68,9 @@ class Task:
 
     Attributes:
         name: The dataset's name, as in the record.
-        text_columns: One column of texts, or two for pairs. For multiple choice the first holds a text,
-            the second a list of texts, one per choice; for reranking a query and a passage.
+        text_columns: One column of texts, or two for pairs; further ones are joined to the second. For
+            multiple choice the first holds a text, the second a list of texts, one per choice; for reranking
+            a query and a passage.
         label_names: The classes in the order of their index (the choices' letters for multiple choice), of
             which a multi-label input has any number; None for regression. For reranking the names of the
             grades 0, 1, ... or None for numbers.
@@ -93,11 +103,11 @@ class Task:
             raise ConfigError(
                 f"dataset.metric: '{self.metric}' does not fit; choose one of {', '.join(metrics)}"
             )
-        fewest, needed = 1, "one column, or two for pairs"
+        possible, needed = len(columns) > 0, "one or several different columns"
         if self.is_multiple_choice or self.is_reranking:
-            fewest = 2
+            possible = len(columns) == 2
             needed = f"two columns ({'query, passage' if self.is_reranking else 'text, choices'})"
-        if not fewest <= len(columns) <= 2 or len(set(columns)) < len(columns):
+        if not possible or len(set(columns)) < len(columns):
             raise ConfigError(f"dataset.text_columns: {list(columns)} must be {needed}")
         if self.is_multiple_choice and names is None:
             raise ConfigError("dataset.label_names: multiple choice needs the names of the choices")
@@ -116,21 +126,27 @@ class Task:
         With `label_columns`, the classes are their names. The metric `auto` is the first that fits the kind.
 
         Args:
-            source: Resolves `evaluation_split: auto`: test where its test split has labels, else dev.
-                Without a source, `auto` is dev.
+            source: Resolves `evaluation_split: auto`: test where its test split has labels, else dev; and
+                `label_names: auto`. Without a source, `auto` is dev and two classes of unknown names.
 
         Raises:
             ConfigError: Naming the key of an invalid value.
             DataError: If the source's files cannot be read.
         """
-        split = cfg["evaluation_split"]
-        if split == "auto":
+        split, names = cfg["evaluation_split"], cfg["label_names"]
+        if split == AUTO:
             has_labelled_test = getattr(source, "has_labelled_test", lambda: False)
             split = "test" if has_labelled_test() else "dev"
         columns, kind = cfg.get("label_columns"), cfg["kind"]
         if columns is not None and kind != "multi_label_classification":
             raise ConfigError("dataset.label_columns: needs dataset.kind=multi_label_classification")
         given = cfg["label_names"] if columns is None else columns
+        if given == AUTO:
+            if source is not None and not hasattr(source, "class_names"):
+                raise ConfigError(
+                    "dataset.label_names: auto needs dataset=folder; give the names of the classes"
+                )
+            given = ("0", "1") if source is None else source.class_names()  # type: ignore[attr-defined]
         names = None if given is None else tuple(str(name) for name in given)
         return cls(
             name=str(cfg["name"]),
@@ -204,8 +220,17 @@ def _metrics(kind: str, names: Sequence[str] | None) -> tuple[str, ...]:
     return of_kind.get(kind, REGRESSION_METRICS if names is None else CLASS_METRICS)
 
 
+WHOLE = re.compile(r"([+-]?\d+)\.0+")
+"""A whole number as a float, `1.0`."""
+
+TRUTH = {"false": "0", "true": "1"}
+
+
 class LabelParser:
     """Convert a label as users write it: a class by its name or its index, or a number.
+
+    Blanks around a label do not count, nor does case where no two names differ by it. `1.0` is also the class
+    `1`, and true and false are also 1 and 0: the same label in any format of file is the same class.
 
     Attributes:
         feature: Type of the label's column: int64 for classes, float64 for regression.
@@ -213,19 +238,26 @@ class LabelParser:
         influence: What of it is part of a dataset's fingerprint, besides the classes.
     """
 
-    def __init__(self, names: Sequence[str] | None):
+    def __init__(self, names: Sequence[str] | None, hint: str = ""):
         """Set the classes in the order of their index; None for regression.
 
         A label may also be the index, unless a name is itself a whole number: then labels are names only.
+
+        Args:
+            hint: What to do about an unknown label, for messages.
         """
         self.names = None if names is None else tuple(str(name) for name in names)
         self.feature: Any = Value("float64" if names is None else "int64")
         self.key: tuple[Any, ...] = (self.names,)
-        self.influence: dict[str, str] = {}
+        self.hint = hint
         indices = {name: index for index, name in enumerate(self.names or ())}
         if not any(name.lstrip("-").isdecimal() for name in indices):
             indices = {str(index): index for index in indices.values()} | indices
-        self._indices = indices
+        folded = [name.casefold() for name in indices]
+        unique = {
+            name.casefold(): index for name, index in indices.items() if folded.count(name.casefold()) == 1
+        }
+        self._indices = unique | indices
 
     def __call__(self, value: Any) -> Any:
         """Return the index of the class, or the finite number of a regression.
@@ -239,15 +271,15 @@ class LabelParser:
         return self._number(value) if self.names is None else self._index(value, ", ".join(self.names))
 
     def _index(self, value: Any, names: str) -> int:
-        text = str(value).strip()
-        whole = isinstance(value, float) and value.is_integer()
-        if whole or (isinstance(value, bool) and text not in self._indices):
-            text = str(int(value))
-        if value is None or not text:
-            raise ValueError(f"is missing ({names})")
-        if text not in self._indices:
-            raise ValueError(f"'{shorten(text)}' is not among the classes ({names})")
-        return self._indices[text]
+        text = "" if value is None else str(value).strip()
+        if not text:
+            raise ValueError(f"is missing ({shorten(names, 500)})")
+        whole = WHOLE.fullmatch(text)
+        spellings = [text, text.casefold(), whole[1] if whole else "", TRUTH.get(text.casefold(), "")]
+        for spelling in spellings:
+            if spelling in self._indices:
+                return self._indices[spelling]
+        raise ValueError(f"'{shorten(text)}' is not among the classes ({shorten(names, 500)}){self.hint}")
 
     @staticmethod
     def _number(value: Any) -> float:
@@ -264,13 +296,12 @@ class LabelParser:
 class LabelsParser(LabelParser):
     """Convert the classes of a multi-label row to a list with 0 or 1 for each class."""
 
-    def __init__(self, names: Sequence[str] | None, separator: str = LABEL_SEPARATOR):
+    def __init__(self, names: Sequence[str] | None, separator: str = LABEL_SEPARATOR, hint: str = ""):
         """Set the classes, and what separates them in a text."""
-        super().__init__(names or ())
+        super().__init__(names or (), hint)
         self.feature = List(Value("float32"), length=len(self.names or ()))
         self.separator = separator
         self.key = (self.names, separator)
-        self.influence = {"separator": separator} if separator != LABEL_SEPARATOR else {}
 
     def __call__(self, value: Any) -> list[float]:
         """Return a number for each class.
@@ -312,23 +343,20 @@ class FlagParser(LabelsParser):
 def labels_of(
     kind: str,
     names: Sequence[str] | None,
-    column: str,
-    columns: Sequence[str] | None = None,
+    column: str | tuple[str, ...],
     separator: str = LABEL_SEPARATOR,
-) -> tuple[str | tuple[str, ...], LabelParser]:
-    """Return the column of a source's labels, or several with 0 and 1, and what converts their values.
+    hint: str = "",
+) -> LabelParser:
+    """Return what converts the values of a source's column of labels, or of several with 0 and 1.
 
     Raises:
         ConfigError: If the separator is empty.
     """
+    if not separator:
+        raise ConfigError("dataset.source.label_separator: give what stands between two classes")
     if kind != "multi_label_classification":
-        return column, LabelParser(names)
-    if columns is None:
-        if not separator:
-            raise ConfigError("dataset.source.label_separator: give what stands between two classes")
-        return column, LabelsParser(names, separator)
-    chosen = tuple(str(name) for name in columns)
-    return chosen, FlagParser(chosen)
+        return LabelParser(names, hint)
+    return LabelsParser(names, separator, hint) if isinstance(column, str) else FlagParser(column)
 
 
 def _listed(text: str, separator: str) -> list[Any]:
@@ -337,6 +365,65 @@ def _listed(text: str, separator: str) -> list[Any]:
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             return list(ast.literal_eval(text))
     return [part for part in text.split(separator) if part.strip()]
+
+
+class RawLabel:
+    """Take a label as the text that `find_classes` counts."""
+
+    feature, key = Value("string"), (AUTO,)
+
+    def __call__(self, value: Any) -> str:
+        """Return the text of a label; a ValueError says why there is none."""
+        if isinstance(value, list | dict):
+            raise ValueError(f"is of type {type(value).__name__}, not one class")
+        if value is None or value != value or not str(value).strip():
+            raise ValueError("is missing")
+        return str(value).strip()
+
+
+class RawLabels(RawLabel):
+    """Take the labels of a multi-label row as the texts that `find_classes` counts."""
+
+    feature = List(Value("string"))
+
+    def __init__(self, separator: str):
+        """Set what separates labels in a text."""
+        self.separator = separator
+        self.key = (AUTO, separator)
+
+    def __call__(self, value: Any) -> Any:
+        """Return the texts of the labels; a ValueError says why there are none."""
+        parts = _listed(value.strip(), self.separator) if isinstance(value, str) else value
+        parts = parts if isinstance(parts, list) else [parts]
+        return [super(RawLabels, self).__call__(part) for part in parts]
+
+
+def raw_labels_of(kind: str, separator: str) -> RawLabel:
+    """Return what takes the values of a source's column of labels as texts."""
+    return RawLabels(separator) if kind == "multi_label_classification" else RawLabel()
+
+
+def find_classes(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the names of the classes, given how often each label occurs.
+
+    Numbers are in numeric order, other names sorted; if all are whole, `1.0` is `1`. Labels that differ only
+    by case are one class: its name is in lower case if one of them is, else as most rows have it.
+    """
+    whole = all(WHOLE.fullmatch(label) or label.lstrip("+-").isdecimal() for label in counts)
+    spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for label, count in counts.items():
+        name = WHOLE.sub(r"\1", label) if whole else label
+        spellings[name.casefold()][name] += count
+    for found in spellings.values():
+        if len(found) > 1:
+            shown = ", ".join(f"{name} ({count})" for name, count in sorted(found.items()))
+            log.warning("labels that differ only by case are one class: %s", shown)
+    names = [
+        folded if folded in found else max(found, key=found.__getitem__)
+        for folded, found in spellings.items()
+    ]
+    numeric = all(re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in names)
+    return tuple(sorted(names, key=lambda name: (float(name) if numeric else 0.0, name.casefold())))
 
 
 def packaged_source(name: str, cache: str | Path = "") -> dict[str, Any]:

@@ -97,7 +97,7 @@ def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
     """
     columns = task.text_columns
     texts = tuple(str(part) for part in (text, text_pair) if part is not None)
-    if task.is_multiple_choice:
+    if task.is_multiple_choice or len(columns) > 2:
         needed = "input=<file.jsonl>"
     elif len(texts) != len(columns):
         needed = "text=" if len(columns) == 1 else "text= and text_pair="

@@ -26,6 +26,7 @@ from powerbert.data import (
     row_lengths,
     tokenize,
 )
+from powerbert.data.task import AUTO
 from powerbert.predict.predictor import Predictor
 from powerbert.store.artifacts import MANIFEST, Artifact
 
@@ -109,8 +110,8 @@ class Subject:
 
     @cached_property
     def task(self) -> Task:
-        """The dataset's task; its source is asked only to resolve `evaluation_split: auto`."""
-        automatic = self.settings["evaluation_split"] == "auto"
+        """The dataset's task; its source is asked only to resolve what is `auto`."""
+        automatic = AUTO in (self.settings["evaluation_split"], self.settings["label_names"])
         return Task.from_config(self.settings, self.source if automatic else None)
 
     @property

@@ -19,7 +19,7 @@ from powerbert.base.environment import quick_precision
 from powerbert.base.errors import ConfigError, UserError, find_user_error
 from powerbert.data import Task
 from powerbert.data.class_weights import ClassWeights, check_class_weights
-from powerbert.data.task import LOCATION_KEYS, Source
+from powerbert.data.task import AUTO, LOCATION_KEYS, Source
 from powerbert.measure import LatencySettings
 from powerbert.methods import Method, StagePlan
 from powerbert.models import load_config
@@ -135,7 +135,10 @@ def resolve(cfg: DictConfig) -> Settings:
     task = Task.from_config(cfg.dataset)
     checkpoint = _obtain_inputs(source, cfg.model.checkpoint)
     task = Task.from_config(cfg.dataset, source)
-    everything["dataset"] |= {"evaluation_split": task.evaluation_split, "metric": task.metric}
+    dataset = everything["dataset"]
+    dataset |= {"evaluation_split": task.evaluation_split, "metric": task.metric}
+    if dataset["label_names"] == AUTO:
+        dataset["label_names"] = dataset["source"]["label_names"] = list(task.label_names or ())
     weights = check_class_weights(everything["class_weights"], task)
     model_config = load_config(checkpoint)
     elimination = everything["elimination"]
