@@ -4,14 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from datasets import DatasetDict, Value
 from omegaconf import OmegaConf
 
 from powerbert.base.checks import check_choice
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, shorten
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 Kind = Literal["sequence_classification", "multiple_choice", "reranking"]
 EvaluationSplit = Literal["dev", "test"]
@@ -38,7 +40,7 @@ class Source(Protocol):
         """Name the content; other rows give another name."""
         ...
 
-    def load(self) -> DatasetDict:
+    def load(self) -> "DatasetDict":
         """Load the splits that exist of train, dev and test.
 
         Each has the task's text columns and, where labelled, `label`: the class index, or a number.
@@ -182,6 +184,8 @@ class LabelParser:
 
         A label may also be the index, unless a name is itself a whole number: then labels are names only.
         """
+        from datasets import Value  # heavy
+
         self.names = None if names is None else tuple(str(name) for name in names)
         self.feature = Value("float64" if names is None else "int64")
         indices = {name: index for index, name in enumerate(self.names or ())}

@@ -23,23 +23,16 @@ from powerbert.measure import LatencySettings
 from powerbert.methods import Method, StagePlan
 from powerbert.models import load_config
 from powerbert.models.checkpoint import fingerprint
-from powerbert.run.checks import check, check_against_model
+from powerbert.run.checks import BOOKKEEPING, OPTIMIZATION, check, check_against_model, method_settings
 from powerbert.stages import Optimization
 
 log = logging.getLogger(__name__)
-
-OPTIMIZATION = ("learning_rate", "batch_size", "weight_decay", "warmup_ratio")
 
 WITHOUT_INFLUENCE = frozenset(
     "accelerator barebones default_root_dir detect_anomaly devices enable_checkpointing enable_model_summary "  # noqa: SIM905
     "enable_progress_bar log_every_n_steps num_nodes profiler strategy".split()
 )
 """Arguments of Lightning's Trainer that do not change the trained weights."""
-
-BOOKKEEPING = frozenset(
-    "by checkpoint_minutes grid logger max_loss objectives paths records skip_recorded sweep_size".split()  # noqa: SIM905
-)
-"""Top-level keys that do not change a result: where it goes, and which other points a sweep has."""
 
 
 @dataclass(frozen=True)
@@ -189,11 +182,6 @@ def resolve(cfg: DictConfig) -> Settings:
         loggers=list(everything["logger"].values()),
         retention_configuration=given,
     )
-
-
-def method_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the node `method` without `display`, which only reports read."""
-    return {key: value for key, value in config["method"].items() if key != "display"}
 
 
 def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:
