@@ -34,7 +34,7 @@ CONFIG_FOLDER = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] /
 """The yaml tree: inside an installed package, or at the top of a checkout."""
 
 _PLACE = re.compile(
-    r"[+]*(paths\.\w+|records|artifact|input|output|(\w+\.)+(path|folder|archive|cache|student))"
+    r"\+*(paths\.\w+|records|artifact|input|output|[\w.]+\.(path|folder|archive|cache|student))"
 )
 """Keys whose values are paths."""
 
@@ -90,11 +90,8 @@ def entry_point(
                 return task(cfg)
         except Exception as raised:
             place = OmegaConf.select(cfg, "paths.runs") or "the working directory"
-            error = (
-                find_user_error(raised)
-                or find_storage_error(raised, place)
-                or _refused(raised, full, config_name)
-            )
+            error = find_user_error(raised) or find_storage_error(raised, place)
+            error = error or _refused(raised, full, config_name)
             if not sweeping and not isinstance(error, UserError):
                 _report(error, *_log_files())
                 raise
@@ -155,13 +152,8 @@ def quote_places(arguments: list[str]) -> list[str]:
     quoted = []
     for argument in arguments:
         key, _, value = argument.partition("=")
-        if (
-            value
-            and value[0] not in "[\"'"
-            and value != "null"
-            and "${" not in value
-            and _PLACE.fullmatch(key)
-        ):
+        literal = value not in ("", "null") and value[0] not in "[\"'" and "${" not in value
+        if literal and _PLACE.fullmatch(key):
             place = os.path.expanduser(value)
             if not (sweeps and "," in place) or os.path.exists(place):
                 argument = f"{key}={place if _BARE.fullmatch(place) else _quote(place)}"
@@ -210,9 +202,7 @@ def _log_files() -> list[logging.Handler]:
 def _check_command(cfg: DictConfig, config_name: str, optional: Collection[str]) -> None:
     """Raise ConfigError for a top-level key that has no effect, and for another working directory."""
     if HydraConfig.get().job.chdir:
-        raise ConfigError(
-            "hydra.job.chdir: it must be false; relative paths count from the working directory"
-        )
+        raise ConfigError("hydra.job.chdir: must be false; relative paths count from the working directory")
     groups = (path.name for path in CONFIG_FOLDER.iterdir() if path.is_dir())
     known = {*OmegaConf.load(CONFIG_FOLDER / f"{config_name}.yaml"), *groups, *optional}
     for key in map(str, cfg):

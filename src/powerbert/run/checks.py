@@ -50,6 +50,10 @@ SWITCHED_OFF = {
 }
 """Arguments that must be false or 0."""
 
+FLAGS = (
+    *("benchmark", "deterministic", "detect_anomaly", "enable_autolog_hparams", "enable_checkpointing"),
+    *("enable_model_summary", "enable_progress_bar", "inference_mode", "sync_batchnorm"),
+)
 LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
 
 
@@ -68,9 +72,7 @@ def check(cfg: DictConfig) -> None:
                 "machines mount"
             )
         if place.startswith("~"):
-            raise ConfigError(
-                f"{key}: {place}: ~ is expanded on the command line only; write the folder in full"
-            )
+            raise ConfigError(f"{key}: {place}: ~ counts on the command line only; write the folder in full")
     for key in ("learning_rate", "retention_learning_rate"):
         check_number(key, cfg[key], strict=True)
     for key in ("lambda", "weight_decay", "checkpoint_minutes"):
@@ -134,9 +136,7 @@ def check_arguments(node: str, settings: Mapping[str, Any]) -> None:
     try:
         arguments = signature(resolve_name(settings["_target_"])).parameters
     except Exception as error:
-        raise ConfigError(
-            f"{node}._target_: {settings.get('_target_')} cannot be imported ({error})"
-        ) from error
+        raise ConfigError(f"{node}._target_: {settings.get('_target_')} cannot be imported") from error
     if any(argument.kind is Parameter.VAR_KEYWORD for argument in arguments.values()):
         return
     for key in settings:
@@ -145,7 +145,7 @@ def check_arguments(node: str, settings: Mapping[str, Any]) -> None:
 
 
 def check_trainer(prefix: str, settings: Mapping[str, Any]) -> None:
-    """Raise ConfigError for arguments of Lightning's Trainer that do not exist or contradict what is needed."""
+    """Raise ConfigError for an argument that Lightning's Trainer lacks, or that contradicts the training."""
     arguments = trainer_arguments()
     for name, value in settings.items():
         key = f"{prefix}.{name}"
@@ -154,9 +154,13 @@ def check_trainer(prefix: str, settings: Mapping[str, Any]) -> None:
             raise ConfigError(f"{key}: it cannot be set; {SET_HERE[name]}")
         if name in SWITCHED_OFF and value:
             raise ConfigError(f"{key}: {value!r} must be false; {SWITCHED_OFF[name]}")
+        if name in FLAGS and value is not None and (name, value) != ("deterministic", "warn"):
+            check_flag(key, value)
         if name == "enable_checkpointing" and value is False:
             raise ConfigError(f"{key}: it must be true; a checkpoint keeps the best epoch")
-        if name in LIMITS and value is not None:
+        if name == "accumulate_grad_batches" or (name == "max_steps" and value != -1):
+            check_whole(key, value)
+        if name in ("val_check_interval", *LIMITS) and not isinstance(value, str | None):
             check_number(key, value, strict=True)
             if isinstance(value, float) and value > 1:
                 raise ConfigError(f"{key}: {value!r} must be a number of batches, or a share of at most 1.0")

@@ -25,6 +25,7 @@ from powerbert.models import load_config
 from powerbert.models.checkpoint import fingerprint
 from powerbert.run.checks import BOOKKEEPING, OPTIMIZATION, check, check_against_model, method_settings
 from powerbert.stages import Optimization
+from powerbert.stages.processes import count_processes
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +141,8 @@ def resolve(cfg: DictConfig) -> Settings:
             f"stage: method '{method.name}' has no stage '{cfg.stage}' here; it has {', '.join(names)}"
         )
     stages = {plan.name: stage_settings(everything, plan) for plan in plans}
+    for name in names:
+        _try_trainer(stages[name], everything["stages"][name], name)
     inputs = {
         "model": fingerprint(checkpoint),
         "dataset": {"content": source.fingerprint(), **task.influence()},
@@ -201,6 +204,10 @@ def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:
             check_whole(f"stages.{stage}.max_epochs", config["stages"][stage]["max_epochs"])
         epochs = sum(config["stages"][stage]["max_epochs"] for stage in counted)
     trainer = {**config["trainer"], **overrides, "max_epochs": epochs}
+    every, owner = "check_val_every_n_epoch", "trainer"
+    if every in overrides:
+        owner = f"stages.{plan.name}"
+    check_whole(f"{owner}.{every}", trainer.get(every, 1), high=epochs or None, optional=True)
     weighty = {key: value for key, value in trainer.items() if key not in WITHOUT_INFLUENCE}
     fields = {field.name for field in dataclasses.fields(Optimization)}
     return StageSettings(
@@ -209,6 +216,17 @@ def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:
         trainer=trainer,
         influence={**optimization, "trainer": weighty},
     )
+
+
+def _try_trainer(settings: StageSettings, own: Mapping[str, Any], stage: str) -> None:
+    """Raise ConfigError, naming the key as the user gave it, if a stage's Trainer cannot be built."""
+    try:
+        count_processes(settings.trainer)
+    except ConfigError as error:
+        key, _, reason = str(error).removeprefix("trainer.").partition(":")
+        if key not in own:
+            raise
+        raise ConfigError(f"stages.{stage}.{key}:{reason}") from error
 
 
 def _choose_precision(config: Mapping[str, Any]) -> None:
