@@ -160,6 +160,8 @@ def check_trainer(prefix: str, settings: Mapping[str, Any]) -> None:
             raise ConfigError(f"{key}: it must be true; a checkpoint keeps the best epoch")
         if name == "accumulate_grad_batches" or (name == "max_steps" and value != -1):
             check_whole(key, value)
+        if name in ("num_sanity_val_steps", "log_every_n_steps"):
+            check_whole(key, value, -1 if name == "num_sanity_val_steps" else 0, optional=True)
         if name in ("val_check_interval", *LIMITS) and not isinstance(value, str | None):
             check_number(key, value, strict=True)
             if isinstance(value, float) and value > 1:
