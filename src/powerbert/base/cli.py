@@ -90,8 +90,8 @@ def entry_point(
                 return task(cfg)
         except Exception as raised:
             place = OmegaConf.select(cfg, "paths.runs") or "the working directory"
-            error = find_user_error(raised) or find_storage_error(raised, place)
-            error = error or _refused(raised, full, config_name)
+            told = find_user_error(raised) or find_storage_error(raised, place)
+            error = told or _refused(raised, full, config_name)
             if not sweeping and not isinstance(error, UserError):
                 _report(error, *_log_files())
                 raise

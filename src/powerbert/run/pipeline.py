@@ -88,16 +88,19 @@ class Run:
         for name, stage in self.settings.stages.items():
             limits = {key: stage.trainer.get(key) for key in LIMITS}
             every = stage.trainer.get("val_check_interval")
-            if not isinstance(every, int) and all(limit in (None, 1.0) for limit in limits.values()):
-                continue  # all batches
+            shares = [limit for limit in limits.values() if isinstance(limit, float) and limit < 1]
+            if not shares and not isinstance(every, int):
+                continue
             data = self._data_module(stage.batch_size)
             loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
             left = []
             for (key, limit), loader in zip(limits.items(), loaders, strict=True):
-                share = isinstance(limit, float)
-                left.append(int(limit * len(loader)) if share else min(limit or len(loader), len(loader)))
+                batches = len(loader)
+                left.append(
+                    int(limit * batches) if isinstance(limit, float) else min(limit or batches, batches)
+                )
                 if left[-1] < 1:
-                    raise ConfigError(f"trainer.{key}: {limit} of the {len(loader)} batches is none ({name})")
+                    raise ConfigError(f"trainer.{key}: {limit} of the {batches} batches is none ({name})")
             by_epoch = stage.trainer.get("check_val_every_n_epoch", 1) is not None
             if isinstance(every, int) and every > left[0] and by_epoch:
                 raise ConfigError(
