@@ -5,7 +5,7 @@ PIP_AUDIT := 2.10.1
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test test-slow lint audit format clean
+.PHONY: help setup demo bench test test-slow lint docs audit format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,10 +33,14 @@ test-slow: $(STAMP)  ## Run the slow tests: killed runs, several devices, Ray an
 	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(STAMP)  ## Check style (ruff), types (mypy) and the direction of imports (import-linter)
-	$(BIN)/ruff check src tests experiments
-	$(BIN)/ruff format --check src tests experiments
+	$(BIN)/ruff check src tests experiments docs/site
+	$(BIN)/ruff format --check src tests experiments docs/site
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+docs: $(STAMP)  ## Build the documentation as a site in build/site; fails on a broken link (needs no network)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "open build/site/index.html; its search needs: $(BIN)/python -m http.server --directory build/site"
 
 audit:  ## Look up known vulnerabilities of the pinned packages (needs network)
 	$(PYTHON) -m venv $(VENV)-audit
@@ -44,8 +48,8 @@ audit:  ## Look up known vulnerabilities of the pinned packages (needs network)
 	$(VENV)-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 format: $(STAMP)  ## Rewrite the code in the project's style
-	$(BIN)/ruff check --fix src tests experiments
-	$(BIN)/ruff format src tests experiments
+	$(BIN)/ruff check --fix src tests experiments docs/site
+	$(BIN)/ruff format src tests experiments docs/site
 
 clean:  ## Remove the virtual environment and caches (never runs/)
 	rm -rf $(VENV) $(VENV)-audit .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -17,25 +18,27 @@ from tests.run.test_settings import composed
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
-    path: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+    path: path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 }
 KEY_PAGES = ("commands", "data")
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, pages: Iterable[str] = PAGES.values()) -> list[str]:
     """The code blocks of a language on all pages, README first."""
-    return [
-        block for page in PAGES.values() for block in re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
-    ]
+    return [block for page in pages for block in re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)]
 
 
-COMMANDS = list(
-    dict.fromkeys(
-        re.sub(r"\s+", " ", line)
-        for block in blocks("bash")
-        for line in block.replace("\\\n", " ").splitlines()
-        if re.match(r"(\w+=\S+ )*python -m powerbert\.", line)
-    )
+def commands(*pages: str) -> list[str]:
+    """The commands of this package in the pages' blocks, each once."""
+    lines = "\n".join(blocks("bash", pages)).replace("\\\n", " ").splitlines()
+    found = [line for line in lines if re.match(r"(\w+=\S+ )*python -m powerbert\.", line)]
+    return list(dict.fromkeys(re.sub(r"\s+", " ", line) for line in found))
+
+
+COMMANDS = commands(*PAGES.values())
+STUDIES = commands(
+    *(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("experiments/*/README.md")))
 )
 SCALED = [command for command in COMMANDS if "trainer.devices=" in command or "hydra/launcher=" in command]
 REDUCED = {
@@ -210,15 +213,11 @@ def test_the_pages_name_existing_keys(tmp_path):
             assert known, f"{name}.md: {key}"
 
 
-def test_the_pages_link_to_existing_files():
-    links = {
-        path.parent / link
-        for path, page in PAGES.items()
-        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page)
-    }
-    assert len(links) > 10
-    missing = {link.name for link in links if not link.exists()}
-    assert missing <= {"CONTRIBUTING.md", "LICENSE"}
+@pytest.mark.parametrize("command", STUDIES)
+def test_the_commands_of_the_studies_which_take_hours_compose(command, tmp_path):
+    module, *arguments = shlex.split(re.sub("[<>]", "", command).partition("powerbert.")[2])
+    first_points = [re.sub(r"=([^\[,]+),.*", r"=\1", value) for value in arguments if value != "-m"]
+    composed(tmp_path, *first_points, config_name=module)
 
 
 def execute(snippet: str, folder: Path) -> None:

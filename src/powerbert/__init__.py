@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from powerbert.measure.training_free import eliminate as eliminate
 
 __version__ = "0.1.0"
+__all__ = ["eliminate"]
 
 
 def _register_models(transformers: ModuleType) -> None:
