@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from datasets import DatasetDict, List, Value
 from omegaconf import OmegaConf
 
 from powerbert.base.checks import check_choice
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import ConfigError, shorten
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class Source(Protocol):
         """Name the content; other rows give another name."""
         ...
 
-    def load(self) -> DatasetDict:
+    def load(self) -> "DatasetDict":
         """Load the splits that exist of train, dev and test.
 
         Each has the task's text columns and, where labelled, `label`: the class index, a number, or for
@@ -233,9 +235,7 @@ class LabelParser:
     `1`, and true and false are also 1 and 0: the same label in any format of file is the same class.
 
     Attributes:
-        feature: Type of the label's column: int64 for classes, float64 for regression.
         key: What the conversion depends on, for a cache.
-        influence: What of it is part of a dataset's fingerprint, besides the classes.
     """
 
     def __init__(self, names: Sequence[str] | None, hint: str = ""):
@@ -246,8 +246,8 @@ class LabelParser:
         Args:
             hint: What to do about an unknown label, for messages.
         """
+
         self.names = None if names is None else tuple(str(name) for name in names)
-        self.feature: Any = Value("float64" if names is None else "int64")
         self.key: tuple[Any, ...] = (self.names,)
         self.hint = hint
         indices = {name: index for index, name in enumerate(self.names or ())}
@@ -258,6 +258,13 @@ class LabelParser:
             name.casefold(): index for name, index in indices.items() if folded.count(name.casefold()) == 1
         }
         self._indices = unique | indices
+
+    @property
+    def feature(self) -> Any:
+        """Type of the label's column: int64 for classes, float64 for regression."""
+        from datasets import Value  # heavy, here and below
+
+        return Value("float64" if self.names is None else "int64")
 
     def __call__(self, value: Any) -> Any:
         """Return the index of the class, or the finite number of a regression.
@@ -299,9 +306,15 @@ class LabelsParser(LabelParser):
     def __init__(self, names: Sequence[str] | None, separator: str = LABEL_SEPARATOR, hint: str = ""):
         """Set the classes, and what separates them in a text."""
         super().__init__(names or (), hint)
-        self.feature = List(Value("float32"), length=len(self.names or ()))
         self.separator = separator
         self.key = (self.names, separator)
+
+    @property
+    def feature(self) -> Any:
+        """Type of the labels' column: a float32 for each class."""
+        from datasets import List, Value
+
+        return List(Value("float32"), length=len(self.names or ()))
 
     def __call__(self, value: Any) -> list[float]:
         """Return a number for each class.
@@ -370,7 +383,14 @@ def _listed(text: str, separator: str) -> list[Any]:
 class RawLabel:
     """Take a label as the text that `find_classes` counts."""
 
-    feature, key = Value("string"), (AUTO,)
+    key: tuple[str, ...] = (AUTO,)
+
+    @property
+    def feature(self) -> Any:
+        """Type of the column: texts."""
+        from datasets import Value
+
+        return Value("string")
 
     def __call__(self, value: Any) -> str:
         """Return the text of a label; a ValueError says why there is none."""
@@ -384,12 +404,17 @@ class RawLabel:
 class RawLabels(RawLabel):
     """Take the labels of a multi-label row as the texts that `find_classes` counts."""
 
-    feature = List(Value("string"))
-
     def __init__(self, separator: str):
         """Set what separates labels in a text."""
         self.separator = separator
         self.key = (AUTO, separator)
+
+    @property
+    def feature(self) -> Any:
+        """Type of the column: lists of texts."""
+        from datasets import List, Value
+
+        return List(Value("string"))
 
     def __call__(self, value: Any) -> Any:
         """Return the texts of the labels; a ValueError says why there are none."""

@@ -1,22 +1,23 @@
 """Head-Prune (Michel et al. 2019): remove the least important attention heads, then re-train."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor, nn
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, Any
 
 from powerbert.base.checks import check_number, check_whole
 from powerbert.base.environment import default_device
 from powerbert.base.progress import progress
-from powerbert.measure.evaluation import evaluation_mode
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
-from powerbert.models import load_model, prune_heads, unique_encoders
-from powerbert.stages import Retrain, Stage, weighted_loss
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+    from powerbert.stages import Stage
 
 
 @dataclass
@@ -54,6 +55,9 @@ class HeadPrune(Method):
         return [f"heads ({', '.join(str(len(kept)) for kept in heads)})"]
 
     def _build(self, artifacts: Artifacts, context: Context) -> Stage:
+        from powerbert.models import load_model, prune_heads  # heavy, here and below
+        from powerbert.stages import Retrain
+
         model: Any = load_model(artifacts["finetune"].path)
         model.to(default_device())
         loader = context.data.train_dataloader()
@@ -86,6 +90,12 @@ def head_importance(
     Raises:
         ValueError: if there are no batches.
     """
+    import torch
+
+    from powerbert.measure.evaluation import evaluation_mode
+    from powerbert.models import unique_encoders
+    from powerbert.stages import weighted_loss
+
     encoders = unique_encoders(model)
     place = {id(encoder.output_projection): index for index, encoder in enumerate(encoders)}
     outputs: list[tuple[int, Tensor]] = []
@@ -121,8 +131,8 @@ def head_importance(
             hook.remove()
     if inputs == 0:
         raise ValueError("there are no batches to measure the heads' importance on")
-    normalised = [nn.functional.normalize(total / inputs, dim=0) for total in sums]
-    return nn.utils.rnn.pad_sequence(normalised, batch_first=True, padding_value=float("nan"))
+    normalised = [torch.nn.functional.normalize(total / inputs, dim=0) for total in sums]
+    return torch.nn.utils.rnn.pad_sequence(normalised, batch_first=True, padding_value=float("nan"))
 
 
 def choose_heads(importance: Tensor, share: float) -> list[list[int]]:

@@ -1,19 +1,23 @@
 """The interface of a method: a few stages, the artifacts each starts from, and one swept knob."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from powerbert.base.checks import check_whole
-from powerbert.data import Task, TextDataModule
-from powerbert.measure import LatencySettings
-from powerbert.models import load_host_model
-from powerbert.stages import FineTune, Optimization, Stage
+from powerbert.data.task import Task
+from powerbert.measure.settings import LatencySettings
 from powerbert.store.artifacts import Artifact
+
+if TYPE_CHECKING:
+    from powerbert.data import TextDataModule
+    from powerbert.stages import Optimization, Stage
 
 Artifacts = Mapping[str, Artifact]
 
@@ -106,6 +110,9 @@ def finetune_plan(checkpoint: Path) -> StagePlan:
     """Plan stage 1, which is the same for every method: all start from one fine-tuned artifact."""
 
     def build(_: Artifacts, context: Context) -> Stage:
+        from powerbert.models import load_host_model  # heavy, as in the other methods
+        from powerbert.stages import FineTune
+
         model = load_host_model(checkpoint, context.task.kind, **context.task.model_fields())
         return FineTune(model, context.task, context.optimization, context.seed)
 

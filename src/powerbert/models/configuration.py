@@ -9,8 +9,8 @@ from powerbert.elimination.configuration import (
     validate_retention_configuration,
     validate_retention_shares,
 )
+from powerbert.elimination.names import SIGNIFICANCES
 from powerbert.elimination.selection import validate_selection
-from powerbert.elimination.significance import SIGNIFICANCES
 from powerbert.elimination.threshold import validate_retention_thresholds
 
 EXCLUSIVE = (

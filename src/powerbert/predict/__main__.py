@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from powerbert.base.checks import check_choice, check_flag, check_number, check_whole
+from powerbert.base.checks import check_artifact, check_choice, check_flag, check_number, check_whole
 from powerbert.base.cli import entry_point, quote_values
 from powerbert.base.errors import ConfigError
 from powerbert.base.files import output_file
@@ -75,6 +75,8 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError("text_pair: needs text=; in a file the second text has its own column")
     elif cfg.query is not None and cfg.input is None:
         raise ConfigError("query: needs input=<file of passages>; for one passage give text= and text_pair=")
+    if cfg.format is None:
+        check_artifact(cfg.artifact)
 
 
 def given_parts(cfg: DictConfig) -> int | None:
@@ -107,7 +109,5 @@ def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    sys.argv = quote_values(
-        {"text", "text_pair", "query"}, sys.argv, or_grammar={"artifact", "input", "output"}
-    )
+    sys.argv = quote_values({"text", "text_pair", "query"}, sys.argv)
     entry_point(predict, "predict")

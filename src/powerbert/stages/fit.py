@@ -32,6 +32,9 @@ for message in (
 ):
     warnings.filterwarnings("ignore", message=message)
 
+REFUSALS = (MisconfigurationException, ImportError, TypeError, ValueError)
+"""What Lightning raises for an argument that it does not take."""
+
 Metrics = dict[str, dict[str, Any]]
 
 
@@ -39,12 +42,22 @@ def make_trainer(*plugins: Any, **arguments: Any) -> Trainer:
     """Create Lightning's Trainer for one machine, also within a Slurm or torchrun job.
 
     Raises:
-        ConfigError: quoting Lightning, if it refuses an argument.
+        ConfigError: naming the argument and quoting Lightning, if it refuses one.
     """
     try:
         return Trainer(**arguments, plugins=[LightningEnvironment(), *plugins])
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        raise ConfigError(f"trainer, stages: Lightning refuses a setting ({first_line(error)})") from error
+    except REFUSALS as error:
+        raise ConfigError(f"{_culprit(arguments)}: refused by Lightning ({first_line(error)})") from error
+
+
+def _culprit(arguments: Mapping[str, Any]) -> str:
+    """Name the first argument that Lightning refuses by itself; all, if only some together are refused."""
+    for key, value in arguments.items():
+        try:
+            Trainer(**{"logger": False, "enable_checkpointing": False, key: value})
+        except REFUSALS:
+            return f"trainer.{key}"
+    return "trainer, stages"
 
 
 def fit(
@@ -89,7 +102,7 @@ def fit(
             return _evaluate(trainer, stage, data)
         resumed = last if last.exists() else None
         trainer.fit(stage, datamodule=data, ckpt_path=resumed, weights_only=True)
-        if keeper:
+        if keeper and best.exists():  # not where max_steps or max_time end the first epoch
             kept = torch.load(best, map_location="cpu", weights_only=True)
             stage.load_state_dict(kept["state_dict"])
         return _evaluate(trainer, stage, data)
