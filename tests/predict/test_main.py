@@ -161,5 +161,5 @@ def test_an_invalid_setting_is_named(artifact, task, values, message):
 def test_a_missing_file_and_a_missing_model(artifact, tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.txt: there is no such file"):
         run(artifact=artifact("sst2"), input=tmp_path / "nowhere.txt")
-    with pytest.raises(UserError, match="nowhere does not exist"):
+    with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
         run(artifact=tmp_path / "nowhere", text="a")

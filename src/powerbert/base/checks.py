@@ -47,7 +47,7 @@ def check_flag(key: str, value: object) -> None:
 
 def check_artifact(folder: object) -> None:
     """Raise ConfigError unless one folder is given as `artifact`, ModelError unless it exists."""
-    if not isinstance(folder, str):
+    if not isinstance(folder, str | Path):
         raise ConfigError("artifact: give the folder of one trained model, artifact=<folder>")
     if not Path(folder).is_dir():
         raise ModelError(f"artifact: there is no folder {folder}")

@@ -132,7 +132,7 @@ class Row:
 
     def texts(self, column: str, count: int) -> list[str]:
         """Return the `count` texts of a column, or raise DataError if it holds something else."""
-        value = self.values[column]
+        value = self.values.get(column)
         if not isinstance(value, list) or len(value) != count:
             found = f"{len(value)} texts" if isinstance(value, list) else _kind(value)
             raise self.error(f"column '{column}' is {found}; it must be a list of {count} texts")

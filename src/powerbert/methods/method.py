@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from powerbert.base.checks import check_whole
 from powerbert.data.task import Task
 from powerbert.measure.settings import LatencySettings
 from powerbert.store.artifacts import Artifact
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from powerbert.data import TextDataModule
     from powerbert.stages import Optimization, Stage
 
