@@ -27,6 +27,11 @@ def pytest_terminal_summary(terminalreporter) -> None:
             terminalreporter.write_line(f"{name}: {value}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the longest tests, so that the other process has enough to do beside them."""
+    items.sort(key=lambda item: item.path.name not in ("test_readme.py", "test_end_to_end.py"))
+
+
 @pytest.fixture
 def tiny_bert_config() -> BertConfig:
     """A small BERT whose attention is uneven enough for rankings to be stable; dropout 0."""

@@ -1,7 +1,9 @@
 """A made-up corpus that a tiny model learns within seconds."""
 
+import json
 from pathlib import Path
 
+LABEL_NAMES = ("toxic", "insult", "threat")
 WORDS = ("good", "great", "best", "love"), ("bad", "worst", "boring", "dull")
 
 
@@ -17,6 +19,25 @@ def write_corpus(folder: Path) -> Path:
             )
         (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+def write_labels(folder: Path) -> dict[str, Path]:
+    """Texts with any number of three labels, each told by a word: as columns of 0 and 1, and as lists."""
+    folders = {name: folder / name for name in ("columns", "lists")}
+    for path in folders.values():
+        path.mkdir(parents=True)
+    for split, rows in (("train", 96), ("dev", 32), ("test", 16)):
+        columns, lists = ["id,text,toxic,insult,threat"], []
+        for number in range(rows):
+            has = [number % 2, number % 3 == 0, number % 11 == 10]
+            words = [good if one else bad for one, good, bad in zip(has, *WORDS, strict=False)]
+            text = f"{'the film and the story ' * (number % 4)}is {' '.join(words)}"
+            columns.append(f"{number},{text},{','.join(str(int(one)) for one in has)}")
+            labels = [name for name, one in zip(LABEL_NAMES, has, strict=True) if one]
+            lists.append(json.dumps({"text": text, "labels": labels}))
+        for path, suffix, lines in ((folders["columns"], "csv", columns), (folders["lists"], "jsonl", lists)):
+            (path / f"{split}.{suffix}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folders
 
 
 def write_queries(folder: Path, grades: tuple[float, ...] = (2, 1, 0, 0, 0, 0)) -> Path:

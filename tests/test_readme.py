@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from powerbert.base.cli import CONFIG_FOLDER
 from tests.forked import door
-from tests.made_up import write_queries
+from tests.made_up import write_labels, write_queries
 from tests.run.test_settings import composed
 
 ROOT = Path(__file__).parents[1]
@@ -51,6 +51,7 @@ REDUCED = {
         "measure.padded_batch_size=4",
         "measure.dynamic_batches=1",
     ],
+    "powerbert.data": ["model=tiny"],
     "powerbert.analyse": ["limit=4"],
     "powerbert.export": [
         "limit=4",
@@ -88,10 +89,11 @@ def folder(tmp_path_factory) -> Path:
     (rte / "test.tsv").write_text("\n".join(["index\tsentence1\tsentence2", *unlabelled]) + "\n")
     (folder / "reviews").mkdir()
     for split in ("train", "dev"):
-        reviews = ["a good film,good", '"a dull, bad story",bad'] * 8
+        reviews = [f'a good film {n},good\n"{n}, a dull, bad story",bad' for n in range(8)]
         (folder / "reviews" / f"{split}.csv").write_text("\n".join(["review,stars", *reviews]) + "\n")
     (folder / "queries").mkdir()
     write_queries(folder / "queries")
+    write_labels(folder / "comments")
     (folder / "passages.txt").write_text("the film was great\nthe road is long\n")
     (folder / "news").mkdir()
     news = ["a great film,World", "a funny story,Sports", "the best,Business", "a dull movie,Sci/Tech"] * 8
@@ -129,7 +131,7 @@ def filled_in(text: str, folder: Path) -> str:
             text = text.replace(placeholder, artifact(folder, stage))
     if "<reranker>" in text:
         found = sorted(folder.glob("runs/artifacts/folder-*-retrain-*/config.json"))
-        (reranker,) = (path.parent for path in found if "multi_label_classification" in path.read_text())
+        (reranker,) = (path.parent for path in found if '"LABEL_0"' in path.read_text())
         text = text.replace("runs/artifacts/<reranker>", str(reranker))
     return text
 
@@ -151,6 +153,8 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     command = command.replace("shape=bert_base retention=paper_rte", "shape=tiny retention=[8,4,2]")
     command = command.replace("path/to/folder", str(folder / "reviews"))
     command = command.replace("path/to/queries", str(folder / "queries"))
+    command = command.replace("path/to/comments", str(folder / "comments" / "columns"))
+    command = command.replace("path/to/tagged", str(folder / "comments" / "lists"))
     command = command.replace("path/to/checkpoint", str(folder / "bert"))
     command = command.replace("dataset.source.path=ag_news", f"dataset.source.path={folder / 'news'}")
     for large, small in SMALLER.items():
@@ -201,7 +205,7 @@ def test_the_pages_have_commands():
 
 
 def test_the_pages_name_existing_keys(tmp_path):
-    cfg = composed(tmp_path, "dataset=hub")
+    cfg = composed(tmp_path, "dataset=folder")
     for name in KEY_PAGES:
         page = PAGES[ROOT / "docs" / f"{name}.md"]
         columns = [row.split("|")[1] for row in re.findall(r"^\|.*`.*", page, re.MULTILINE)]
@@ -255,6 +259,7 @@ def test_the_commands_and_snippets_run_in_their_order(folder, tmp_path):
             "glue",
             "reviews",
             "queries",
+            "comments",
             "passages.txt",
             "news",
             "bert",

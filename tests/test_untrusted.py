@@ -12,8 +12,10 @@ METHODS = {
     *("os.system", "os.popen", "yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load"),
     *("pd.read_pickle", "pandas.read_pickle", "runpy.run_path", "runpy.run_module"),
 }
-ALLOWED = {"stages/processes.py": ["import pickle"]}
-"""Work that a process hands to those that it has started itself, by no file."""
+ALLOWED = {
+    "stages/processes.py": ["import pickle"],  # work for processes that it has started itself, by no file
+    "powerbert/__main__.py": ["runpy.run_module"],  # a module of the package
+}
 
 LOADERS = {"load", "load_from_checkpoint", "fit", "validate", "test", "predict"}
 """Of torch, and of Lightning's trainer where it is given a checkpoint."""

@@ -171,6 +171,34 @@ BAD_DATA = [
     ),
 ]
 
+KIND = "dataset.kind=multi_label_classification"
+COLUMNS = f"{KIND} dataset.label_columns=[toxic,insult]"
+LISTS = f"{KIND} dataset.label_names=[toxic,insult] dataset.source.label_column=labels"
+
+
+def labels(name: str, text: str, named: str, more: str = COLUMNS, suffix: str = "csv") -> Case:
+    """A case of bad labels in both files."""
+    files = {f"data/{split}.{suffix}": text for split in ("train", "dev")}
+    gone = {f"data/{split}.tsv": None for split in ("train", "dev")}
+    return data(f"labels: {name}", gone | files, named, more)
+
+
+FLAGS = "text,toxic,insult\na,1,0\nb,0,0\n"
+RUDE = '{"text": "a", "labels": ["rude"]}\n'
+BAD_LABELS = [
+    labels("2 in a column of 0 and 1", f"{FLAGS}c,2,0\n", r"data/train\.csv, row 3.*'toxic'.*'2'"),
+    labels("a column that is missing", "text,toxic\na,1\n", r"data/train\.csv: has no column 'insult'"),
+    labels("an unknown one", RUDE, r"data/train\.jsonl, row 1.*'rude'", LISTS, "jsonl"),
+    labels("another kind", FLAGS, r"dataset\.label_columns", "dataset.label_columns=[toxic,insult]"),
+    labels("no classes", FLAGS, r"dataset\.label_names", f"{KIND} dataset.label_names=null"),
+    labels("no row to balance", FLAGS, "class_weights: .*'insult'", f"{COLUMNS} class_weights=balanced"),
+    labels(
+        "three weights of two", FLAGS, "class_weights: 3.*toxic, insult", f"{COLUMNS} class_weights=[1,2,3]"
+    ),
+    rows("no row to balance", "text\tlabel\na\tnegative\n", "'positive'", "class_weights=balanced"),
+    data("weights of a regression", {}, "class_weights", f"{REGRESSION} class_weights=balanced"),
+]
+
 DISTILBERT, PKD, PRUNE = "method=distilbert", "method=bert_pkd", "method=head_prune"
 BAD_SETTINGS = [
     *map(
@@ -178,6 +206,7 @@ BAD_SETTINGS = [
         (
             *("lambda=-1", "lambda=nan", "lambda=much", "learning_rate=0", "retention_learning_rate=0"),
             *("weight_decay=-1", "warmup_ratio=1.5", "checkpoint_minutes=-1", "seed=-1", "seed=1.5"),
+            *("class_weights=[1]", "class_weights=[1,0]"),
             *("batch_size=0", "batch_size=null", "trials=0", "longer_than=0", "stage=prune"),
             *("stages.search.learning_rate=0", "stages.finetune.batch_size=0", "stages.retrain.max_epochs=0"),
             *("dataset.max_length=2", "dataset.max_length=100000", "dataset.metric=bleu", "dataset.kind=ner"),
@@ -408,7 +437,9 @@ def prepare(case: Case, folder: Path, places: dict[str, str]) -> list[str]:
     return replaced(kept, arguments)
 
 
-@pytest.mark.parametrize("case", map(shown, [*BAD_DATA, *BAD_SETTINGS, *BAD_MODELS, *BAD_COMMANDS, *SWEEPS]))
+@pytest.mark.parametrize(
+    "case", map(shown, [*BAD_DATA, *BAD_LABELS, *BAD_SETTINGS, *BAD_MODELS, *BAD_COMMANDS, *SWEEPS])
+)
 def test_one_message_names_what_is_wrong(case, tmp_path, places):
     command = door(tmp_path, f"powerbert.{case.door}", *prepare(case, tmp_path, places))
     command.process.join(LIMIT)

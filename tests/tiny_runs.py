@@ -52,6 +52,10 @@ RERANKING = (
 """Overrides for `write_queries`."""
 
 
+LABELS = ("dataset.kind=multi_label_classification", "dataset.label_columns=[toxic,insult,threat]")
+"""Overrides for the columns of `write_labels`."""
+
+
 def train(corpus: Path, runs: Path, *more: str):
     cfg = composed(runs, *overrides(corpus, runs, *more))
     return run(resolve(cfg))

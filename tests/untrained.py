@@ -16,11 +16,12 @@ SOME_TEXTS = ["good", "the film was bad", "", "It fell.", "A cat.", "is it a lon
 
 
 def dataset_settings(name: str, cache: Path, **changes: Any) -> dict[str, Any]:
-    """`conf/dataset/<name>.yaml`, resolved as in records and manifests, which name the evaluation split."""
+    """`conf/dataset/<name>.yaml`, resolved as in records and manifests, which name split and metric."""
     yaml = OmegaConf.load(CONFIG_FOLDER / "dataset" / f"{name}.yaml")
     cfg = OmegaConf.create({"paths": {"cache": str(cache)}, "dataset": OmegaConf.merge(yaml, changes)})
     settings: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)["dataset"]  # type: ignore[index, assignment, call-overload]
-    return settings | {"evaluation_split": Task.from_config(settings).evaluation_split}
+    task = Task.from_config(settings)
+    return settings | {"evaluation_split": task.evaluation_split, "metric": task.metric}
 
 
 def untrained_model(checkpoint: Path, tokenizer: PreTrainedTokenizerBase, task: Task) -> PreTrainedModel:

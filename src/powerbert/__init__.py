@@ -1,11 +1,17 @@
 """PoWER-BERT: progressive word-vector elimination for faster BERT classifiers.
 
-Importing the package registers its models with transformers' Auto classes.
+Importing the package lets transformers' Auto classes know its models; neither transformers nor torch is
+imported before it is used.
 """
 
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from powerbert.models import PowerTaskMixin
+from wrapt import register_post_import_hook
+
+from powerbert.base.lazy import lazy_package
 
 if TYPE_CHECKING:
     from powerbert.measure.training_free import eliminate as eliminate
@@ -14,18 +20,20 @@ __version__ = "0.1.0"
 __all__ = ["eliminate"]
 
 
-def _add_modeling_code(model: Any, folder: Any) -> None:
-    from powerbert.ship import save_modeling_code  # heavy
-
-    save_modeling_code(model, folder)
-
-
-PowerTaskMixin.after_saving = staticmethod(_add_modeling_code)
+def _register_models(transformers: ModuleType) -> None:
+    if "powerbert.models" not in sys.modules:  # else it is what imports transformers
+        import_module("powerbert.models")
 
 
-def __getattr__(name: str) -> Any:
-    if name == "eliminate":
-        from powerbert.measure.training_free import eliminate  # heavy
+def _ship_modeling_code(task: ModuleType) -> None:
+    def add_modeling_code(model: Any, folder: Any) -> None:
+        from powerbert.ship import save_modeling_code  # heavy
 
-        return eliminate
-    raise AttributeError(f"module 'powerbert' has no attribute '{name}'")
+        save_modeling_code(model, folder)
+
+    task.PowerTaskMixin.after_saving = staticmethod(add_modeling_code)
+
+
+register_post_import_hook(_register_models, "transformers")
+register_post_import_hook(_ship_modeling_code, "powerbert.models.task")
+lazy_package(__name__)

@@ -7,19 +7,20 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from powerbert.base.cli import entry_point
+from powerbert.run.checks import BOOKKEEPING, check
+from powerbert.run.objectives import objective_values
+from powerbert.run.sweeps import failures, noted_point
 
 
 def train(cfg: DictConfig) -> tuple[float, ...] | None:
     """Run one point of the trade-off, print the result, and return what a sweeper asks for."""
-    # heavy imports wait until Hydra accepts the command
-    from powerbert.report.summary import print_summary, progress_line
-    from powerbert.run.objectives import objective_values
-    from powerbert.run.pipeline import run
-    from powerbert.run.settings import resolve
-    from powerbert.run.sweeps import noted_point
-
     started = datetime.now(UTC)
     with noted_point(Path(cfg.records)) as done:
+        check(cfg)
+        from powerbert.report.summary import print_summary, progress_line  # heavy
+        from powerbert.run.pipeline import run
+        from powerbert.run.settings import resolve
+
         settings = resolve(cfg)
         record = run(settings)
         done(record)
@@ -34,6 +35,4 @@ def train(cfg: DictConfig) -> tuple[float, ...] | None:
 
 
 if __name__ == "__main__":
-    from powerbert.run.sweeps import failures
-
-    entry_point(train, "train", failures)
+    entry_point(train, "train", failures, BOOKKEEPING)

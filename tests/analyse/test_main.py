@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from powerbert.analyse.__main__ import analyse, output_folder, quoted
+from powerbert.analyse.__main__ import analyse, output_folder
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.base.errors import UserError
 
@@ -50,11 +50,3 @@ def test_files_of_different_artifacts_do_not_meet():
     assert output_folder(composed("analysis=cosine", "artifact=a/one/")) == Path("runs/analysis/one")
     assert output_folder(composed("analysis=retention", "artifact=[a/one,a/two]")) == Path("runs/analysis")
     assert output_folder(composed("analysis=cosine", "artifact=a", "output=here")) == Path("here")
-
-
-def test_texts_and_folders_are_quoted_but_lists_are_not():
-    assert quoted(["text=It's 5, really", "artifact=my runs/a=b"]) == [
-        'text="It\'s 5, really"',
-        'artifact="my runs/a=b"',
-    ]
-    assert quoted(["artifact=[a,b]", "limit=3"]) == ["artifact=[a,b]", "limit=3"]

@@ -8,7 +8,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from powerbert.base.cli import CONFIG_FOLDER, quote_values
+from powerbert.base.cli import CONFIG_FOLDER, options_first, quote_places, quote_values
 from tests.forked import finished
 
 
@@ -35,13 +35,45 @@ def test_quotes_free_text_only(argument, quoted):
     [
         ("artifact=[a,b]", "artifact=[a,b]"),
         ("artifact=my runs/a=b", 'artifact="my runs/a=b"'),
+        ("artifact='my runs'", "artifact='my runs'"),
         ("artifact=null", "artifact=null"),
-        ("text=[CLS]", 'text="[CLS]"'),
-        ("text=null", 'text="null"'),
+        ("artifact=", "artifact="),
+        ("+dataset.source.path=a,b", '+dataset.source.path="a,b"'),
+        ("model.path=google-bert/bert-base-uncased", "model.path=google-bert/bert-base-uncased"),
+        ("paths.runs=~/x", "paths.runs=/home/me/x"),
+        ("paths.runs=~/x y", 'paths.runs="/home/me/x y"'),
+        ("records=${paths.runs}/a b", "records=${paths.runs}/a b"),
+        ("lambda=0.1,0.2", "lambda=0.1,0.2"),
     ],
 )
-def test_lists_and_null_are_left_to_hydra_where_they_may_be(argument, quoted):
-    assert quote_values({"text"}, [argument], or_grammar={"artifact"}) == [quoted]
+def test_paths_are_quoted_but_lists_null_and_interpolations_are_not(argument, quoted, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert quote_places([argument]) == [quoted]
+
+
+@pytest.mark.parametrize("sweep", ["-m", "--multirun", "+sweep=lambda", "+experiment=rte_pareto"])
+def test_a_comma_between_paths_of_a_sweep_separates_them_unless_there_is_such_a_file(sweep, tmp_path):
+    (tmp_path / "a,b").mkdir()
+    here = f"model.path={tmp_path}/a,b"
+    assert quote_places([sweep, "model.path=a,b", here]) == [
+        sweep,
+        "model.path=a,b",
+        f'model.path="{tmp_path}/a,b"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ordered"),
+    [
+        ("a=1 -m b=2", "-m a=1 b=2"),
+        ("a=1 b=2 --multirun", "--multirun a=1 b=2"),
+        ("a=1 --cfg job b=2 ~c -p model", "--cfg job -p model a=1 b=2 ~c"),
+        ("a=-1 b=2", "a=-1 b=2"),
+        ("odd a=1 -m", "-m odd a=1"),
+    ],
+)
+def test_options_may_stand_anywhere(arguments, ordered):
+    assert options_first(arguments.split()) == ordered.split()
 
 
 @example("100% (really?) {yes}: a=b, [c] 'd' \"e\" $f ~ é 😀")
@@ -184,7 +216,18 @@ def test_a_sweep_that_gives_up_still_lists_the_points_that_failed(tmp_path):
 @pytest.mark.parametrize(
     ("override", "named"),
     [
-        ("lamda=0.1", "Could not override 'lamda'"),
+        ("lamda=0.1", "'lamda'; did you mean lambda?"),
+        ("+lamda=0.1", "lamda: there is no such setting; did you mean lambda?"),
+        ("max_epochs=2", "'max_epochs'; did you mean trainer.max_epochs?"),
+        ("dataset.evaluation_splt=test", "; did you mean dataset.evaluation_split?"),
+        ("+dataset.evaluation_splt=test", "; did you mean dataset.evaluation_split?"),
+        ("+method.lamdba_=1", "method.lamdba_: there is no such setting; did you mean method.lambda_?"),
+        ("method=elastic method.sped=2", "'method.sped'; did you mean method.speed?"),
+        ("+experimnt=rte_search", "experimnt: there is no such setting; did you mean experiment?"),
+        ("modle=tiny", "'modle'; did you mean model?"),
+        ("model=minilm_l5", "Could not find 'model/minilm_l5'; did you mean minilm_l6?"),
+        ("+zzzzzz=1", "zzzzzz: there is no such setting\n"),
+        ("hydra.job.chdir=true", "hydra.job.chdir"),
         ("model=berd", "Could not find 'model/berd'"),
         ("lambda=[0.1", "lambda=[0.1"),
         ("hydra/sweeper=points hydra.sweeper.points=null -m", "hydra.sweeper.points"),
@@ -197,6 +240,21 @@ def test_what_hydra_refuses_is_one_line(override, named, tmp_path):
     assert done.stderr.startswith("error: ")
     assert named in done.stderr
     assert (done.stdout + done.stderr).count("\n") == 1
+
+
+def test_a_sweep_starts_wherever_its_option_stands(tmp_path):
+    done = run("model=tiny", "lambda=-1,-2", "-m", f"paths.runs={tmp_path}")
+    assert "2 point(s) of the sweep failed" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a b", "a,b", "a=b", "(a) 'b'", "~/a"])
+def test_everything_goes_to_a_folder_of_any_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert run("model=tiny", f"paths.runs={name}", "lambda=-1").returncode == 1
+    folder = tmp_path / name.replace("~", "home")
+    assert "lambda" in next(folder.glob("logs/*/*.log")).read_text()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.relative_to(tmp_path).parts[0]]
 
 
 def test_without_hub_and_files_one_message_says_what_was_missing_and_what_runs_offline(tmp_path):

@@ -2,7 +2,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from datasets import Dataset, DatasetDict, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from datasets.packaged_modules.generator.generator import Generator
 
 import powerbert.data.hub as hub
@@ -46,6 +46,21 @@ def test_unreachable_hub_with_a_cached_copy_of_one_configuration(unreachable_hub
     assert "using the copy of an earlier run" in caplog.text
     with pytest.raises(DataError, match="nyu-mll/glue/cola is not available"):
         glue("cola").available()
+
+
+def test_several_labels(on_hub, cache):
+    features = Features({"text": Value("string"), "labels": List(ClassLabel(names=["joy", "fear", "pride"]))})
+    rows = Dataset.from_dict({"text": ["one", "two"], "labels": [[2, 0], []]}, features=features)
+    on_hub(train=rows, validation=rows)
+    kind = {"kind": "multi_label_classification", "label_column": "labels"}
+    source = HubSource("emotions", ["text"], ["joy", "fear", "pride"], cache, **kind)
+    assert source.load()["dev"]["label"][:] == [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    with pytest.raises(DataError, match="its classes are joy, fear, pride; set "):
+        HubSource("emotions", ["text"], ["fear", "joy", "pride"], cache, **kind).load()
+    flags = Dataset.from_dict({"text": ["one"], "joy": [1], "fear": [0]})
+    on_hub(train=flags, validation=flags)
+    columns = {"kind": kind["kind"], "label_columns": ["fear", "joy"]}
+    assert HubSource("flags", ["text"], None, cache, **columns).load()["dev"]["label"][:] == [[0.0, 1.0]]
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import gzip
+import json
 import re
 
 import pyarrow as pa
@@ -6,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from powerbert.base.errors import DataError
-from powerbert.data.readers import column_names, read_rows
+from powerbert.data.readers import Skipped, column_names, find_form, read_rows
 
 
 def values(path, columns, **kwargs):
@@ -103,7 +104,12 @@ HEADER = "text\tlabel\n"
         ("a.tsv", b"text\tlabel\none\t0\ncaf\xe9\t1\n", r"line 3: byte 0xe9 is not UTF-8"),
         ("a.csv", b"text,label\none,0\ncaf\xe9,1\n", r"line 3: byte 0xe9 is not UTF-8"),
         ("a.jsonl", b'{"text": "\xe9", "label": 1}\n', r"line 1: byte 0xe9 is not UTF-8"),
-        ("a.tsv", HEADER.encode("utf-16"), r"line 1: byte 0xff is not UTF-8"),
+        ("a.tsv", HEADER.encode("utf-16-le") + b"\xff", r"line 2: byte 0xff is not UTF-8"),
+        ("a.tsv", HEADER.encode("utf-16") + b"\n", r"line 2: byte 0x0a is not UTF-16"),
+        ("a.json", '[{"text": "one", "label": 0}, 1]', r"row 2 \(line 1\): is not a JSON object"),
+        ("a.json", '[{"text": "one",\n "label": 0},\n{"text": ', r"line 3: is not a JSON array of objects"),
+        ("a.json", '[{"text": "one", "label": 0}]\n[]', r"line 1: is not a JSON array of objects"),
+        ("a.json", "[]", r"has no rows"),
     ],
 )
 def test_bad_file_names_file_and_row(write, name, content, message):
@@ -137,10 +143,66 @@ def test_field_of_a_million_characters(write):
     assert len(values(path, ["text"])[0][0]) == 1_000_000
 
 
-def test_malformed_rows_are_skipped_where_asked(write, caplog):
-    path = write("a.tsv", "text\tlabel\none\t0\nstray\ttab\t1\nshort\n\ntwo\t1\n\n")
-    assert values(path, ["text"], skip_malformed=True) == [("one",), ("two",)]
-    assert "skipped 3 malformed rows; the first: " in caplog.text
-    assert "row 2 (line 3)" in caplog.text
+def test_malformed_rows_are_skipped_where_asked(write):
+    path, skipped = write("a.tsv", "text\tlabel\none\t0\nstray\ttab\t1\nshort\n\ntwo\t1\n\n"), Skipped()
+    assert values(path, ["text"], bad=skipped) == [("one",), ("two",)]
+    assert re.match(r"skipped 3 malformed rows; the first: .*row 2 \(line 3\)", str(skipped))
     with pytest.raises(DataError, match=r"a\.tsv: has no rows"):
-        values(write("a.tsv", "text\tlabel\nshort\n"), ["text"], skip_malformed=True)
+        values(write("a.tsv", "text\tlabel\nshort\n"), ["text"], bad=Skipped())
+
+
+def test_a_quote_within_a_field_costs_its_row_and_an_open_one_is_an_error(write):
+    path, skipped = write("a.csv", 'text,label\none,0\n"a" b,1\n"two\nlines",1\n'), Skipped()
+    assert values(path, ["text"], bad=skipped) == [("one",), ("two\nlines",)]
+    assert "line 3: is not CSV" in str(skipped)
+    with pytest.raises(DataError, match=r"line 2: is not CSV"):
+        values(write("a.csv", 'text,label\n"one,0\ntwo,0\n'), ["text"], bad=Skipped())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("name", ["a.CSV", "a.csv.gz", "a.json"])
+def test_a_byte_order_mark_names_the_encoding(write, name, encoding):
+    text = '[{"text": "caf\u00e9"}]' if name == "a.json" else "text\ncaf\u00e9\n"
+    content = text.encode(encoding)
+    path = write(name, gzip.compress(content) if name.endswith("gz") else content)
+    assert values(path, ["text"]) == [("caf\u00e9",)]
+
+
+def test_array_of_objects(write, monkeypatch):
+    rows = [{"text": "x" * size, "label": [{"]": size}]} for size in range(40)]
+    for indent in (None, 1):
+        path = write("a.json", f"\n {json.dumps(rows, indent=indent)}\n")
+        assert [row.values for row in read_rows(path, ["text"])] == rows
+        monkeypatch.setattr("powerbert.data.readers.PIECE", 7)
+        assert [row.values for row in read_rows(path, ["text"])] == rows
+    assert [row.place for row in read_rows(path, ["text"])][:2] == [
+        f"{path}, row 1 (line 3)",
+        f"{path}, row 2 (line 11)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "delimiter", "quoted", "first"),
+    [
+        ("a.csv", "text;label\na,b;0\n", ";", True, "a,b"),
+        ("a.csv", "text,label;x\na;b,0\n", ",", True, None),  # no delimiter gives both columns
+        ("a.csv", 'text,label\n"a;b",0\n', ",", True, "a;b"),
+        ("a.csv", "a;b,text,label\n1;2,one,0\n", ",", True, "one"),
+        ("a.txt", "text|label\none|0\n", "|", True, "one"),
+        ("a.tsv", 'text\tlabel\n"one"\t0\n', "\t", False, '"one"'),
+        ("a.tsv", 'text\tlabel\n5" disk\t0\n"say ""so"""\t1\n', "\t", False, '5" disk'),
+        ("a.tsv", 'text\tlabel\none\t0\n"say ""so"""\t1\n', "\t", True, "one"),
+        ("a.tsv", 'text\tlabel\r\n"two\nlines"\t0\r\n', "\t", True, "two\nlines"),
+        ("a.tsv", '"text"\t"label"\n"one"\t"0"\n', "\t", True, "one"),
+        ("a.tsv", 'text\tlabel\n"open\t0\n', "\t", False, '"open'),
+    ],
+)
+def test_form_is_found(write, name, content, delimiter, quoted, first):
+    path = write(name, content)
+    form = find_form(path, ["text", "label"])
+    assert (form.delimiter, form.quoted) == (delimiter, quoted)
+    if first is None:
+        with pytest.raises(DataError, match="has no column"):
+            values(path, ["text", "label"], form=form)
+    else:
+        assert values(path, ["text", "label"], form=form)[0][0] == first

@@ -51,3 +51,9 @@ def test_other_tensors_of_word_pieces_and_choices_follow():
     found = recombine(batch, pad_token_id=0)
     assert found["input_ids"].shape == ids.shape
     assert torch.equal(found["token_type_ids"], found["input_ids"] * 2)
+
+
+def test_as_many_labels_as_word_pieces_are_not_recombined():
+    words = torch.arange(5, 25).view(4, 5)
+    batch = {"input_ids": words, "attention_mask": torch.ones_like(words), "labels": torch.ones(4, 5)}
+    assert set(recombine(batch, 0)) == {"input_ids", "attention_mask"}

@@ -3,11 +3,11 @@ from functools import partial
 
 import pyarrow as pa
 import pytest
-from datasets import Features, Value
+from datasets import Dataset, Features, Value
 
 from powerbert.base.errors import DataError
 from powerbert.data.readers import Row
-from powerbert.data.table import convert_rows
+from powerbert.data.table import convert_rows, divide
 from powerbert.data.table import load_table as load_split
 from powerbert.data.task import LabelParser
 
@@ -104,3 +104,39 @@ def test_error_of_a_bad_row_has_a_chain_that_ends(write, cache):
         assert error not in seen, "the chain of errors is a circle"
         seen.append(error)
         error = error.__cause__ or error.__context__
+
+
+def numbered(count, classes=4):
+    texts = [f"text {number // 2 * 2}" for number in range(count)]  # each twice
+    return Dataset.from_dict({"text": texts, "label": [number // 2 % classes for number in range(count)]})
+
+
+def test_division_is_of_each_class_and_keeps_equal_texts_together():
+    divided = divide({"train": numbered(400)}, [0.8, 0.1, 0.1], ["text"], stratify=True)
+    assert {
+        split: [rows["label"][:].count(label) for label in range(4)] for split, rows in divided.items()
+    } == {
+        "train": [80] * 4,
+        "dev": [10] * 4,
+        "test": [10] * 4,
+    }
+    texts = {split: set(rows["text"]) for split, rows in divided.items()}
+    assert sum(map(len, texts.values())) == 200
+    shuffled = divide({"train": numbered(400).shuffle(seed=1)}, [0.8, 0.1, 0.1], ["text"], stratify=True)
+    assert {split: set(rows["text"]) for split, rows in shuffled.items()} == texts
+
+
+def test_division_gives_each_part_a_row_of_a_rare_class():
+    rows = Dataset.from_dict({"text": list(map(str, range(100))), "label": [int(n < 4) for n in range(100)]})
+    divided = divide({"train": rows}, [0.8, 0.1, 0.1], ["text"], stratify=True)
+    assert [part["label"][:].count(1) for part in divided.values()] == [2, 1, 1]
+
+
+def test_division_of_train_beside_a_test_split():
+    whole = {"train": numbered(90, classes=1), "test": numbered(5)}
+    divided = divide(whole, [0.8, 0.1, 0.1], ["text"], stratify=False)
+    assert [(split, len(rows)) for split, rows in divided.items()] == [
+        ("train", 80),
+        ("dev", 10),
+        ("test", 5),
+    ]

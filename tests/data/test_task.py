@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import asdict
 from types import SimpleNamespace
 
@@ -6,7 +7,7 @@ from omegaconf import OmegaConf
 
 from powerbert.base.errors import ConfigError
 from powerbert.data import Task
-from powerbert.data.task import LabelParser
+from powerbert.data.task import FlagParser, LabelParser, LabelsParser, find_classes, labels_of
 from tests.data.conftest import make_task
 
 CHOICE = {
@@ -22,6 +23,9 @@ RANKING = {
 }
 
 
+LABELS = {"kind": "multi_label_classification", "metric": "micro_f1"}
+
+
 def test_from_config():
     fields = {"name": "stars", "kind": "sequence_classification", "metric": "f1", "max_length": "auto"}
     lists = {"text_columns": ["title", "body"], "label_names": [1, 2, 3]}
@@ -35,12 +39,36 @@ def test_from_config():
 
 def test_kinds():
     regression = make_task(label_names=None, metric="spearman")
-    tasks = make_task(), regression, make_task(**CHOICE), make_task(**RANKING)
-    assert [task.num_labels for task in tasks] == [2, 1, 4, 1]
-    assert [task.num_choices for task in tasks] == [1, 1, 4, 1]
-    assert [task.is_regression for task in tasks] == [False, True, False, False]
-    assert [task.is_multiple_choice for task in tasks] == [False, False, True, False]
-    assert [task.is_reranking for task in tasks] == [False, False, False, True]
+    tasks = make_task(), regression, make_task(**CHOICE), make_task(**RANKING), make_task(**LABELS)
+    assert [task.num_labels for task in tasks] == [2, 1, 4, 1, 2]
+    assert [task.num_choices for task in tasks] == [1, 1, 4, 1, 1]
+    assert [task.is_regression for task in tasks] == [False, True, False, False, False]
+    assert [task.is_multiple_choice for task in tasks] == [False, False, True, False, False]
+    assert [task.is_reranking for task in tasks] == [False, False, False, True, False]
+    assert [task.is_multi_label for task in tasks] == [False, False, False, False, True]
+    assert [task.has_binary_logits for task in tasks] == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("change", "metric"),
+    [
+        ({}, "accuracy"),
+        ({"label_names": None}, "spearman"),
+        (RANKING, "ndcg@10"),
+        (CHOICE, "accuracy"),
+        (LABELS, "micro_f1"),
+    ],
+)
+def test_the_metric_auto_is_that_of_the_kind(change, metric):
+    fields = asdict(make_task()) | change | {"metric": "auto"}
+    assert Task.from_config(fields).metric == metric
+
+
+def test_the_classes_of_label_columns_are_their_names():
+    fields = asdict(make_task(**LABELS)) | {"label_columns": ["toxic", "insult", "threat"]}
+    assert Task.from_config(fields).label_names == ("toxic", "insult", "threat")
+    with pytest.raises(ConfigError, match=r"^dataset\.label_columns: .*dataset\.kind=multi_label_class"):
+        Task.from_config(fields | {"kind": "sequence_classification", "metric": "auto"})
 
 
 def test_model_fields():
@@ -49,6 +77,8 @@ def test_model_fields():
         "label2id": {"negative": 0, "positive": 1},
         "problem_type": "single_label_classification",
     }
+    labels = make_task(**LABELS)
+    assert labels.model_fields() == make_task().model_fields() | {"problem_type": labels.kind}
     regression = make_task(label_names=None, metric="pearson")
     assert regression.model_fields() == {"num_labels": 1, "problem_type": "regression"}
 
@@ -71,12 +101,14 @@ def test_influence_is_everything_but_the_name():
         ({"label_names": ("one",)}, r"dataset\.label_names: \['one'\]"),
         ({"label_names": ("one", "one")}, r"dataset\.label_names"),
         ({"text_columns": ()}, r"dataset\.text_columns: \[\]"),
-        ({"text_columns": ("a", "b", "c")}, r"dataset\.text_columns"),
+        (RANKING | {"text_columns": ("a", "b", "c")}, r"dataset\.text_columns: .* two columns"),
         ({"text_columns": ("a", "a")}, r"dataset\.text_columns"),
         (CHOICE | {"text_columns": ("article",)}, r"dataset\.text_columns: .* two columns \(text, choices\)"),
         (RANKING | {"text_columns": ("query",)}, r"dataset\.text_columns: .* two columns \(query, passage\)"),
         (RANKING | {"metric": "accuracy"}, r"dataset\.metric: 'accuracy' .* one of ndcg@10, mrr@10"),
         (CHOICE | {"label_names": None, "metric": "spearman"}, r"dataset\.label_names: multiple choice"),
+        (LABELS | {"metric": "f1"}, r"dataset\.metric: 'f1' .* one of micro_f1, macro_f1, accuracy"),
+        (LABELS | {"label_names": None}, r"dataset\.label_names: .*dataset\.label_columns"),
         ({"max_length": 2}, r"dataset\.max_length: 2 must be 'auto' or a whole number"),
         ({"max_length": "long"}, r"dataset\.max_length: 'long'"),
         ({"max_length": 64.0}, r"dataset\.max_length: 64\.0"),
@@ -99,12 +131,14 @@ def test_split_of_auto_is_what_the_source_has(labelled, split):
 NAMES = ["entailment", "not_entailment"]
 
 
-@pytest.mark.parametrize("value", ["not_entailment", "1", 1, 1.0, " 1 ", True])
+@pytest.mark.parametrize(
+    "value", ["not_entailment", " Not_Entailment", "1", 1, 1.0, "1.0", "1.00", " 1 ", True, "TRUE"]
+)
 def test_class_by_name_or_index(value):
     assert LabelParser(NAMES)(value) == 1
 
 
-@pytest.mark.parametrize("value", ["2", -1, "-1", "neutral", "", None, 0.5, "1.0", float("nan"), [1]])
+@pytest.mark.parametrize("value", ["2", -1, "-1", "neutral", "", None, 0.5, "1e0", float("nan"), [1]])
 def test_label_outside_the_classes(value):
     with pytest.raises(ValueError, match=r"entailment, not_entailment"):
         LabelParser(NAMES)(value)
@@ -117,9 +151,98 @@ def test_names_that_are_numbers_are_names_only():
         stars("0")
 
 
+def test_case_counts_where_names_differ_by_it():
+    parse = LabelParser(["It", "IT", "other"])
+    assert [parse(value) for value in ("It", "IT", "OTHER")] == [0, 1, 2]
+    with pytest.raises(ValueError, match="'it' is not among the classes"):
+        parse("it")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["10", "9", "-1"], ("-1", "9", "10")),
+        (["1.0", "0.0", "1"], ("0", "1")),
+        (["1.0", "0.5"], ("0.5", "1.0")),
+        (["no", "null", "1e3"], ("1e3", "no", "null")),
+        (["True", "False"], ("False", "True")),
+        (["b", "A", "B", "B", "A"], ("A", "b")),
+    ],
+)
+def test_classes_of_the_labels(labels, names):
+    assert find_classes(Counter(labels)) == names
+    parse = LabelParser(names)
+    assert {parse(label) for label in labels} == set(range(len(names)))
+
+
 def test_names_that_are_truth_values():
     parse = LabelParser([False, True])
     assert [parse(value) for value in (True, False, "True", 1, "0")] == [1, 0, 1, 1, 0]
+
+
+TOPICS = ["toxic", "insult", "threat"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(["toxic", "threat"], ["threat", "toxic"], [0, 2], [2, 0], ["0", "2"], [1.0, 0.0, 1.0]),
+        *([1, 0, 1], [True, False, True], "toxic,threat", " threat , toxic ", "0,2", "['toxic', 'threat']"),
+        '["toxic", "threat"]',
+    ],
+)
+def test_several_classes_as_users_write_them(value):
+    parser = LabelsParser(TOPICS)
+    assert parser(value) == [1.0, 0.0, 1.0]
+    assert parser.feature.length == 3
+
+
+def test_another_separator_one_class_and_none():
+    assert LabelsParser(TOPICS, "|")("toxic|threat") == [1.0, 0.0, 1.0]
+    for none in ([], "", " ", "[]"):
+        assert LabelsParser(TOPICS)(none) == [0.0, 0.0, 0.0]
+    for one in (["insult"], "insult", 1, [1]):
+        assert LabelsParser(TOPICS)(one) == [0.0, 1.0, 0.0]
+    with pytest.raises(ConfigError, match=r"dataset\.source\.label_separator"):
+        labels_of("multi_label_classification", TOPICS, "labels", separator="")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (["toxic", "rude"], r"'rude' is not among the classes \(toxic, insult, threat\)"),
+        ("toxic;threat", "'toxic;threat' is not among"),
+        ([0, 3], "'3' is not among"),
+        (None, r"is missing"),
+        ([None], r"is missing"),
+        ([1, 0, 2.5], "is not among"),
+        ("toxic,toxic", "names a class twice"),
+        ([["toxic"]], "is not among"),
+    ],
+)
+def test_classes_that_cannot_be_meant(value, message):
+    with pytest.raises(ValueError, match=message):
+        LabelsParser(TOPICS)(value)
+
+
+def test_two_numbers_of_two_classes_are_not_guessed():
+    with pytest.raises(ValueError, match="may be two indices or a number for each class"):
+        LabelsParser(["a", "b"])([0, 1])
+    assert LabelsParser(["a", "b"])([0.0, 1.0]) == [0.0, 1.0]
+    assert LabelsParser(["a", "b"])([0, 0]) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "flag"), [("0", 0), ("1", 1), (1, 1), (0.0, 0), ("1.0", 1), (True, 1), ("FALSE", 0), (" 1 ", 1)]
+)
+def test_columns_of_0_and_1(value, flag):
+    assert labels_of("multi_label_classification", None, tuple(TOPICS))(value) == flag
+
+
+@pytest.mark.parametrize("value", ["2", "", None, -1, 0.5, "yes", [1]])
+def test_other_values_in_columns_of_0_and_1(value):
+    with pytest.raises(ValueError, match=r"0 nor 1|0 or 1"):
+        FlagParser(TOPICS)(value)
 
 
 @pytest.mark.parametrize(("value", "number"), [("3.25", 3.25), (4, 4.0), ("-1e-3", -0.001)])
@@ -131,3 +254,11 @@ def test_regression(value, number):
 def test_regression_needs_a_finite_number(value):
     with pytest.raises(ValueError, match=r"dataset\.label_names=null needs one in every row"):
         LabelParser(None)(value)
+
+
+def test_classes_of_auto_are_what_the_source_finds():
+    cfg = asdict(make_task()) | {"label_names": "auto"}
+    source = SimpleNamespace(class_names=lambda: ("a", "b", "c"))
+    assert Task.from_config(cfg, source).label_names == ("a", "b", "c")
+    with pytest.raises(ConfigError, match=r"^dataset\.label_names: auto needs dataset=folder"):
+        Task.from_config(cfg, SimpleNamespace())

@@ -41,6 +41,14 @@ def test_of_a_pair_the_longer_text_is_truncated_first(tokenizer):
     assert row_lengths(tokenised).tolist() == [12, 11]
 
 
+def test_further_texts_are_joined_to_the_second_by_the_separator(tokenizer):
+    rows = Dataset.from_dict({"title": ["a"], "body": ["b c"], "shop": ["d"]})
+    task = make_task(text_columns=("title", "body", "shop"))
+    encoded = tokenize(rows, task, tokenizer, 16)
+    assert pieces(tokenizer, encoded[0]["input_ids"]) == "[CLS] a [SEP] b c [SEP] d [SEP]"
+    assert encoded[0]["token_type_ids"] == [0] * 3 + [1] * 5
+
+
 def test_lengths_are_those_of_the_rows_that_are_meant(tokenizer):
     """Whichever rows of whichever files they are."""
     texts = [{"one": ["a", "a b c"], "two": ["", "d"]}, {"one": ["a b"], "two": ["c d e"]}]

@@ -17,7 +17,7 @@ NAMES = ["input_ids", "attention_mask"]
 def test_agreement_counts_inputs():
     one = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5001]])
     other = one + torch.tensor([[0.0, 0.0], [TOLERANCE / 2, 0.0], [0.01, 0.0]])
-    found = agreement(one, other)
+    found = agreement(one, other, TASK)
     assert found == {
         "inputs": 3,
         "largest_difference": pytest.approx(0.01),
@@ -25,12 +25,21 @@ def test_agreement_counts_inputs():
         "labels_differing": 1,
         "labels_equal": False,
     }
-    regression = agreement(one[:, :1], other[:, :1])
+    regression = agreement(one[:, :1], other[:, :1], TASK)
     assert regression["labels_differing"] is regression["labels_equal"] is None
 
 
+def test_of_several_labels_all_must_agree_at_their_thresholds():
+    task = replace(TASK, kind="multi_label_classification", metric="micro_f1")
+    one = torch.tensor([[1.0, -1.0], [0.0, 3.0], [0.0, 0.0]])
+    other = torch.tensor([[-0.5, -2.0], [0.1, 1.0], [0.0, 0.1]])
+    assert agreement(one, other, task)["labels_differing"] == 1
+    assert agreement(one, other, task, [0.3, 0.9])["labels_differing"] == 1  # of the second row alone
+    assert agreement(one, other, task, [0.51, 0.51])["labels_differing"] == 3
+
+
 def test_what_is_no_number_agrees_with_nothing():
-    found = agreement(torch.tensor([[math.nan]]), torch.tensor([[0.0]]))
+    found = agreement(torch.tensor([[math.nan]]), torch.tensor([[0.0]]), TASK)
     assert (found["largest_difference"], found["beyond_tolerance"]) == (math.inf, 1)
 
 
@@ -39,7 +48,7 @@ def test_single_inputs_may_differ(differing, inputs, within):
     logits = torch.zeros(inputs, 2)
     other = logits.clone()
     other[:differing] = 1.0
-    assert within_tolerance(agreement(logits, other)) == within
+    assert within_tolerance(agreement(logits, other, TASK)) == within
 
 
 @pytest.mark.parametrize("max_length", [3, 16])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from powerbert.base.errors import UserError
 from powerbert.data.race import read_questions
-from powerbert.data.readers import SUFFIXES, column_names, read_rows
+from powerbert.data.readers import SUFFIXES, Skipped, column_names, find_form, read_rows
 from powerbert.data.task import LabelParser, Task
 from powerbert.data.tokenize import read_texts
 
@@ -35,7 +35,8 @@ def _read_rows(path: Path) -> None:
         column_names(path)
     for header in (None, COLUMNS):
         with suppress(UserError):
-            for row in read_rows(path, COLUMNS, header=header, skip_malformed=True):
+            form = find_form(path, COLUMNS, header, ours=COLUMNS)
+            for row in read_rows(path, COLUMNS, header=header, form=form, bad=Skipped()):
                 with suppress(UserError):
                     row.text("text").encode()
                 for parse in PARSERS:

@@ -10,23 +10,39 @@ from scipy import stats
 from sklearn import metrics as sk
 from torchmetrics.retrieval import RetrievalMRR
 
-from powerbert.base.errors import ConfigError
-from powerbert.measure.metrics import build_metrics
+from powerbert.data import Task
+from powerbert.measure.metrics import PER_CLASS, LabelMetrics, build_metrics, choose_thresholds, per_class
 
 REFERENCE = {
     "accuracy": sk.accuracy_score,
     "matthews_correlation": sk.matthews_corrcoef,
     "f1": sk.f1_score,
+    "macro_f1": lambda labels, predictions: sk.f1_score(labels, predictions, average="macro"),
 }
 
 
 def computed(
     name: str, num_labels: int, predictions: np.ndarray, labels: np.ndarray, pieces: int = 3
 ) -> dict:
-    metrics = build_metrics(name, num_labels)
+    metrics = build_metrics(classes(num_labels, name))
     for part in np.array_split(np.arange(len(labels)), pieces):
         metrics.update(torch.tensor(predictions[part]), torch.tensor(labels[part]))
-    return {key: value.item() for key, value in metrics.compute().items()}
+    values = metrics.compute()
+    if num_labels > 1:
+        precision, recall, f1, support = sk.precision_recall_fscore_support(
+            labels, predictions, labels=range(num_labels), zero_division=0
+        )
+        for index, entry in enumerate(per_class(range(num_labels), values.pop(PER_CLASS)).values()):
+            assert list(entry.values()) == pytest.approx(
+                [precision[index], recall[index], f1[index], support[index]]
+            )
+    return {key: value.item() for key, value in values.items()}
+
+
+def classes(count: int, metric: str, kind: str = "sequence_classification") -> Task:
+    names = tuple(map(str, range(count))) if count > 1 else None
+    columns = ("query", "passage") if kind == "reranking" else ("text",)
+    return Task("made-up", columns, names, metric, 16, kind=kind)
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -54,15 +70,64 @@ def test_classification_when_one_class_is_predicted_or_true(name, predicted, tru
     assert computed(name, 2, predictions, labels)[name] == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "matthews_correlation", "f1"])
-def test_three_classes(name):
-    labels, predictions = np.random.default_rng(3).integers(0, 3, (2, 200))
-    expected = (
-        sk.f1_score(labels, predictions, average="macro")
-        if name == "f1"
-        else REFERENCE[name](labels, predictions)
+@pytest.mark.parametrize("name", REFERENCE)
+@pytest.mark.parametrize("count", [3, 77])
+def test_many_classes(name, count):
+    labels, predictions = np.random.default_rng(3).integers(0, count, (2, 200))
+    expected = REFERENCE["macro_f1" if name == "f1" else name](labels, predictions)
+    assert computed(name, count, predictions, labels)[name] == pytest.approx(expected, abs=1e-6)
+
+
+def labelled(seed, rows=60, count=4):
+    """Logits and labels of rows, the last label of which never occurs."""
+    random = np.random.default_rng(seed)
+    labels = (random.random((rows, count)) < [0.5, 0.1, 0.9, 0.0]).astype(np.float32)
+    logits = (2 * labels + random.normal(-1, 1.5, (rows, count))).round(1).astype(np.float32)
+    return torch.tensor(logits), torch.tensor(labels)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["micro_f1", "macro_f1", "accuracy"])
+@pytest.mark.parametrize("seed", range(3))
+def test_several_labels(name, seed):
+    logits, labels = labelled(seed)
+    metrics = build_metrics(classes(4, name, "multi_label_classification"))
+    for part in (slice(0, 7), slice(7, None)):
+        metrics.update(logits[part], labels[part])
+    values = metrics.compute()
+    predicted = logits.sigmoid() >= metrics.thresholds
+    assert next(iter(values)) == name
+    table = per_class("abcd", values.pop(PER_CLASS), metrics.thresholds)
+    assert {key: value.item() for key, value in values.items()} == pytest.approx(
+        {
+            "micro_f1": sk.f1_score(labels, predicted, average="micro"),
+            "macro_f1": sk.f1_score(labels, predicted, average="macro"),
+            "accuracy": sk.accuracy_score(labels, predicted),
+        }
     )
-    assert computed(name, 3, predictions, labels)[name] == pytest.approx(expected, abs=1e-6)
+    expected = sk.precision_recall_fscore_support(labels, predicted, zero_division=0)
+    for index, entry in enumerate(table.values()):
+        *numbers, threshold = entry.values()
+        assert numbers == pytest.approx([column[index] for column in expected])
+        assert threshold == metrics.thresholds[index].item()
+    metrics.reset()
+    metrics.chooses, before = False, metrics.thresholds.clone()
+    metrics.update(*labelled(seed + 10))
+    metrics.compute()
+    assert metrics.thresholds.equal(before), "those of dev hold for other splits"
+    assert "thresholds" in LabelMetrics(name, 4).state_dict(), "devices and checkpoints pass them on"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_other_threshold_has_a_greater_f1(seed):
+    logits, labels = labelled(seed)
+    chosen = choose_thresholds(logits, labels)
+    assert chosen[3] == 0.5, "no input has the label"
+    for label, threshold in enumerate(chosen[:3]):
+        probabilities = logits[:, label].sigmoid()
+        best = max(sk.f1_score(labels[:, label], probabilities >= least) for least in probabilities)
+        assert sk.f1_score(labels[:, label], probabilities >= threshold) == pytest.approx(best)
+        assert (probabilities - threshold).abs().min() > 1e-3, "midway between inputs"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -86,7 +151,7 @@ def test_a_constant_prediction_has_no_correlation(name):
 
 def ranked(scores, grades, queries, pieces=2):
     """nDCG and MRR at 10 of passages that come in pieces, a query's in several of them."""
-    metrics = build_metrics("ndcg@10", 1)
+    metrics = build_metrics(classes(1, "ndcg@10", "reranking"))
     values = torch.tensor(scores), torch.tensor(grades), torch.tensor(queries)
     for part in range(pieces):
         predictions, labels, indexes = (value[part::pieces] for value in values)
@@ -136,8 +201,3 @@ def test_rankings_are_those_of_torchmetrics_and_scikit_learn(seed):
     theirs = RetrievalMRR(empty_target_action="skip", top_k=10)
     theirs.update(torch.tensor(scores).sigmoid(), torch.tensor(grades > 0), torch.tensor(queries))
     assert found["mrr@10"] == pytest.approx(theirs.compute().item(), abs=1e-6)
-
-
-def test_an_unknown_metric_is_refused_by_name():
-    with pytest.raises(ConfigError, match=r"^dataset\.metric: 'bleu' is unknown"):
-        build_metrics("bleu", 2)

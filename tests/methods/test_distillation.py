@@ -35,6 +35,19 @@ def test_soft_targets_are_a_mean_over_inputs_from_teacher_to_student():
     assert soft_target_loss(teacher, student, 1.0).item() != pytest.approx(forward / 2, rel=1e-2)
 
 
+def test_soft_targets_of_labels_are_the_divergence_of_each_averaged():
+    # T = 2: the teacher's probabilities are 3/4 and 1/2, the student's 1/2 and 1/2
+    teacher, student = torch.tensor([[2 * math.log(3), 0.0]]), torch.zeros(1, 2)
+    divergence = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    assert soft_target_loss(student, teacher, 2.0, True).item() == pytest.approx(4 * divergence / 2, rel=1e-6)
+    random = torch.Generator().manual_seed(0)
+    teacher, student = torch.randn(2, 5, 3, generator=random)
+    told = (teacher / 2).sigmoid()
+    cross = F.binary_cross_entropy_with_logits(student / 2, told)
+    least = F.binary_cross_entropy_with_logits(teacher / 2, told)
+    torch.testing.assert_close(soft_target_loss(student, teacher, 2.0, True), 4 * (cross - least))
+
+
 def test_the_gradient_keeps_its_size_at_high_temperature():
     teacher = torch.tensor([[1.0, -1.0]])
     sizes = []

@@ -3,14 +3,18 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from powerbert.models import load_model
+from powerbert.predict.predictor import Predictor
 from powerbert.run.pipeline import run
 from powerbert.run.settings import resolve
-from tests.made_up import write_queries
+from powerbert.store.records import validate
+from tests.made_up import LABEL_NAMES, write_labels, write_queries
 from tests.run.test_settings import composed
-from tests.tiny_runs import RERANKING, TINY, train
+from tests.tiny_runs import LABELS, RERANKING, TINY, train
 
 SMALL = ("trainer.max_epochs=1", "lambda=0.1", "retention_learning_rate=0.1")
 
@@ -100,7 +104,7 @@ def runs(tmp_path_factory):
     return tmp_path_factory.mktemp("runs")
 
 
-@pytest.mark.parametrize(
+METHODS = pytest.mark.parametrize(
     "method",
     [
         (),
@@ -108,12 +112,44 @@ def runs(tmp_path_factory):
         ("method=distilbert", "method.encoders=2"),
         ("method=bert_pkd", "method.encoders=2"),
         ("method=combined", "target_speedup=1.1", *SUB_MODELS),
-        ("method=elastic", "method.speed=1", "method.speeds=[1]", *SUB_MODELS),
+        ("method=elastic", "method.speed=1.1", "method.speeds=[1,1.1]", *SUB_MODELS),
         ("method=head_prune", "method.pruned=0.4"),
         ("method=ltp", "method.regularization=0.1"),
     ],
     ids=lambda method: method[0] if method else "power_bert",
 )
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    return write_labels(tmp_path_factory.mktemp("labels"))["columns"]
+
+
+@METHODS
+def test_several_labels(method, labelled, runs):
+    split = "dataset.evaluation_split=test"
+    record = train(labelled, runs, *SMALL, *LABELS, split, "class_weights=balanced", *method)
+    validate(json.loads(json.dumps(record)))
+    metric, names = record["metric"], list(LABEL_NAMES)
+    assert metric["name"] == "micro_f1"
+    assert record["config"]["class_weights"] == "balanced"
+    folder = runs / "artifacts" / record["artifacts"]["retrain"]
+    predict = Predictor(folder, speed=1.1 if "method=elastic" in method else None)
+    for part in ("dev", "test"):
+        rows = pd.read_csv(labelled / f"{part}.csv")
+        found = predict([(text,) for text in rows["text"]])
+        predicted = [[name in row["labels"] for name in names] for row in found]
+        value = f1_score(rows[names], predicted, average="micro")
+        assert value == pytest.approx(metric["dev" if part == "dev" else "value"])
+    expected = precision_recall_fscore_support(rows[names], predicted, zero_division=0)
+    for index, name in enumerate(names):
+        *numbers, threshold = metric["per_class"][name].values()
+        assert numbers == pytest.approx([column[index] for column in expected])
+        assert threshold == predict.model.config.label_thresholds[index]
+    assert set(record["baseline"]["per_class"]) == set(names)
+
+
+@METHODS
 def test_reranking(method, queries, runs):
     record = train(queries, runs, *SMALL, *RERANKING, *method)
     assert set(record["metric"]) == {"name", "value", "split", "dev", "mrr@10"}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -85,6 +86,20 @@ def test_pairs(artifact, tmp_path, capsys):
         assert file["sentence2"] == "is bad"
 
 
+def test_pairs_of_a_classifier_without_a_manifest(artifact, tmp_path, capsys):
+    folder = shutil.copytree(artifact("rte"), tmp_path / "plain")
+    (folder / "manifest.json").unlink()
+    (tmp_path / "pairs.csv").write_text("text,text_pair\nthe film,is bad\n")
+    run(artifact=folder, input=tmp_path / "pairs.csv")
+    run(artifact=folder, text="the film", text_pair="is bad")
+    file, arguments = lines(capsys.readouterr().out)
+    assert file == arguments
+    assert file["text_pair"] == "is bad"
+    run(artifact=folder, text="the film")
+    (one,) = lines(capsys.readouterr().out)
+    assert one["scores"] != file["scores"]
+
+
 def test_multiple_choice(artifact, tmp_path, capsys):
     row = {"article": "A story.", "choices": ["a", "b", "", "d"]}
     (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
@@ -146,5 +161,5 @@ def test_an_invalid_setting_is_named(artifact, task, values, message):
 def test_a_missing_file_and_a_missing_model(artifact, tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.txt: there is no such file"):
         run(artifact=artifact("sst2"), input=tmp_path / "nowhere.txt")
-    with pytest.raises(UserError, match="nowhere does not exist"):
+    with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
         run(artifact=tmp_path / "nowhere", text="a")

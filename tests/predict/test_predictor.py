@@ -1,7 +1,9 @@
+import json
 import shutil
 
 import pytest
 import torch
+from transformers import pipeline
 
 from powerbert.base.errors import DataError, ModelError
 from powerbert.data import Task
@@ -83,6 +85,47 @@ def test_a_plain_hugging_face_folder(plain_folder, names):
     (prediction,) = predictor([("a film " * 600,)])
     assert set(prediction.get("scores", {"value"})) == set(names or {"value"})
     assert (names is None) == ("value" in prediction)
+
+
+def test_a_plain_folder_of_several_labels(plain_folder):
+    names = ("toxic", "insult", "threat")
+    folder = plain_folder(label_names=names, metric="micro_f1", kind="multi_label_classification")
+    predictor = Predictor(folder)
+    (prediction,) = predictor([("a film",)])
+    encoded = predictor.tokenizer("a film", return_tensors="pt")
+    with torch.inference_mode():
+        expected = dict(zip(names, predictor.model(**encoded).logits[0].sigmoid().tolist(), strict=True))
+    assert prediction["scores"] == pytest.approx(expected, abs=1e-5)
+    assert prediction["labels"] == [name for name in names if expected[name] >= 0.5]
+
+
+@pytest.mark.parametrize(("problem", "key"), [("regression", "value"), (None, "score")])
+def test_one_logit_is_a_number_or_a_probability_as_in_the_pipeline(plain_folder, problem, key):
+    folder = plain_folder(label_names=None, metric="spearman")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"problem_type": problem}))
+    predictor, classify = Predictor(folder), pipeline("text-classification", model=str(folder), device="cpu")
+    for given in ({"text": "a film"}, {"text": "a film", "text_pair": "good"}):
+        (prediction,) = predictor([tuple(given.values())])
+        assert prediction == {key: pytest.approx(classify(given)["score"], abs=1e-5)}
+
+
+def test_several_numbers(plain_folder):
+    folder = plain_folder(label_names=("a", "b", "c"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"problem_type": "regression"}))
+    (prediction,) = Predictor(folder)([("a film",)])
+    assert set(prediction["values"]) == {"a", "b", "c"}
+    assert sum(prediction["values"].values()) != pytest.approx(1)
+
+
+def test_a_plain_classifier_takes_pairs(plain_folder):
+    predictor = Predictor(plain_folder(label_names=("no", "yes")))
+    (one,), (two,), (again,) = (
+        predictor([texts]) for texts in (("a film",), ("a film", "good"), ("a film",))
+    )
+    assert one == again
+    assert one["scores"] != two["scores"]
 
 
 def test_a_plain_multiple_choice_folder_is_refused(plain_folder):

@@ -8,8 +8,10 @@ import time
 import pytest
 
 from powerbert.base.errors import ConfigError, ModelError
+from powerbert.run.settings import resolve
 from powerbert.store.records import read_records
-from tests.tiny_runs import artifacts, comparable, saved_metric, spawn, train
+from tests.run.test_settings import composed
+from tests.tiny_runs import artifacts, comparable, overrides, saved_metric, spawn, train
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +211,12 @@ def test_two_processes_train_each_stage_once(finished, corpus, tmp_path):
         assert sum(f"{stage}: training" in log for log in logs) == 1
     (record,) = read_records(tmp_path / "records")
     assert comparable(record) == comparable(undisturbed)
+
+
+def test_class_weights_are_part_of_every_identity_where_they_are_set(corpus, tmp_path):
+    given = overrides(corpus, tmp_path)
+    plain, weighted = (resolve(composed(tmp_path, *given, *more)) for more in ((), ("class_weights=[1,2]",)))
+    for one, other in ((plain.identity, weighted.identity), (plain.inputs, weighted.inputs)):
+        assert other == {**one, "class_weights": (1.0, 2.0)}
+    assert "class_weights" not in {**plain.identity, **plain.config}
+    assert weighted.config["class_weights"] == [1, 2]

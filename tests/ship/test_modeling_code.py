@@ -37,6 +37,15 @@ def pruned(folder, task):
 
 
 extracting = partial(load_power_model, retention_configuration=[8, 8, 2])
+
+
+def labelling(folder, task):
+    model = extracting(folder, task)
+    model.config.problem_type = "multi_label_classification"
+    model.config.label_thresholds = [0.4, 0.5, 0.6]
+    return model
+
+
 thresholds = partial(load_power_model, retention_thresholds=[0.03, 0.05, 0.05])
 at_random = partial(extracting, selection="rand", selection_order=[0, *range(63, 0, -1)])
 CASES = {
@@ -52,6 +61,7 @@ CASES = {
     "bert-thresholds": ("bert", CLASSIFICATION, thresholds),
     "bert-first-text": ("bert", CLASSIFICATION, partial(extracting, protected_until=3)),
     "bert-rand": ("bert", CLASSIFICATION, at_random),
+    "bert-labels": ("bert", CLASSIFICATION, labelling),
     "bert-pruned": ("bert", CLASSIFICATION, pruned),
     "bert-choice": ("bert", CHOICE, extracting),
     "albert-choice": ("albert", CHOICE, extracting),

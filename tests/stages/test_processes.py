@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from powerbert.base.errors import ConfigError, DataError, UserError
 from powerbert.base.interrupt import Interrupted, interruptible
 from powerbert.data import QUERY, Task
+from powerbert.measure.metrics import PER_CLASS
 from powerbert.models import load_host_model, load_power_model
 from powerbert.stages import FineTune, MassRegularizer, Optimization, Search
 from powerbert.stages.processes import count_processes, fit_on_devices
@@ -102,6 +103,7 @@ def test_two_processes_search_as_one_does(finetuned, tmp_path):
     metrics = fit_on_devices(alone, Uneven(), settings, [], tmp_path / "alone")
     logger = CSVLogger(tmp_path, name="metrics", version="")
     shared = fit_on_devices(together, Uneven(), settings | TWO, [logger], tmp_path / "together")
+    assert shared["dev"].pop(PER_CLASS) == metrics["dev"].pop(PER_CLASS)
     assert shared["dev"] == pytest.approx(metrics["dev"])
     assert together.results()["mass"] == pytest.approx(alone.results()["mass"], abs=1e-3)
     r = together.soft_extract.retention_parameters
@@ -136,17 +138,32 @@ class Queries(LightningDataModule):
         return made | {QUERY: torch.arange(size) % 2} if seed >= 10 else made
 
 
+class Labels(Queries):
+    """The same rows, with several labels."""
+
+    task = Task("made-up", ("text",), ("a", "b"), "micro_f1", LENGTH, kind="multi_label_classification")
+
+    @staticmethod
+    def passages(seed, size=8):
+        made = batch(seed, size)
+        return made | {"labels": torch.nn.functional.one_hot(made["labels"], 2).float()}
+
+
 @pytest.mark.slow
-def test_queries_are_ranked_with_the_passages_of_all_processes(tiny_checkpoint, tmp_path):
-    found = []
+@pytest.mark.parametrize("data", [Queries(), Labels()], ids=lambda data: data.task.kind)
+def test_a_dev_split_is_evaluated_with_the_rows_of_all_processes(tiny_checkpoint, tmp_path, data):
+    found, task = [], data.task
     for settings in (SETTINGS, SETTINGS | TWO, SETTINGS | TWO | {"devices": 3}):
         torch.manual_seed(0)
-        model = load_host_model(tiny_checkpoint, "reranking", **Queries.task.model_fields())
-        stage = FineTune(model, Queries.task, Optimization(1e-3))
+        model = load_host_model(tiny_checkpoint, task.kind, **task.model_fields())
+        stage = FineTune(model, task, Optimization(1e-3))
         evaluated = settings | {"max_epochs": 0}
-        found.append(fit_on_devices(stage, Queries(), evaluated, [], tmp_path / "checkpoints")["dev"])
+        metrics = fit_on_devices(stage, data, evaluated, [], tmp_path / "checkpoints")["dev"]
+        stage.complete(data)
+        found.append((metrics, getattr(stage.model.config, "label_thresholds", None)))
     assert found[0] == found[1] == found[2]
-    assert found[0]["ndcg@10"] > 0
+    assert found[0][0][task.metric] > 0
+    assert (found[0][1] is not None) == task.is_multi_label
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The training stages: what decays, what is clipped, which epoch is kept, what a student learns from."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -7,8 +8,9 @@ import torch
 from lightning.pytorch import seed_everything
 
 from powerbert.base.errors import ModelError
+from powerbert.methods.distillation import Distillation
 from powerbert.models import attention, load_host_model, load_power_model, take_encoders
-from powerbert.stages import FineTune, MassRegularizer, Optimization, Retrain, Search, Stage
+from powerbert.stages import FineTune, MassRegularizer, Optimization, Retrain, Search, Stage, weighted_loss
 from powerbert.stages.fit import fit
 from tests.stages.trainings import LENGTH, SETTINGS, TASK, Data, batch
 
@@ -43,6 +45,41 @@ def test_the_search_adds_the_mass_weighted_regularizer(finetuned):
         plain = stage.model(**batch(0)).loss
         mass = LENGTH * (1 * 1.0 + 2 * 0.5 + 3 * 1.0)
         assert stage.loss(batch(0)).item() == pytest.approx(plain.item() + 0.25 * mass, rel=1e-5)
+
+
+def test_the_weights_of_classes_are_those_of_each_input():
+    # softmax(ln 3, 0) = (3/4, 1/4)
+    logits = torch.tensor([[math.log(3), 0.0]] * 3)
+    loss = weighted_loss(logits, torch.tensor([0, 1, 1]), torch.tensor([1.0, 5.0]))
+    assert loss.item() == pytest.approx((math.log(4 / 3) + 2 * 5 * math.log(4)) / 3, rel=1e-6)
+
+
+def test_the_weights_of_labels_are_those_of_their_presence():
+    logits = torch.tensor([[math.log(3), 0.0]])  # probabilities 3/4 and 1/2
+    weights = torch.tensor([5.0, 7.0])
+    first = weighted_loss(logits, torch.tensor([[1.0, 0.0]]), weights)
+    assert first.item() == pytest.approx((5 * math.log(4 / 3) + math.log(2)) / 2, rel=1e-6)
+    second = weighted_loss(logits, torch.tensor([[0.0, 1.0]]), weights)
+    assert second.item() == pytest.approx((math.log(4) + 7 * math.log(2)) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("labelled", ["classes", "labels"])
+def test_weights_of_one_change_nothing_and_others_reach_the_objective_of_a_student(finetuned, labelled):
+    given = batch(0)
+    model = load_host_model(finetuned).eval()
+    if labelled == "labels":
+        model.config.problem_type = "multi_label_classification"
+        given["labels"] = torch.nn.functional.one_hot(given["labels"], 2).float()
+    teacher = load_host_model(finetuned).eval()
+    stage = Retrain(model, TASK, Optimization(1e-3))
+    student = Retrain(model, TASK, Optimization(1e-3), teacher=teacher, objective=Distillation(0.25, 1.0))
+    plain = stage.loss(given).item()
+    for weights in (torch.ones(2), torch.tensor([1.0, 9.0])):
+        stage.class_weights = student.class_weights = weights
+        loss = stage.loss(given).item()
+        assert (loss == pytest.approx(plain, rel=1e-6)) == (weights[1] == 1)
+        # it says what its teacher does, so nothing else is left of the objective
+        assert student.loss(given).item() == pytest.approx(0.75 * loss, rel=1e-5)
 
 
 def test_parameter_groups_cover_all_once_and_only_matrices_decay(finetuned):

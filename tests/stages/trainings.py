@@ -1,12 +1,12 @@
 """Tiny trainings: whole runs that may be disturbed, and a task with random batches for `fit`."""
 
 import json
-from types import SimpleNamespace
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
+from powerbert.data import Task
 from powerbert.stages import FineTune
 from tests.tiny_runs import train
 
@@ -42,8 +42,8 @@ def at(patch, hook, call, happens):
     return calls
 
 
-TASK = SimpleNamespace(metric="accuracy", num_labels=2, is_regression=False, evaluation_split="dev")
 LENGTH = 12
+TASK = Task("made-up", ("text",), ("a", "b"), "accuracy", LENGTH)
 SETTINGS = {
     "max_epochs": 2,
     "enable_progress_bar": False,

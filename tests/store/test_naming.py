@@ -1,10 +1,11 @@
 """What methods are called and look like."""
 
+import pytest
 from omegaconf import OmegaConf
 
 from powerbert.base.cli import CONFIG_FOLDER
 from powerbert.store.facts import facts
-from powerbert.store.naming import METHODS, display, method_label, packaged_display, without_display
+from powerbert.store.naming import METHODS, display, distinguishing, method_label, packaged_display
 from tests.records import RECORD, record
 
 
@@ -45,10 +46,24 @@ def test_unusable_values_are_passed_over():
 
 def test_runs_do_not_differ_by_how_they_are_shown():
     settings = {"name": "dense", "epochs": 2}
-    assert without_display({"seed": 1, "method": {**settings, "display": {"label": "More"}}}) == {
+    assert distinguishing({"seed": 1, "method": {**settings, "display": {"label": "More"}}}) == {
         "seed": 1,
         "method": settings,
     }
+
+
+@pytest.mark.parametrize("name", ["snippets", "folder", "my_own", "../train"])
+def test_runs_do_not_differ_by_settings_that_an_older_record_lacks(name):
+    older = {"learning_rate": 1e-4, "dataset": {"name": name, "kind": "mine", "source": {"path": "a"}}}
+    newer = {
+        **older,
+        "class_weights": None,
+        "dataset": {**older["dataset"], "label_columns": None, "source": {"path": "a", "kind": "mine"}},
+    }
+    assert distinguishing(newer) == distinguishing(older)
+    other = {**newer, "dataset": {**newer["dataset"], "label_columns": ["a", "b"]}}
+    assert distinguishing(other) != distinguishing(older)
+    assert distinguishing({**newer, "learning_rate": 2e-4}) != distinguishing(older)
 
 
 def test_facts_leave_out_what_a_record_lacks():

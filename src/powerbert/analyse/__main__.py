@@ -9,8 +9,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from powerbert.base.checks import check_whole
-from powerbert.base.cli import entry_point, quote_values
+from powerbert.base.checks import check_artifact, check_choice, check_whole
+from powerbert.base.cli import entry_point, options, quote_values
 
 
 def analyse(cfg: DictConfig) -> None:
@@ -18,6 +18,10 @@ def analyse(cfg: DictConfig) -> None:
     from hydra.utils import instantiate  # heavy imports wait until Hydra has accepted the command line
 
     check_whole("batch_size", cfg.batch_size)
+    if "analysis" not in cfg:
+        check_choice("analysis", None, options("analysis"))
+    if isinstance(cfg.artifact, str):
+        check_artifact(cfg.artifact)
     instantiate(cfg.analysis)(output=output_folder(cfg))
 
 
@@ -29,11 +33,6 @@ def output_folder(cfg: DictConfig) -> Path:
     return folder / Path(cfg.artifact).resolve().name if isinstance(cfg.artifact, str) else folder
 
 
-def quoted(argv: list[str]) -> list[str]:
-    """Quote texts and folders; leave a list of artifacts to Hydra's grammar."""
-    return quote_values({"text", "text_pair"}, argv, or_grammar={"artifact", "records", "output"})
-
-
 if __name__ == "__main__":
-    sys.argv = quoted(sys.argv)
+    sys.argv = quote_values({"text", "text_pair"}, sys.argv)
     entry_point(analyse, "analyse")

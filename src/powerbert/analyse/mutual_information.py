@@ -214,8 +214,9 @@ def _number_of_classes(subject: Subject) -> int:
     if any(getattr(config, field, None) is not None for field in (*EXCLUSIVE, "active_encoders")):
         raise ConfigError(f"{where} eliminates word-vectors already; give the fine-tuned model")
     classes = subject.task.num_choices if subject.task.is_multiple_choice else config.num_labels
-    if classes == 1:
-        raise ConfigError(f"{where} predicts a number; mutual information needs predicted classes")
+    if classes == 1 or subject.task.is_multi_label:
+        what = "several labels" if subject.task.is_multi_label else "a number"
+        raise ConfigError(f"{where} predicts {what}; mutual information needs one predicted class")
     return classes
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -139,8 +140,12 @@ def trace_pieces(predictor: Predictor, texts: Sequence[str]) -> tuple[Piece, ...
 
 def verdict(prediction: dict[str, Any], label: str | None) -> str:
     """Return a prediction of `Predictor` for people, with the dataset's label if there is one."""
-    number = prediction["value"] if "value" in prediction else prediction["score"]
-    predicted = f"{prediction['label']} ({number:.2f})" if "label" in prediction else f"{number:.2f}"
+    if "labels" in prediction:
+        predicted = ", ".join(f"{name} ({prediction['scores'][name]:.2f})" for name in prediction["labels"])
+        predicted = predicted or "none"
+    else:
+        number = prediction["value"] if "value" in prediction else prediction["score"]
+        predicted = f"{prediction['label']} ({number:.2f})" if "label" in prediction else f"{number:.2f}"
     return predicted if label is None else f"{predicted}, labelled {label}"
 
 
@@ -196,6 +201,8 @@ def _sample_inputs(subject: Subject, inputs: int) -> tuple[list[Texts], list[str
     texts = [tuple(row[column] for column in subject.task.text_columns) for row in rows]
     if "label" not in rows.column_names:
         return texts, [None] * len(texts)
+    if subject.task.is_multi_label:
+        return texts, [", ".join(compress(names or (), label)) or "none" for label in rows["label"]]
     return texts, [f"{label:.2f}" if names is None else names[label] for label in rows["label"]]
 
 

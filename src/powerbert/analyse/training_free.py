@@ -12,7 +12,7 @@ from powerbert.base.errors import ConfigError, ModelError
 from powerbert.base.figures import BLUE, ORANGE, new_figure, save
 from powerbert.data import row_lengths
 from powerbert.measure import LatencySettings, measure_latencies
-from powerbert.measure.evaluation import predict_logits, task_metric
+from powerbert.measure.evaluation import predict_logits, task_metric, thresholds_of
 from powerbert.measure.flops import flops_of_lengths
 from powerbert.measure.training_free import eliminate
 from powerbert.predict.subject import Subject
@@ -60,7 +60,7 @@ def run(subject: Subject, speeds: Sequence[float] | float, runs: int, output: Pa
 
     def metric(of: Any) -> float:
         logits = predict_logits(of, subject.encoded, subject.collate, subject.batch_size)
-        return task_metric(logits, subject.encoded, subject.task)
+        return task_metric(logits, subject.encoded, subject.task, thresholds_of(of))
 
     def operations(of: Any) -> float:
         return flops_of_lengths(of, lengths, subject.task.num_choices, most=8)

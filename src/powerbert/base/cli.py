@@ -4,20 +4,23 @@ import logging
 import os
 import re
 import sys
+import textwrap
 import traceback
 import warnings
-from collections.abc import Callable, Set
+from collections.abc import Callable, Collection, Iterator, Set
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from powerbert.base.checks import check_known, suggestion
 from powerbert.base.errors import ConfigError, UserError, find_storage_error, find_user_error, printable
 from powerbert.base.interrupt import Interrupted, interruptible
 
@@ -30,15 +33,36 @@ _PACKAGED = Path(__file__).parents[1] / "conf"
 CONFIG_FOLDER = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] / "conf"
 """The yaml tree: inside an installed package, or at the top of a checkout."""
 
+_PLACE = re.compile(
+    r"\+*(paths\.\w+|records|artifact|input|output|[\w.]+\.(path|folder|archive|cache|student))"
+)
+"""Keys whose values are paths."""
+
+_BARE = re.compile(r"[\w./\\:%@-]+", re.ASCII)
+"""Values that Hydra's grammar takes for a text as they are."""
+
 _QUOTED = re.compile(r"""(["'])(\\.|(?!\1)[^\\])*\1""", re.DOTALL)
+
+
+def options(group: str) -> list[str]:
+    """Return the choices of a group, those in folders of the user's included."""
+    return GlobalHydra.instance().config_loader().get_group_options(group)
+
+
+OmegaConf.register_new_resolver(  # for the templates of --help
+    "options", lambda group: textwrap.fill(", ".join(options(group)), 100, subsequent_indent=" " * 13)
+)
 
 
 def entry_point(
     task: Callable[[DictConfig], object],
     config_name: str,
     failed_elsewhere: Callable[[], list[str]] = lambda: [],
+    optional: Collection[str] = (),
 ) -> None:
     """Run `task` on the configuration that the command line composes; exit with status 1 if it failed.
+
+    Options such as `-m` may stand anywhere. Paths need no quotes, and `~` in them is the home folder.
 
     A `UserError`, an override that does not compose and a full or read-only disk are printed as one message
     without a traceback; HYDRA_FULL_ERROR=1 shows the traceback of the second. The run's log file has every
@@ -48,7 +72,9 @@ def entry_point(
     Args:
         config_name: the primary yaml under `conf/`.
         failed_elsewhere: lists a sweep's failed points that ran in other processes, one line each.
+        optional: top-level keys that the configuration may have beside those of the primary yaml.
     """
+    sys.argv[1:] = quote_places(options_first(sys.argv[1:]))
     failures: list[str] = []
     sweeping = False
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -60,10 +86,12 @@ def entry_point(
         logging.captureWarnings(True)  # into the log file too
         try:
             with interruptible():  # no signal counts as a failed point
+                _check_command(cfg, config_name, optional)
                 return task(cfg)
         except Exception as raised:
             place = OmegaConf.select(cfg, "paths.runs") or "the working directory"
-            error = find_user_error(raised) or find_storage_error(raised, place) or _refused(raised, full)
+            told = find_user_error(raised) or find_storage_error(raised, place)
+            error = told or _refused(raised, full, config_name)
             if not sweeping and not isinstance(error, UserError):
                 _report(error, *_log_files())
                 raise
@@ -79,7 +107,7 @@ def entry_point(
         _report(interrupted, logging.StreamHandler(), *_log_files())
         raise
     except Exception as raised:  # by a sweeper, or by Hydra before the task
-        error = _refused(raised, full)
+        error = _refused(raised, full, config_name)
         if not isinstance(error, UserError):
             raise
         _report(error, logging.StreamHandler(), *_log_files())
@@ -99,20 +127,52 @@ def plain(node: Any) -> Any:
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
-def quote_values(names: set[str], argv: list[str], or_grammar: Set[str] = frozenset()) -> list[str]:
+def options_first(arguments: list[str]) -> list[str]:
+    """Move options with their values before the overrides, since argparse takes none in between."""
+    options: list[str] = []
+    overrides: list[str] = []
+    last = overrides
+    for argument in arguments:
+        if argument.startswith("-"):
+            last = options
+        elif "=" in argument or argument.startswith("~"):
+            last = overrides
+        last.append(argument)
+    return options + overrides
+
+
+def quote_places(arguments: list[str]) -> list[str]:
+    """Quote paths with characters that Hydra's grammar gives a meaning, and expand `~` in them.
+
+    A list in brackets, `null` and an interpolation stay. In a sweep a comma separates values, unless there is
+    such a file or folder.
+    """
+    keys = {argument.lstrip("+").partition("=")[0] for argument in arguments}
+    sweeps = keys & {"-m", "--multirun", "sweep", "experiment", "hydra.mode"}
+    quoted = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        literal = value not in ("", "null") and value[0] not in "[\"'" and "${" not in value
+        if literal and _PLACE.fullmatch(key):
+            place = os.path.expanduser(value)
+            if not (sweeps and "," in place) or os.path.exists(place):
+                argument = f"{key}={place if _BARE.fullmatch(place) else _quote(place)}"
+        quoted.append(argument)
+    return quoted
+
+
+def quote_values(names: Set[str], argv: list[str]) -> list[str]:
     """Quote the values of free-text arguments, so that Hydra's grammar accepts any character in them.
 
     `text=It's great, really!` becomes `text="It's great, really!"`; a quoted value stays.
 
     Args:
         names: keys whose values are plain text.
-        or_grammar: keys whose values are plain text, a list `[a,b]` in Hydra's grammar, or `null`.
     """
     quoted = []
     for argument in argv:
         key, equals, value = argument.partition("=")
-        text = key in names or (key in or_grammar and value != "null" and not value.startswith("["))
-        if equals and text and value and not _QUOTED.fullmatch(value):
+        if equals and key in names and value and not _QUOTED.fullmatch(value):
             argument = f"{key}={_quote(value)}"
         quoted.append(argument)
     return quoted
@@ -139,14 +199,58 @@ def _log_files() -> list[logging.Handler]:
     return [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]
 
 
-def _refused(error: Exception, full: bool) -> Exception:
+def _check_command(cfg: DictConfig, config_name: str, optional: Collection[str]) -> None:
+    """Raise ConfigError for a top-level key that has no effect, and for another working directory."""
+    if HydraConfig.get().job.chdir:
+        raise ConfigError("hydra.job.chdir: must be false; relative paths count from the working directory")
+    groups = (path.name for path in CONFIG_FOLDER.iterdir() if path.is_dir())
+    known = {*OmegaConf.load(CONFIG_FOLDER / f"{config_name}.yaml"), *groups, *optional}
+    for key in map(str, cfg):
+        if key not in known and not is_referred_to(key, cfg):
+            check_known("", key, known)
+
+
+def is_referred_to(key: str, cfg: DictConfig) -> bool:
+    """Whether an interpolation in the configuration, or in Hydra's, refers to a key."""
+    nodes = [cfg, HydraConfig.get()] if HydraConfig.initialized() else [cfg]
+    pattern = rf"\$\{{[^}}]*\b{re.escape(key)}\b"
+    return any(re.search(pattern, OmegaConf.to_yaml(node)) for node in nodes)
+
+
+def _refused(error: Exception, full: bool, config_name: str) -> Exception:
     """Turn Hydra's errors, whose messages have several lines, into a ConfigError of one, unless `full`."""
     if full or not isinstance(error, HydraException | OmegaConfBaseException):
         return error
-    cause = str(error.__cause__ or "").splitlines()[:1]
-    message, *_ = "\n".join([str(error), *cause]).partition("Config search path")
+    message, *_ = str(error).partition("Config search path")
     override = getattr(error, "override", "")  # which the message of the grammar's errors lacks
-    return ConfigError(f"{override}{': ' if override else ''}{' '.join(message.split())}")
+    near = ""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        near = suggestion(error.missing_cfg_file.rpartition("/")[2], error.options)
+    elif found := re.match(r"Could not override '([\w.@/]+)'", message):
+        near = suggestion(found[1], _known_keys(config_name))
+    elif isinstance(error.__cause__, Exception):
+        message += f"\n{error.__cause__}".splitlines()[1]
+    first, _, rest = message.partition("\n")
+    if near:
+        first = f"{first.rstrip('.')}{near}"
+    return ConfigError(f"{override}{': ' if override else ''}{' '.join(f'{first} {rest}'.split())}")
+
+
+def _known_keys(config_name: str) -> list[str]:
+    """List all keys of the configuration that the command line's choices of groups compose."""
+    GlobalHydra.instance().clear()
+    chosen = [one for one in sys.argv[1:] if (CONFIG_FOLDER / one.lstrip("+").partition("=")[0]).is_dir()]
+    try:
+        with hydra.initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+            return list(_keys(OmegaConf.to_container(hydra.compose(config_name, chosen), resolve=False)))
+    except (HydraException, OmegaConfBaseException):  # another override is wrong as well
+        return []
+
+
+def _keys(node: Any, prefix: str = "") -> Iterator[str]:
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield f"{prefix}{key}"
+        yield from _keys(value, f"{prefix}{key}.")
 
 
 def _report(error: Exception | Interrupted, *handlers: logging.Handler) -> None:

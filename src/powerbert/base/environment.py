@@ -1,19 +1,23 @@
 """The environment of a run: device, versions, machine, commit, W&B."""
 
+from __future__ import annotations
+
 import os
 import platform
 import subprocess
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-import transformers
+if TYPE_CHECKING:
+    import torch
 
 
 def default_device() -> torch.device:
     """Return the accelerator if there is one, else the CPU."""
+    import torch  # heavy, here and below
+
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return accelerator or torch.device("cpu")
 
@@ -23,6 +27,8 @@ def quick_precision(device: torch.device | None = None) -> str:
 
     A processor without bfloat16 instructions emulates them, which takes tens of times as long as float32.
     """
+    import torch
+
     device = device or default_device()
     if device.type == "cuda":
         quick = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -35,6 +41,9 @@ def quick_precision(device: torch.device | None = None) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that compute."""
+    import torch
+    import transformers
+
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -65,6 +74,8 @@ def describe_environment(device: torch.device | str | None = None) -> dict[str, 
     Returns:
         The versions, `platform`, `cpu`, `cores` (logical), `threads` (of torch), `device`, `git_commit`.
     """
+    import torch
+
     device = default_device() if device is None else torch.device(device)
     return {
         **versions(),

@@ -8,7 +8,8 @@ import sys
 
 from omegaconf import DictConfig
 
-from powerbert.base.cli import entry_point, list_values, quote_values
+from powerbert.base.checks import check_artifact
+from powerbert.base.cli import entry_point, list_values
 
 LISTS = {"retention", "length", "batch_size", "runtimes", "protocols"}
 """Keys that take several values."""
@@ -16,11 +17,13 @@ LISTS = {"retention", "length", "batch_size", "runtimes", "protocols"}
 
 def benchmark(cfg: DictConfig) -> None:
     """Run the benchmark."""
+    if cfg.artifact is not None:
+        check_artifact(cfg.artifact)
     from powerbert.benchmark.run import run  # heavy imports wait for a valid command line
 
     run(cfg)
 
 
 if __name__ == "__main__":
-    sys.argv = list_values(LISTS, quote_values(set(), sys.argv, or_grammar={"artifact", "output"}))
+    sys.argv = list_values(LISTS, sys.argv)
     entry_point(benchmark, "benchmark")

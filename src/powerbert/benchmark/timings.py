@@ -184,8 +184,9 @@ def training_row(pair: Pair, inputs: Inputs, length: int, batch_size: int, setti
     """
     plain, soft = training_stages(pair, length)
     (batch,) = inputs.batches("padded", batch_size, length, 1, settings.device)
-    one = plain.task.num_labels == 1
-    shape, kind = ((batch_size, 1), torch.float32) if one else ((batch_size,), torch.int64)
+    outputs, labels = plain.task.num_labels, plain.model.config.problem_type == "multi_label_classification"
+    number = outputs == 1 or labels
+    shape, kind = ((batch_size, outputs), torch.float32) if number else ((batch_size,), torch.int64)
     batch["labels"] = torch.zeros(shape, dtype=kind, device=settings.device)
     steps = {
         "plain": partial(training_step(plain.to(settings.device)), batch),

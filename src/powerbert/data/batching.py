@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from powerbert.base.errors import DataError
+from powerbert.data.report import report
 from powerbert.data.task import Source, Task
 from powerbert.data.tokenize import LENGTHS, QUERY, choose_max_length, row_lengths, tokenize
 
@@ -103,9 +104,9 @@ class PaddingCollator:
 
         Returns:
             `input_ids`, `attention_mask` and so on of shape [B, N], or [B, choices, N] for multiple choice,
-            and `labels` of shape [B] (int64, or float32 for regression; for reranking float32 [B, 1]) if the
-            rows have labels; `teacher_logits`, [B, classes], if the rows have these; with `queries` also
-            `QUERY`, [B], if they have it.
+            and `labels` of shape [B] (int64, or float32 for regression; float32 [B, 1] for reranking, and
+            [B, classes] for multi-label classification) if the rows have labels; `teacher_logits`,
+            [B, classes], if the rows have these; with `queries` also `QUERY`, [B], if they have it.
         """
         names = [name for name in self.tokenizer.model_input_names if name in rows[0]]
         if self.task.is_multiple_choice:
@@ -119,7 +120,8 @@ class PaddingCollator:
         if self.task.is_multiple_choice:
             batch = {name: tensor.view(len(rows), -1, tensor.shape[-1]) for name, tensor in batch.items()}
         if "label" in rows[0]:
-            dtype = torch.float32 if self.task.num_labels == 1 else torch.int64
+            number = self.task.num_labels == 1 or self.task.is_multi_label
+            dtype = torch.float32 if number else torch.int64
             labels = torch.tensor([row["label"] for row in rows], dtype=dtype)
             batch["labels"] = labels.unsqueeze(1) if self.task.is_reranking else labels
         if queries and QUERY in rows[0]:
@@ -203,7 +205,7 @@ class TextDataModule(LightningDataModule):
         self.truncated: dict[str, float] = {}
 
     def setup(self, stage: str | None = None) -> None:
-        """Read and tokenise all splits; a second call does nothing.
+        """Read and tokenise all splits, and log what they are like; a second call does nothing.
 
         Raises:
             DataError: If a split or its labels are missing, or a row is invalid.
@@ -220,14 +222,14 @@ class TextDataModule(LightningDataModule):
         else:
             self.max_length = task.max_length
         dataset = {split: tokenize(texts[split], task, self.tokenizer, self.max_length) for split in splits}
+        lengths = {split: row_lengths(rows) for split, rows in dataset.items()}
         self.truncated = {
-            split: float(np.mean(row_lengths(rows) > self.max_length)) for split, rows in dataset.items()
+            split: float(np.mean(counted > self.max_length)) for split, counted in lengths.items()
         }
+        report(task, {split: texts[split] for split in splits}, lengths, self.max_length)
         if task.is_reranking:
             self._prepare_grades(dataset)
         self.dataset = dataset
-        shares = ", ".join(f"{share:.2%} of {split}" for split, share in self.truncated.items())
-        log.info("%s: max_length %d truncates %s", task.name, self.max_length, shares)
 
     @property
     def num_choices(self) -> int:

@@ -129,7 +129,7 @@ class GlueSource(FileSource):
     def read(self, split: str, found: Path, **reading: Any) -> Dataset:
         """Convert a file; no row of a test file is skipped, for GLUE's server needs a prediction for each."""
         if split != "test":
-            reading = {"header": self.layout.headerless, "skip_malformed": self.layout.skip_malformed}
+            reading = {"header": self.layout.headerless, "skip": self.layout.skip_malformed}
         rows = super().read(split, found, **reading)
         if found.name != MRPC_TRAIN:
             return rows

@@ -15,8 +15,8 @@ from powerbert.base.errors import ConfigError, DataError
 from powerbert.base.files import content_hash
 from powerbert.base.network import PATIENCE, first_line, within
 from powerbert.data.readers import Row
-from powerbert.data.table import convert_rows, file_digest, with_dev
-from powerbert.data.task import LabelParser
+from powerbert.data.table import convert_rows, file_digest, listed, with_dev
+from powerbert.data.task import LABEL_SEPARATOR, labels_of
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,9 @@ class HubSource:
         label_column: str = "label",
         prepare: Callable[[Row], Row] | None = None,
         multiple_choice: bool = False,
+        label_columns: Sequence[str] | None = None,
+        label_separator: str = LABEL_SEPARATOR,
+        kind: str = "sequence_classification",
     ):
         """Name the dataset; nothing is read yet.
 
@@ -71,8 +74,9 @@ class HubSource:
         self.revision = revision
         self.splits = {split: theirs for split, theirs in splits.items() if theirs is not None}
         self.columns = {column: columns.get(column, column) for column in text_columns}
-        self.labels = LabelParser(label_names)
-        self.label_column = label_column
+        self.label_column = label_column if label_columns is None else tuple(map(str, label_columns))
+        self.separator = {} if label_separator == LABEL_SEPARATOR else {"separator": label_separator}
+        self.labels = labels_of(kind, label_names, self.label_column, label_separator)
         self.cache = Path(cache)
         self.prepare = prepare
         self.choices = len(label_names or ()) if multiple_choice else 0
@@ -153,8 +157,9 @@ class HubSource:
         return str(copy.hash), copy
 
     def _key(self) -> dict[str, Any]:
-        columns, label = self.columns, self.label_column
-        return {"hub": self.version, "splits": self.splits, "columns": columns, "label": label}
+        columns, label = self.columns, "\n".join(listed(self.label_column))
+        key = {"hub": self.version, "splits": self.splits, "columns": columns, "label": label}
+        return key | self.separator
 
     def _read(self, split: str, found: Dataset) -> Dataset:
         """Convert one of the hub's splits."""
@@ -162,25 +167,27 @@ class HubSource:
         if len(found) == 0:
             raise DataError(f"{place}: has no rows")
         required = [(f"columns.{ours}", theirs) for ours, theirs in self.columns.items()]
-        required += [] if split == "test" else [("label_column", self.label_column)]
+        columns = listed(self.label_column)
+        required += [] if split == "test" else [("label_column", column) for column in columns]
         for setting, column in required:
             if column not in found.column_names:
                 names = ", ".join(found.column_names)
                 raise DataError(
                     f"{place}: has no column '{column}', only {names}; set dataset.source.{setting}"
                 )
-        labelled = self.label_column in found.column_names and (
-            split != "test" or any(label not in UNLABELLED for label in found[self.label_column])
+        labelled = {*columns} <= {*found.column_names} and (
+            split != "test" or any(label not in UNLABELLED for name in columns for label in found[name])
         )
-        classes = getattr(found.features[self.label_column], "names", None) if labelled else None
+        feature = found.features[columns[0]] if labelled and len(columns) == 1 else None
+        classes = getattr(getattr(feature, "feature", feature), "names", None)
         if classes is not None and tuple(classes) != self.labels.names:
             raise DataError(f"{self}: its classes are {', '.join(classes)}; set dataset.label_names to them")
 
         def rows() -> Iterator[Row]:
             for number, values in enumerate(found, start=1):
-                label = values.get(self.label_column)
+                label = values.get(columns[0])
                 if classes is not None and label in range(len(classes)):
-                    values[self.label_column] = classes[label]
+                    values[columns[0]] = classes[label]
                 row = Row(f"{place}, row {number}", values)
                 yield row if self.prepare is None else self.prepare(row)
 

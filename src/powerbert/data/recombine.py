@@ -23,7 +23,11 @@ def recombine(batch: Mapping[str, Tensor], pad_token_id: int) -> dict[str, Tenso
     """
     mask = batch["attention_mask"]
     shape, width = mask.shape, mask.shape[-1]
-    flat = {name: value.reshape(-1, width) for name, value in batch.items() if value.shape == shape}
+    flat = {
+        name: value.reshape(-1, width)
+        for name, value in batch.items()
+        if value.shape == shape and name != "labels"
+    }
     words = flat["attention_mask"].bool()
     length, first = words.sum(1), words.int().argmax(1)
     other = torch.randperm(len(words), device=mask.device)

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from powerbert.base.errors import DataError
 from powerbert.base.files import content_hash
-from powerbert.data.readers import read_rows
+from powerbert.data.readers import find_form, read_rows
 from powerbert.data.task import Task
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ PERCENT_LONGER = 1
 def tokenize(dataset: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
     """Tokenise every row and truncate inputs longer than `max_length` (of a pair the longer text first).
 
+    Of more than two text columns the second and further ones are joined by the tokenizer's separator.
+
     Args:
         tokenizer: Its own settings of truncation and padding are ignored.
         max_length: l, in word pieces, special tokens included.
@@ -48,7 +50,7 @@ def tokenize(dataset: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, m
         return dict(tokenizer(first, second, padding=False, verbose=False, **truncation))
 
     def encode(batch: Columns) -> Columns:
-        first, second = _sequences(batch, task)
+        first, second = _sequences(batch, task, str(tokenizer.sep_token or ""))
         encoded = call(first, second, truncation=False)
         lengths = [len(pieces) for pieces in encoded["input_ids"]]
         longer = [index for index, length in enumerate(lengths) if length > max_length]
@@ -123,12 +125,13 @@ def read_texts(path: Path, task: Task, columns: Sequence[str] | None = None) -> 
     one text per line, those of a pair separated by a tab.
     """
     columns = columns or task.text_columns
-    has_header = not path.name.removesuffix(".gz").endswith(".txt")
-    for row in read_rows(path, columns, header=None if has_header else columns):
+    has_header = not path.name.lower().removesuffix(".gz").endswith(".txt")
+    form, header = (find_form(path, columns), None) if has_header else (None, columns)
+    for row in read_rows(path, columns, header=header, form=form, optional=columns[1:]):
         if task.is_multiple_choice:
             yield row.text(columns[0]), row.texts(columns[1], task.num_choices)
         else:
-            yield tuple(row.text(column) for column in columns)
+            yield tuple(row.text(column, optional=place > 0) for place, column in enumerate(columns))
 
 
 def load_texts(texts: Sequence[Text], task: Task) -> Dataset:
@@ -152,12 +155,14 @@ def load_texts(texts: Sequence[Text], task: Task) -> Dataset:
     return Dataset.from_dict(columns)
 
 
-def _sequences(batch: Columns, task: Task) -> tuple[list[str], list[str] | None]:
+def _sequences(batch: Columns, task: Task, separator: str) -> tuple[list[str], list[str] | None]:
     """Return the first and the second texts of the batch's sequences, choices one after another."""
     first, *rest = (batch[column] for column in task.text_columns)
     if task.is_multiple_choice:
         repeated = [text for text in first for _ in range(task.num_choices)]
         return repeated, [choice for choices in rest[0] for choice in choices]
+    if len(rest) > 1:
+        return first, [f" {separator} ".join(texts) for texts in zip(*rest, strict=True)]
     return first, rest[0] if rest else None
 
 

@@ -5,18 +5,24 @@ input. ``mask`` is True where a word is real and False where it is padding, [B, 
 real.
 """
 
-from powerbert.elimination.configuration import (
-    derive_retention_configuration,
-    derive_retention_shares,
-    retained_by_encoder,
-    retained_by_share,
-    validate_retention_configuration,
-    validate_retention_shares,
-)
-from powerbert.elimination.extract import cls_position, extract_mask, extract_rows
-from powerbert.elimination.selection import SELECTIONS, random_order
-from powerbert.elimination.significance import SIGNIFICANCES, blockwise_significance, cls_significance
-from powerbert.elimination.soft_extract import mass_regularizer
+from typing import TYPE_CHECKING
+
+from powerbert.base.lazy import lazy_package
+
+if TYPE_CHECKING:
+    from powerbert.elimination.configuration import (
+        derive_retention_configuration,
+        derive_retention_shares,
+        retained_by_encoder,
+        retained_by_share,
+        validate_retention_configuration,
+        validate_retention_shares,
+    )
+    from powerbert.elimination.extract import cls_position, extract_mask, extract_rows
+    from powerbert.elimination.names import SELECTIONS, SIGNIFICANCES
+    from powerbert.elimination.selection import random_order
+    from powerbert.elimination.significance import blockwise_significance, cls_significance
+    from powerbert.elimination.soft_extract import mass_regularizer
 
 __all__ = [
     "SELECTIONS",
@@ -35,3 +41,5 @@ __all__ = [
     "validate_retention_configuration",
     "validate_retention_shares",
 ]
+
+lazy_package(__name__)

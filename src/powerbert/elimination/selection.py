@@ -13,8 +13,7 @@ from torch.fx.experimental.symbolic_shapes import guard_or_false, guard_or_true
 from powerbert.base.checks import check_choice
 from powerbert.base.errors import ConfigError
 from powerbert.elimination.extract import extract_mask, retained_positions
-
-SELECTIONS = ("attn", "head", "rand")
+from powerbert.elimination.names import SELECTIONS
 
 
 def random_order(length: int, seed: int) -> list[int]:

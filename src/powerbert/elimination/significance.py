@@ -6,9 +6,6 @@ from torch.nn import functional as F
 
 from powerbert.elimination.extract import cls_position
 
-SIGNIFICANCES = ("received", "cls")
-"""What counts: the attention that a word receives from all words (section 2.1), or from [CLS] alone."""
-
 CACHED_BYTES = 2**20
 """Size of a block of ``blockwise_significance`` on a CPU, where it fits a core's cache."""
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from powerbert.base.cli import entry_point, list_values, quote_values
+from powerbert.base.checks import check_artifact
+from powerbert.base.cli import entry_point, list_values
 
 
 def export(cfg: DictConfig) -> None:
     """Write the files that the configuration asks for; print a table and how to use them."""
+    check_artifact(cfg.artifact)
     import datasets  # heavy imports wait until Hydra has accepted the command line
     from hydra.utils import instantiate
 
@@ -28,5 +30,5 @@ def export(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv = list_values({"precision"}, quote_values(set(), sys.argv, or_grammar={"artifact", "output"}))
+    sys.argv = list_values({"precision"}, sys.argv)
     entry_point(export, "export")

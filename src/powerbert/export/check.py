@@ -11,7 +11,14 @@ from powerbert.data import PaddingCollator, Task
 from powerbert.export.graph import SHORTEST
 from powerbert.export.host import find_baseline
 from powerbert.measure import LatencySettings, measure_latencies
-from powerbert.measure.evaluation import evaluation_mode, predict_logits, task_metric
+from powerbert.measure.evaluation import (
+    Thresholds,
+    decide,
+    evaluation_mode,
+    predict_logits,
+    task_metric,
+    thresholds_of,
+)
 from powerbert.models import load_model
 from powerbert.predict.subject import Subject
 
@@ -23,8 +30,8 @@ Entries = dict[str, Any]
 """Entries of a file's record."""
 
 
-def agreement(one: Tensor, other: Tensor) -> Entries:
-    """Compare the logits of two models, both [inputs, outputs]; NaN agrees with nothing.
+def agreement(one: Tensor, other: Tensor, task: Task, thresholds: Thresholds = None) -> Entries:
+    """Compare the logits of two models for a task, both [inputs, outputs]; NaN agrees with nothing.
 
     Returns:
         `inputs`, their number; `largest_difference` of two logits; `beyond_tolerance`, the inputs whose
@@ -32,7 +39,10 @@ def agreement(one: Tensor, other: Tensor) -> Entries:
         `labels_equal`, whether there are none: both None for a single output.
     """
     differences = (one - other).abs().amax(dim=1).nan_to_num(nan=torch.inf)
-    differing = None if one.shape[1] == 1 else int((one.argmax(1) != other.argmax(1)).sum())
+    differing = None
+    if one.shape[1] > 1:
+        differs = decide(one, task, thresholds) != decide(other, task, thresholds)
+        differing = int(differs.view(len(one), -1).any(1).sum())
     return {
         "inputs": len(one),
         "largest_difference": differences.max().item(),
@@ -109,16 +119,20 @@ def try_files(subject: Subject, files: Sequence[nn.Module], settings: LatencySet
     expected, *logits = [predict(model) for model in models]
     given = load_model(subject.folder) if subject.cls_alone else subject.model
     name, baseline = find_baseline(subject.folder, given)
-    baseline_metric = None if name is None else task_metric(predict(baseline), rows, task)
+    own_thresholds, thresholds = thresholds_of(subject.model), thresholds_of(baseline)
+    baseline_metric = None if name is None else task_metric(predict(baseline), rows, task, thresholds)
     reference, *latencies = measure_latencies(
         models, baseline, rows, max_length=subject.max_length, collate=subject.collate, settings=settings
     )
     return [
         {
-            **agreement(own, expected),
-            "metric": {"name": task.metric, "value": task_metric(own, rows, task)},
+            **agreement(own, expected, task, own_thresholds),
+            "metric": {"name": task.metric, "value": task_metric(own, rows, task, own_thresholds)},
             "latency": latency,
-            "pytorch": {"metric": task_metric(expected, rows, task), "latency": reference},
+            "pytorch": {
+                "metric": task_metric(expected, rows, task, own_thresholds),
+                "latency": reference,
+            },
             "baseline": {"artifact": name, "metric": baseline_metric},
         }
         for own, latency in zip(logits, latencies, strict=True)

@@ -30,6 +30,7 @@ from powerbert.export.host import host_config
 from powerbert.export.onnx_file import onnx_versions
 from powerbert.export.table import FileRecord, records_table
 from powerbert.measure import LatencySettings, describe_environment
+from powerbert.measure.evaluation import thresholds_of
 from powerbert.models import quiet_transformers, retention_of
 from powerbert.predict.subject import Subject
 
@@ -165,12 +166,14 @@ def _export(subject: Subject, settings: ExportSettings, folder: Path) -> list[Fi
             model.set_speed(speed)
             shares = shares_of(model, speed)
             given = {"speed": speed, "shares": [round(share, 4) for share in shares.tolist()]}
+            if (least := thresholds_of(model)) is not None:
+                given["label_thresholds"] = least
             for file in files.values():
                 file.shares = shares
         expected = batch_logits(model, batches)
         checked = []
         for precision, file in files.items():
-            found = agreement(batch_logits(file, batches), expected)
+            found = agreement(batch_logits(file, batches), expected, task, thresholds_of(model))
             if precision == "float32" and not within_tolerance(found):
                 raise ModelError(
                     f"{subject.folder}: nothing was written, because the exported model's logits differ for "

@@ -1,10 +1,16 @@
 """What a model costs: floating-point operations, word-vectors and time."""
 
-from powerbert.base.environment import describe_environment
-from powerbert.measure.evaluation import evaluate_longer, mean_retained
-from powerbert.measure.flops import compare_flops, count_flops, word_vectors
-from powerbert.measure.latency import LatencySettings, measure_latencies, single_inputs
-from powerbert.measure.timing import Schedule, Times, time_in_turn
+from typing import TYPE_CHECKING
+
+from powerbert.base.lazy import lazy_package
+
+if TYPE_CHECKING:
+    from powerbert.base.environment import describe_environment
+    from powerbert.measure.evaluation import evaluate_longer, mean_retained
+    from powerbert.measure.flops import compare_flops, count_flops, word_vectors
+    from powerbert.measure.latency import measure_latencies, single_inputs
+    from powerbert.measure.settings import LatencySettings
+    from powerbert.measure.timing import Schedule, Times, time_in_turn
 
 __all__ = [
     "LatencySettings",
@@ -20,3 +26,5 @@ __all__ = [
     "time_in_turn",
     "word_vectors",
 ]
+
+lazy_package(__name__)

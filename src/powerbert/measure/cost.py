@@ -24,13 +24,11 @@ from powerbert.data import TextDataModule
 from powerbert.elimination import retained_by_share
 from powerbert.measure.evaluation import evaluation_mode
 from powerbert.measure.flops import count_flops
-from powerbert.measure.latency import LatencySettings
+from powerbert.measure.settings import LatencySettings
 from powerbert.measure.timing import Schedule, time_in_turn
 from powerbert.models import able_encoders, as_power_model, host_encoders, num_encoders
 from powerbert.models.configuration import EXCLUSIVE
 
-KINDS = ("operations", "time")
-PROTOCOLS = ("dynamic", "padded")
 RUNS = 5
 """Timed runs of each model; the quickest counts, since what disturbs a run makes it longer."""
 WORDS = 4096

@@ -1,6 +1,6 @@
 """Run a model over tokenised rows and score its logits, outside Lightning's loops."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from powerbert.data import (
     make_loader,
     row_lengths,
 )
-from powerbert.measure.metrics import build_metrics
+from powerbert.measure.metrics import PER_CLASS, build_metrics, has_labels, label_metrics, per_class
 
 
 @contextmanager
@@ -81,18 +81,56 @@ def mean_retained(model: Any, rows: Dataset, collate: PaddingCollator, batch_siz
     return torch.cat(numbers, dim=1).double().mean(dim=1).tolist()
 
 
-def task_metrics(logits: Tensor, rows: Dataset, task: Task) -> dict[str, float]:
-    """Compute a task's metrics from logits, [rows, outputs], of labelled rows of `tokenize`."""
-    metrics = build_metrics(task.metric, task.num_labels)
-    predictions = logits.squeeze(-1) if task.num_labels == 1 else logits.argmax(-1)
-    queries = torch.as_tensor(rows[QUERY][:]) if task.is_reranking else None
-    metrics.update(predictions, torch.as_tensor(rows["label"][:]), indexes=queries)
-    return {name: value.item() for name, value in metrics.compute().items()}
+Thresholds = Sequence[float] | None
+"""The probability from which an input has each label; None for 0.5, and for tasks without labels."""
 
 
-def task_metric(logits: Tensor, rows: Dataset, task: Task) -> float:
+def thresholds_of(model: Any) -> Thresholds:
+    """Return the thresholds in a model's config, which were chosen on dev."""
+    return getattr(getattr(model, "config", None), "label_thresholds", None)
+
+
+def decide(logits: Tensor, task: Task, thresholds: Thresholds = None) -> Tensor:
+    """Decide what logits, [rows, outputs], say.
+
+    Returns:
+        Values or class indices, [rows]; for multi-label classification 0 and 1, [rows, labels].
+    """
+    if task.is_multi_label:
+        return has_labels(logits, thresholds).long()
+    return logits.float().squeeze(-1) if task.num_labels == 1 else logits.argmax(-1)
+
+
+def task_metrics(logits: Tensor, rows: Dataset, task: Task, thresholds: Thresholds = None) -> dict[str, Any]:
+    """Compute a task's metrics from logits, [rows, outputs], of labelled rows of `tokenize`.
+
+    With them comes the table `PER_CLASS`, if there are classes.
+    """
+    labels = torch.as_tensor(rows["label"][:])
+    if task.is_multi_label:
+        values = label_metrics(task.metric, logits, labels, thresholds)
+    else:
+        metrics = build_metrics(task)
+        queries = torch.as_tensor(rows[QUERY][:]) if task.is_reranking else None
+        metrics.update(decide(logits, task), labels, indexes=queries)
+        values = metrics.compute()
+    return readable(values, task, thresholds)
+
+
+def readable(
+    values: Mapping[str, Tensor], task: Task, thresholds: Tensor | Thresholds = None
+) -> dict[str, Any]:
+    """Convert what `build_metrics` computes to numbers, and a table of the classes."""
+    names, own = task.label_names or (), thresholds if task.is_multi_label else None
+    return {
+        name: per_class(names, value, own) if name == PER_CLASS else value.item()
+        for name, value in values.items()
+    }
+
+
+def task_metric(logits: Tensor, rows: Dataset, task: Task, thresholds: Thresholds = None) -> float:
     """Compute the metric that a task is judged by; see `task_metrics`."""
-    return task_metrics(logits, rows, task)[task.metric]
+    return task_metrics(logits, rows, task, thresholds)[task.metric]
 
 
 def evaluate_longer(
@@ -115,5 +153,5 @@ def evaluate_longer(
     if len(longer):
         for name, evaluated in (("value", model), ("baseline", baseline)):
             logits = predict_logits(evaluated, longer, data.collate, data.eval_batch_size, "Long inputs")
-            values[name] = task_metric(logits, longer, data.task)
+            values[name] = task_metric(logits, longer, data.task, thresholds_of(evaluated))
     return {"word_pieces": word_pieces, "inputs": len(longer), **values}

@@ -6,16 +6,16 @@ import statistics
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import psutil
 import torch
 
 from powerbert.base.progress import progress
+from powerbert.measure.settings import Statistic
 
 Key = TypeVar("Key", bound=Hashable)
-Statistic = Literal["median", "mean"]
 
 LEAST_RUNS = 3
 """Runs made in spite of the time limit; fewer give no spread."""

@@ -8,7 +8,6 @@ from typing import Any
 from powerbert.base.checks import check_whole
 from powerbert.methods.distillation import Distillation, distillation_plans, skip_map
 from powerbert.methods.method import Context, Method, StagePlan
-from powerbert.models import load_host_model, num_encoders, take_encoders
 
 
 @dataclass
@@ -37,10 +36,13 @@ class BertPkd(Method):
 
     def check(self, model_config: Any) -> None:
         """Raise ConfigError unless the student is smaller than its teacher."""
+        from powerbert.models import num_encoders  # heavy
+
         check_whole("method.encoders", self.encoders, high=num_encoders(model_config) - 1)
 
     def plans(self, checkpoint: Path) -> list[StagePlan]:
         """Fine-tune the teacher and distil it into the first encoders of the pretrained model."""
+        from powerbert.models import load_host_model, take_encoders
 
         def student(_: Path, context: Context) -> Any:
             pretrained = load_host_model(checkpoint, context.task.kind, **context.task.model_fields())

@@ -1,16 +1,19 @@
 """Fewer encoders, shares of each input's length and distillation together, for one wanted speed-up."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from powerbert.base.checks import check_number, check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.methods.evolution import Evaluated
 from powerbert.methods.method import Artifacts, Context, StagePlan
 from powerbert.methods.sub_models import SubModels, best_at
-from powerbert.models import as_power_model, load_host_model, load_model, num_encoders, take_encoders
-from powerbert.stages import Retrain, Stage
+
+if TYPE_CHECKING:
+    from powerbert.stages import Stage
 
 
 @dataclass
@@ -41,6 +44,8 @@ class Combined(SubModels):
 
     def check(self, model_config: Any) -> None:
         """Raise ConfigError unless the wanted number of encoders is that of a sub-model."""
+        from powerbert.models import num_encoders  # heavy
+
         super().check(model_config)
         fewest, most = self.depths(num_encoders(model_config))
         check_whole("method.encoders", self.encoders, fewest, most, optional=True)
@@ -85,6 +90,9 @@ class Combined(SubModels):
         return {"method": self.name, **retention, **learnt}
 
     def _build_final(self, artifacts: Artifacts, context: Context) -> Stage:
+        from powerbert.models import as_power_model, load_host_model, load_model, take_encoders
+        from powerbert.stages import Retrain
+
         retention = self.chosen(artifacts).retention
         model = as_power_model(
             take_encoders(load_host_model(artifacts["search"].path, context.task.kind), retention.encoders),
@@ -98,6 +106,6 @@ class Combined(SubModels):
             context.optimization,
             context.seed,
             teacher=load_model(artifacts["finetune"].path),
-            objective=self.objective_of(retention, context.task.is_reranking),
+            objective=self.objective_of(retention, context.task.has_binary_logits),
             recombined=self.recombined,
         )

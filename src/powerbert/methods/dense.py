@@ -1,12 +1,16 @@
 """The unchanged model: as it is, and trained for as long as PoWER-BERT, the effect of more training alone."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
-from powerbert.models import load_model
-from powerbert.stages import Retrain, Stage
+
+if TYPE_CHECKING:
+    from powerbert.stages import Stage
 
 
 @dataclass
@@ -26,6 +30,9 @@ class Dense(Method):
         return [finetune_plan(checkpoint), final_plan(self.epochs, {"method": self.name}, self._build)]
 
     def _build(self, artifacts: Artifacts, context: Context) -> Stage:
+        from powerbert.models import load_model  # heavy
+        from powerbert.stages import Retrain
+
         model = load_model(artifacts["finetune"].path)
         return Retrain(model, context.task, context.optimization, context.seed)
 

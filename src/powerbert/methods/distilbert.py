@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,6 @@ from powerbert.base.checks import check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.methods.distillation import Distillation, distillation_plans, evenly_spread
 from powerbert.methods.method import Context, Method, StagePlan
-from powerbert.models import load_config, load_host_model, load_model, num_encoders, take_encoders
-from powerbert.models.checkpoint import fingerprint, local_or_hub
 
 
 @dataclass
@@ -31,7 +30,13 @@ class DistilBert(Method):
 
     def __post_init__(self) -> None:
         Distillation(self.alpha, self.temperature, cosine=self.cosine)
-        self.distilled = None if self.student is None else local_or_hub(self.student)
+
+    @cached_property
+    def distilled(self) -> Path | None:
+        """The folder of `student`."""
+        from powerbert.models.checkpoint import local_or_hub  # heavy
+
+        return None if self.student is None else local_or_hub(self.student)
 
     @property
     def knob(self) -> Mapping[str, float]:
@@ -40,6 +45,8 @@ class DistilBert(Method):
 
     def check(self, model_config: Any) -> None:
         """Raise ConfigError unless the student is smaller and, for a cosine loss, as wide as its teacher."""
+        from powerbert.models import load_config, num_encoders
+
         check_whole("method.encoders", self.encoders, high=num_encoders(model_config) - 1)
         if self.distilled is None:
             return
@@ -57,12 +64,16 @@ class DistilBert(Method):
 
     def plans(self, checkpoint: Path) -> list[StagePlan]:
         """Fine-tune the teacher and distil it."""
+        from powerbert.models.checkpoint import fingerprint
+
         student = None if self.distilled is None else fingerprint(self.distilled)
         influence = {"cosine": self.cosine, "student": student}
         objective = Distillation(self.alpha, self.temperature, cosine=self.cosine)
         return distillation_plans(checkpoint, self, influence, self._student, lambda _: objective)
 
     def _student(self, finetuned: Path, context: Context) -> Any:
+        from powerbert.models import load_host_model, load_model, num_encoders, take_encoders
+
         if self.distilled is None:
             start = load_model(finetuned)
             return take_encoders(start, evenly_spread(num_encoders(start.config), self.encoders))

@@ -1,20 +1,19 @@
 """What a student learns from its teacher, which encoders correspond, and the plan of a distillation."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, Any, Literal
 
 from powerbert.base.checks import check_number
-from powerbert.elimination import cls_position, extract_rows
 from powerbert.methods.method import Artifacts, Context, StagePlan, final_plan, finetune_plan
-from powerbert.models import load_model, num_encoders
-from powerbert.stages import Retrain, Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from powerbert.stages import Stage
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Distillation:
 
     Attributes:
         imitated: pairs of encoders, from 1, of student and teacher that the patient term compares.
-        binary: whether a single logit tells the probability of relevance, as in reranking.
+        binary: whether each logit tells a probability of its own: of relevance in reranking, or of a label.
     """
 
     alpha: float
@@ -63,7 +62,7 @@ class Distillation:
         return loss
 
 
-MakeStudent = Callable[[Path, Context], PreTrainedModel]
+MakeStudent = Callable[[Path, Context], Any]
 """Create the untrained student, given the folder of the fine-tuned teacher."""
 
 
@@ -84,6 +83,9 @@ def distillation_plans(
     """
 
     def build(artifacts: Artifacts, context: Context) -> Stage:
+        from powerbert.models import load_model, num_encoders  # heavy, here and below
+        from powerbert.stages import Retrain
+
         finetuned = artifacts["finetune"].path
         teacher = load_model(finetuned)
         learnt = objective(num_encoders(teacher.config))
@@ -93,7 +95,7 @@ def distillation_plans(
             context.optimization,
             context.seed,
             teacher=teacher,
-            objective=replace(learnt, binary=context.task.is_reranking),
+            objective=replace(learnt, binary=context.task.has_binary_logits),
         )
 
     shared = {name: getattr(method, name) for name in ("encoders", "alpha", "temperature")}
@@ -112,12 +114,15 @@ def soft_target_loss(student: Tensor, teacher: Tensor, temperature: float, binar
 
     ``T^2 KL(softmax(teacher / T) || softmax(student / T))`` of logits [B, C], averaged over inputs. The
     factor T^2 keeps the size of the gradient independent of T. For a regression (C = 1) it is the mean
-    squared difference. A ``binary`` logit (C = 1) is relevance's, beside a 0 for irrelevance: the divergence
-    is the cross entropy with ``sigmoid(teacher / T)`` up to a constant.
+    squared difference. A ``binary`` logit is one outcome's, beside a 0 for the other, as of a label: the
+    divergence is the cross entropy with ``sigmoid(teacher / T)`` up to a constant, averaged over inputs and
+    logits, as the task loss is.
     """
+    from torch.nn import functional as F
+
     student, teacher = student.float(), teacher.float()
     if binary:
-        student, teacher = F.pad(student, (1, 0)), F.pad(teacher, (1, 0))
+        student, teacher = (F.pad(logits.reshape(-1, 1), (1, 0)) for logits in (student, teacher))
     if student.shape[-1] == 1:
         return F.mse_loss(student, teacher)
     divergence = F.kl_div(
@@ -136,6 +141,8 @@ def patient_loss(student: Tensor, teacher: Tensor) -> Tensor:
         student: [CLS] after M of its encoders, [B, M, D]; the loss is 0 if M is 0.
         teacher: [CLS] after the M encoders that these imitate, [B, M, D].
     """
+    from torch.nn import functional as F
+
     if student.shape[1] == 0:
         return student.new_zeros((), dtype=student.float().dtype)
     return F.mse_loss(F.normalize(student.float(), dim=-1), F.normalize(teacher.float(), dim=-1))
@@ -146,6 +153,10 @@ def _cls_states(hidden_states: Sequence[Tensor], encoders: Sequence[int], mask: 
 
     Hidden states are all word-vectors, [B, N, D], or those of [CLS], [B, 1, D].
     """
+    import torch
+
+    from powerbert.elimination import cls_position, extract_rows
+
     first = cls_position(mask)
     of = [hidden_states[encoder] for encoder in encoders]
     states = [state if state.shape[1] < mask.shape[1] else extract_rows(state, first) for state in of]
@@ -160,6 +171,8 @@ def hidden_cosine_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor
         teacher: [B, N, D].
         mask: True where a word is real, [B, N]; the loss is averaged over real words.
     """
+    from torch.nn import functional as F
+
     cosine = F.cosine_similarity(student.float(), teacher.float(), dim=-1)
     return (1 - cosine)[mask].mean()
 

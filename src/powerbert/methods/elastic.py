@@ -1,15 +1,18 @@
 """Train once, choose the speed later."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from powerbert.base.checks import check_number
 from powerbert.base.errors import ConfigError
 from powerbert.methods.method import Artifacts, Context, StagePlan
 from powerbert.methods.sub_models import SubModels, best_at
-from powerbert.models import load_model
-from powerbert.stages import Choice, Stage
+
+if TYPE_CHECKING:
+    from powerbert.stages import Stage
 
 
 @dataclass
@@ -58,6 +61,9 @@ class Elastic(SubModels):
         return next(entry["metrics"] for entry in entries if entry["speed"] == self.speed)
 
     def _build_final(self, artifacts: Artifacts, context: Context) -> Stage:
+        from powerbert.models import load_model  # heavy
+        from powerbert.stages import Choice
+
         speeds = []
         for speed in self.speeds:
             best = best_at(self.found(artifacts), speed)

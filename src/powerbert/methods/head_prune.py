@@ -1,22 +1,23 @@
 """Head-Prune (Michel et al. 2019): remove the least important attention heads, then re-train."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor, nn
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, Any
 
 from powerbert.base.checks import check_number, check_whole
 from powerbert.base.environment import default_device
 from powerbert.base.progress import progress
-from powerbert.measure.evaluation import evaluation_mode
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, final_plan, finetune_plan
-from powerbert.models import load_model, prune_heads, unique_encoders
-from powerbert.stages import Retrain, Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+    from powerbert.stages import Stage
 
 
 @dataclass
@@ -54,6 +55,9 @@ class HeadPrune(Method):
         return [f"heads ({', '.join(str(len(kept)) for kept in heads)})"]
 
     def _build(self, artifacts: Artifacts, context: Context) -> Stage:
+        from powerbert.models import load_model, prune_heads  # heavy, here and below
+        from powerbert.stages import Retrain
+
         model: Any = load_model(artifacts["finetune"].path)
         model.to(default_device())
         loader = context.data.train_dataloader()
@@ -61,12 +65,14 @@ class HeadPrune(Method):
         if self.inputs is not None:
             count = min(count, -(-self.inputs // context.data.batch_size))
         batches = progress(islice(loader, count), "Importance of heads", total=count)
-        heads = choose_heads(head_importance(model, batches), self.pruned)
+        heads = choose_heads(head_importance(model, batches, context.class_weights), self.pruned)
         pruned = prune_heads(model.cpu(), heads)
         return Retrain(pruned, context.task, context.optimization, context.seed, results={"heads": heads})
 
 
-def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]]) -> Tensor:
+def head_importance(
+    model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]], class_weights: Tensor | None = None
+) -> Tensor:
     """Measure ``I_h = E_x | Att_h(x)^T dL/dAtt_h(x) |``, l2-normalised within each encoder.
 
     Att_h(x) is the output of head h before the output projection, over all words of the input x. Encoders
@@ -75,6 +81,7 @@ def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
     Args:
         model: called with a batch that holds `labels`, it returns the batch's mean loss; left unchanged.
         batches: at least one.
+        class_weights: of each class in the loss, [classes].
 
     Returns:
         Importance, [encoders with distinct weights, most heads of an encoder]; NaN where an encoder has
@@ -83,6 +90,12 @@ def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
     Raises:
         ValueError: if there are no batches.
     """
+    import torch
+
+    from powerbert.measure.evaluation import evaluation_mode
+    from powerbert.models import unique_encoders
+    from powerbert.stages import weighted_loss
+
     encoders = unique_encoders(model)
     place = {id(encoder.output_projection): index for index, encoder in enumerate(encoders)}
     outputs: list[tuple[int, Tensor]] = []
@@ -100,7 +113,10 @@ def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
                 count = len(batch["labels"])
                 # Mean loss times batch size: its gradient is that of each input's own loss.
                 on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
-                loss = model(**on_device).loss * count
+                output = model(**on_device)
+                loss = output.loss * count
+                if class_weights is not None:
+                    loss = weighted_loss(output.logits, on_device["labels"], class_weights) * count
                 gradients = torch.autograd.grad(loss, [output for _, output in outputs])
                 products = [torch.zeros(count, encoder.heads, dtype=torch.float64) for encoder in encoders]
                 for (index, output), gradient in zip(outputs, gradients, strict=True):
@@ -115,8 +131,8 @@ def head_importance(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
             hook.remove()
     if inputs == 0:
         raise ValueError("there are no batches to measure the heads' importance on")
-    normalised = [nn.functional.normalize(total / inputs, dim=0) for total in sums]
-    return nn.utils.rnn.pad_sequence(normalised, batch_first=True, padding_value=float("nan"))
+    normalised = [torch.nn.functional.normalize(total / inputs, dim=0) for total in sums]
+    return torch.nn.utils.rnn.pad_sequence(normalised, batch_first=True, padding_value=float("nan"))
 
 
 def choose_heads(importance: Tensor, share: float) -> list[list[int]]:

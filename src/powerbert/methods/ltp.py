@@ -3,18 +3,18 @@
 The thresholds are learnt with soft masks; then they are fixed, words are removed, and training continues.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from powerbert.base.checks import check_number
-from powerbert.elimination.threshold import validate_retention_thresholds
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
-from powerbert.models import load_power_model, num_encoders
-from powerbert.stages import Retrain, SoftThresholds, Stage
+
+if TYPE_CHECKING:
+    from powerbert.stages import Stage
 
 
 @dataclass
@@ -65,6 +65,11 @@ class Ltp(Method):
         return [f"thresholds ({', '.join(f'{value:.4f}' for value in thresholds)})"]
 
     def _build_soft(self, artifacts: Artifacts, context: Context) -> Stage:
+        import torch  # heavy, here and below
+
+        from powerbert.models import load_power_model, num_encoders
+        from powerbert.stages import SoftThresholds
+
         model: Any = load_power_model(
             artifacts["finetune"].path, context.task.kind, soft_threshold_temperature=self.temperature
         )
@@ -82,11 +87,16 @@ class Ltp(Method):
 
     def _thresholds(self, artifacts: Artifacts) -> dict[str, list[float]]:
         """Return the elimination field of the final model."""
+        from powerbert.elimination.threshold import validate_retention_thresholds
+
         thresholds = artifacts["search"].manifest["results"]["thresholds"]
         validate_retention_thresholds(thresholds, len(thresholds))
         return {"retention_thresholds": thresholds}
 
     def _build_hard(self, artifacts: Artifacts, context: Context) -> Stage:
+        from powerbert.models import load_power_model
+        from powerbert.stages import Retrain
+
         fields = self._thresholds(artifacts)
         model = load_power_model(artifacts["search"].path, context.task.kind, **fields)
         return Retrain(model, context.task, context.optimization, context.seed)

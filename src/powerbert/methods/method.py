@@ -1,17 +1,23 @@
 """The interface of a method: a few stages, the artifacts each starts from, and one swept knob."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from powerbert.base.checks import check_whole
-from powerbert.data import Task, TextDataModule
-from powerbert.measure import LatencySettings
-from powerbert.models import load_host_model
-from powerbert.stages import FineTune, Optimization, Stage
+from powerbert.data.task import Task
+from powerbert.measure.settings import LatencySettings
 from powerbert.store.artifacts import Artifact
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from powerbert.data import TextDataModule
+    from powerbert.stages import Optimization, Stage
 
 Artifacts = Mapping[str, Artifact]
 
@@ -20,7 +26,8 @@ Artifacts = Mapping[str, Artifact]
 class Context:
     """Everything a method needs to build a stage; `max_length` is in word pieces, `data` is set up.
 
-    The folder `cache` keeps what was measured of this machine.
+    The folder `cache` keeps what was measured of this machine. Stages get the `class_weights`, [classes],
+    without the method.
     """
 
     task: Task
@@ -30,6 +37,7 @@ class Context:
     seed: int
     measure: LatencySettings
     cache: Path
+    class_weights: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,9 @@ def finetune_plan(checkpoint: Path) -> StagePlan:
     """Plan stage 1, which is the same for every method: all start from one fine-tuned artifact."""
 
     def build(_: Artifacts, context: Context) -> Stage:
+        from powerbert.models import load_host_model  # heavy, as in the other methods
+        from powerbert.stages import FineTune
+
         model = load_host_model(checkpoint, context.task.kind, **context.task.model_fields())
         return FineTune(model, context.task, context.optimization, context.seed)
 

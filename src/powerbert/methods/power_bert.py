@@ -4,25 +4,22 @@ The paper's method, and what goes beyond it by settings: shares of each input's 
 cost as the objective, a wanted speed-up.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from powerbert.base.checks import check_choice, check_number, check_whole
 from powerbert.base.environment import default_device
 from powerbert.base.errors import ConfigError
-from powerbert.elimination import (
-    derive_retention_configuration,
-    random_order,
-    validate_retention_configuration,
-    validate_retention_shares,
-)
-from powerbert.measure.cost import KINDS, PROTOCOLS, cost_model
+from powerbert.measure.settings import KINDS, PROTOCOLS
 from powerbert.methods.distillation import Distillation
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
-from powerbert.models import load_model, load_power_model, num_encoders
-from powerbert.stages import CostRegularizer, MassRegularizer, Regularizer, Retrain, Search, Stage
+
+if TYPE_CHECKING:
+    from powerbert.stages import Regularizer, Stage
 
 SIGNIFICANCE = ("significance_diagonal", "significance_pad_queries", "significance")
 SEARCH = (*SIGNIFICANCE, "soft_extract_protects_cls")
@@ -109,6 +106,9 @@ class PowerBert(Method):
 
     def check(self, model_config: Any) -> None:
         """Raise ConfigError, naming the setting, if one does not suit the pretrained model's config."""
+        from powerbert.elimination import validate_retention_configuration, validate_retention_shares
+        from powerbert.models import num_encoders  # heavy, here and below
+
         if self.given is None:
             return
         validate = validate_retention_shares if self.shares else validate_retention_configuration
@@ -126,6 +126,8 @@ class PowerBert(Method):
 
     def retention(self, artifacts: Artifacts) -> dict[str, list[int] | list[float]]:
         """Return the elimination field of the final model: given, or from what the search found."""
+        from powerbert.elimination import derive_retention_configuration
+
         field = "retention_shares" if self.shares else "retention_configuration"
         if self.given is not None:
             return {field: self.given}
@@ -186,6 +188,8 @@ class PowerBert(Method):
         return influence | {"lambda": self.lambda_}
 
     def _build_search(self, artifacts: Artifacts, context: Context) -> Stage:
+        from powerbert.stages import Search
+
         length = {"bins": self.elimination["bins"]} if self.shares else {"length": context.max_length}
         fields = {f"soft_extract_{name}": value for name, value in length.items()}
         model = self._model(artifacts, "finetune", context, **fields, **self._options(SEARCH))
@@ -200,6 +204,10 @@ class PowerBert(Method):
         )
 
     def _regularizer(self, model: Any, artifacts: Artifacts, context: Context) -> Regularizer:
+        from powerbert.measure.cost import cost_model
+        from powerbert.models import load_model, num_encoders
+        from powerbert.stages import CostRegularizer, MassRegularizer
+
         if self.elimination["regularizer"] == "mass":
             return MassRegularizer(self.lambda_, context.max_length)
         cost = cost_model(
@@ -224,6 +232,9 @@ class PowerBert(Method):
         return {**self.retention(artifacts), **self._options(RETRAIN), **self._beyond()}
 
     def _build_retrain(self, artifacts: Artifacts, context: Context) -> Stage:
+        from powerbert.elimination import random_order
+        from powerbert.stages import Retrain
+
         drawn = self.elimination["selection"] == "rand"
         model = self._model(
             artifacts,
@@ -239,6 +250,8 @@ class PowerBert(Method):
 
     def _model(self, artifacts: Artifacts, stage: str, context: Context, **fields: Any) -> Any:
         """Load a stage's model as a power model."""
+        from powerbert.models import load_power_model
+
         if self.cls_alone:
             fields["cls_alone"] = True
         if self.elimination["protect"]:
@@ -249,10 +262,12 @@ class PowerBert(Method):
 
     def _learning(self, artifacts: Artifacts, context: Context) -> dict[str, Any]:
         """Return the teacher and what a stage learns from it; nothing without a teacher."""
+        from powerbert.models import load_model, num_encoders
+
         if self.teacher is None:
             return {}
         teacher = load_model(artifacts["finetune"].path)
         imitated = [(encoder, encoder) for encoder in range(1, num_encoders(teacher.config))]
-        binary = context.task.is_reranking
+        binary = context.task.has_binary_logits
         objective = Distillation(self.alpha, self.temperature, self.beta, imitated=imitated, binary=binary)
         return {"teacher": teacher, "objective": objective}

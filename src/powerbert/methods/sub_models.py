@@ -4,29 +4,29 @@ After Length-Adaptive Transformer (Kim and Cho 2021), whose sub-models learn fro
 here they learn from the fine-tuned model, and the search weighs measured time instead of operations.
 """
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import accumulate, chain, product
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from powerbert.base.checks import check_choice, check_number, check_whole
 from powerbert.base.environment import default_device, quick_precision
 from powerbert.base.errors import ConfigError
-from powerbert.elimination import SIGNIFICANCES
-from powerbert.measure import LatencySettings
-from powerbert.measure.cost import KINDS, PROTOCOLS, cost_model, reach
-from powerbert.measure.evaluation import predict_logits
+from powerbert.elimination.names import SIGNIFICANCES
+from powerbert.measure.settings import KINDS, PROTOCOLS, LatencySettings
 from powerbert.methods.distillation import Distillation, evenly_spread, soft_target_loss
 from powerbert.methods.evolution import Evaluated, Retention, evolve, pareto_front
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
-from powerbert.models import able_encoders, as_power_model, load_model, num_encoders
-from powerbert.stages import Stage, SubModelTraining
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from powerbert.stages import Stage
 
 SPEEDS = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 """Speed-ups for which the search of retentions starts with some of each depth."""
@@ -68,6 +68,8 @@ class SubModels(Method):
 
     def check(self, model_config: Any) -> None:
         """Raise ConfigError unless the model has as many encoders as the sub-models, and all eliminate."""
+        from powerbert.models import able_encoders, num_encoders  # heavy, here and below
+
         if able_encoders(model_config) is not None:
             raise ConfigError(
                 f"method: '{self.name}' needs a model all of whose encoders can eliminate; in a "
@@ -107,6 +109,9 @@ class SubModels(Method):
         ]
 
     def _build_search(self, artifacts: Artifacts, context: Context) -> Stage:
+        from powerbert.models import as_power_model, load_model, num_encoders
+        from powerbert.stages import SubModelTraining
+
         teacher = load_model(artifacts["finetune"].path)
         finetuned = load_model(artifacts["finetune"].path)
         model = as_power_model(finetuned, cls_alone=True, significance=self.significance)
@@ -120,7 +125,7 @@ class SubModels(Method):
             objective=Distillation(self.alpha, self.temperature, beta=self.beta),
             recombined=self.recombined,
             sample=Sampler(encoders, *self.depths(encoders), self.steepest, self.each_step),
-            objective_of=partial(self.objective_of, binary=context.task.is_reranking),
+            objective_of=partial(self.objective_of, binary=context.task.has_binary_logits),
             explore=Explorer(self, context.measure, context.cache, teacher),
         )
 
@@ -175,6 +180,8 @@ class Sampler:
 
     def random(self) -> Retention:
         """Return a random sub-model."""
+        import torch
+
         own = self.fewest + int(torch.randint(self.most - self.fewest + 1, ()))
         dropped = torch.rand(own) * self.steepest * (torch.rand(own) < 0.5)
         return self._retention((1 - dropped).tolist())
@@ -195,6 +202,12 @@ class Explorer:
 
     def __call__(self, model: Any, data: Any) -> dict[str, Any]:
         """Return the front of each depth of a trained model, with costs relative to the teacher's."""
+        import torch
+
+        from powerbert.measure.cost import cost_model
+        from powerbert.measure.evaluation import predict_logits
+        from powerbert.models import num_encoders
+
         base = model.to(default_device()).eval().base_model
         self.teacher.to(model.device)
         encoders = num_encoders(model.config)
@@ -222,7 +235,7 @@ class Explorer:
 
         def loss(retention: Retention) -> float:
             base.set_retention(retention.shares, retention.encoders)
-            return float(soft_target_loss(logits(model), told, 1.0, data.task.is_reranking))
+            return float(soft_target_loss(logits(model), told, 1.0, data.task.has_binary_logits))
 
         starts = start_of(self.method, encoders, cost)
         points = evolve(starts, cost, loss, evaluations=self.method.evaluations, seed=0)
@@ -243,6 +256,8 @@ def start_of(method: SubModels, encoders: int, cost: Any) -> list[Retention]:
     These are the largest and the smallest one, and for each depth and each of `SPEEDS` one that eliminates in
     all encoders alike, and one that eliminates in the first only, so that the others need not score.
     """
+    from powerbert.measure.cost import reach
+
     fewest, most = method.depths(encoders)
     smallest = Sampler(encoders, fewest, most, method.steepest, 1).smallest()
     largest = Retention(tuple(evenly_spread(encoders, most)), (*(1.0 for _ in range(most - 1)), 0.0))

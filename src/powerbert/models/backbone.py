@@ -38,7 +38,7 @@ TASKS = {
 }
 """The Auto class of each kind of task."""
 
-ALIKE = {"reranking": "sequence_classification"}
+ALIKE = dict.fromkeys(("reranking", "multi_label_classification"), "sequence_classification")
 """Other kinds of task -> the key of ``TASKS`` whose classes they use."""
 
 POWER_PREFIX = "power_"

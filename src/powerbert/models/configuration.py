@@ -9,8 +9,8 @@ from powerbert.elimination.configuration import (
     validate_retention_configuration,
     validate_retention_shares,
 )
+from powerbert.elimination.names import SIGNIFICANCES
 from powerbert.elimination.selection import validate_selection
-from powerbert.elimination.significance import SIGNIFICANCES
 from powerbert.elimination.threshold import validate_retention_thresholds
 
 EXCLUSIVE = (
@@ -57,7 +57,8 @@ class PowerFields:
         active_encoders: The encoders that run, increasing, from 0; None for all. Lists with an entry for each
             encoder have one for each of these.
         speeds: What a model that was trained for several speeds can be set to: entries with ``speed`` (the
-            expected speed-up), ``encoders`` and ``shares``, by increasing speed.
+            expected speed-up), ``encoders`` and ``shares``, of a model of several labels also
+            ``label_thresholds``, by increasing speed.
         encoder_heads: Number of attention heads of each encoder of a pruned model; None where all encoders
             have ``num_attention_heads``.
         kept_heads: Which of the host's heads these are, from 0, in models whose attention has something of

@@ -78,7 +78,7 @@ def load_host_model(
         outdated -= {"encoder_heads", "kept_heads"}
         config_class = checkpoint.backbone.config
     if config_fields.keys() & {"num_labels", "id2label"}:
-        outdated |= {"id2label", "label2id", "problem_type"}
+        outdated |= {"id2label", "label2id", "problem_type", "label_thresholds"}
     stored = {key: value for key, value in checkpoint.fields.items() if key not in outdated}
     return checkpoint.load(task, checkpoint.config(config_class, stored | config_fields), random_head=True)
 

@@ -113,6 +113,8 @@ class PowerModelMixin:
         """
         for entry in self.config.speeds or ():
             if entry["speed"] >= speed:
+                if "label_thresholds" in entry:
+                    self.config.label_thresholds = entry["label_thresholds"]
                 return self.set_retention(entry["shares"], entry["encoders"])
         known = ", ".join(f"{entry['speed']:g}" for entry in self.config.speeds or ())
         raise ConfigError(f"speed: {speed:g} is beyond the model's speeds ({known or 'it has only one'})")

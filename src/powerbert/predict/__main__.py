@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from powerbert.base.checks import check_choice, check_flag, check_number, check_whole
+from powerbert.base.checks import check_artifact, check_choice, check_flag, check_number, check_whole
 from powerbert.base.cli import entry_point, quote_values
 from powerbert.base.errors import ConfigError
 from powerbert.base.files import output_file
@@ -33,6 +33,8 @@ def predict(cfg: DictConfig) -> None:
     from powerbert.predict.predictor import Predictor
 
     predictor = Predictor(cfg.artifact, cfg.batch_size, cls_alone=cfg.cls_alone, speed=cfg.speed)
+    if cfg.query is None and (parts := given_parts(cfg)) is not None:
+        predictor.take(parts)
     task, columns = predictor.task, predictor.task.text_columns
     if cfg.query is not None and not task.is_reranking:
         raise ConfigError(f"query: '{task.name}' is no reranking task; remove query=")
@@ -73,6 +75,20 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError("text_pair: needs text=; in a file the second text has its own column")
     elif cfg.query is not None and cfg.input is None:
         raise ConfigError("query: needs input=<file of passages>; for one passage give text= and text_pair=")
+    if cfg.format is None:
+        check_artifact(cfg.artifact)
+
+
+def given_parts(cfg: DictConfig) -> int | None:
+    """Return how many texts an input has, one or two, if the command says it; a manifest knows better."""
+    if cfg.input is None:
+        return 1 if cfg.text_pair is None else 2
+    path = Path(cfg.input)
+    if path.name.removesuffix(".gz").endswith(".txt"):
+        return None
+    from powerbert.data.readers import column_names
+
+    return 2 if {"text_pair", "passage"} & {*column_names(path)} else 1
 
 
 def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
@@ -83,7 +99,7 @@ def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
     """
     columns = task.text_columns
     texts = tuple(str(part) for part in (text, text_pair) if part is not None)
-    if task.is_multiple_choice:
+    if task.is_multiple_choice or len(columns) > 2:
         needed = "input=<file.jsonl>"
     elif len(texts) != len(columns):
         needed = "text=" if len(columns) == 1 else "text= and text_pair="
@@ -93,7 +109,5 @@ def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    sys.argv = quote_values(
-        {"text", "text_pair", "query"}, sys.argv, or_grammar={"artifact", "input", "output"}
-    )
+    sys.argv = quote_values({"text", "text_pair", "query"}, sys.argv)
     entry_point(predict, "predict")

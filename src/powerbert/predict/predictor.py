@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from powerbert.base.environment import default_device
 from powerbert.base.errors import ConfigError, ModelError
 from powerbert.data import PaddingCollator, Task, load_texts, tokenize
-from powerbert.measure.evaluation import predict_logits
+from powerbert.measure.evaluation import decide, predict_logits, thresholds_of
 from powerbert.models import (
     as_power_model,
     can_pack_linear_layers,
@@ -68,6 +69,12 @@ class Predictor:
         else:
             self.max_length = self.tokenizer.model_max_length
             self.task = _plain_task(Path(folder), model, self.max_length)
+        self._plain = None if artifact is not None else Path(folder)
+
+    def take(self, parts: int) -> None:
+        """Take inputs of one text or of two from now on; no effect on an artifact, whose manifest says it."""
+        if self._plain is not None:
+            self.task = _plain_task(self._plain, self.model, self.max_length, pairs=parts == 2)
 
     @cached_property
     def _fastest(self) -> Any:
@@ -79,7 +86,9 @@ class Predictor:
 
         Returns:
             One prediction per text, in order: `label`, `score` (its probability) and `scores` of all labels;
-            for regression `value`; for reranking `score` alone, the sigmoid of the logit.
+            for multi-label classification `labels`, those whose probability reaches their threshold, and
+            `scores`; for regression `value`; for reranking, and another single logit that is no regression's,
+            `score` alone, the sigmoid of the logit.
 
         Raises:
             DataError: If a text has the wrong number of parts; the message gives its number.
@@ -87,6 +96,7 @@ class Predictor:
         given = list(texts)
         if not given:
             return []
+        self.take(1 if isinstance(given[0], str) else len(given[0]))
         return [self._prediction(logits) for logits in self.logits(load_texts(given, self.task))]
 
     def logits(self, rows: Dataset) -> Tensor:
@@ -96,29 +106,40 @@ class Predictor:
         return predict_logits(self._fastest, encoded, collate, self.batch_size)
 
     def _prediction(self, logits: Tensor) -> dict[str, Any]:
-        if self.task.is_reranking:  # of large logits only double precision tells the sigmoids apart
+        names = self.task.label_names or tuple(self.model.config.id2label.values())
+        if self.model.config.problem_type == "regression":
+            values = dict(zip(names, logits.tolist(), strict=True))
+            return {"value": logits.item()} if len(names) == 1 else {"values": values}
+        if len(logits) == 1:  # of large logits only double precision tells the sigmoids apart
             return {"score": logits.double().sigmoid().item()}
-        if self.task.label_names is None:
-            return {"value": logits.item()}
-        scores = dict(zip(self.task.label_names, logits.softmax(-1).tolist(), strict=True))
+        if self.task.is_multi_label:
+            has = decide(logits, self.task, thresholds_of(self.model)).tolist()
+            scores = dict(zip(names, logits.sigmoid().tolist(), strict=True))
+            return {"labels": list(compress(names, has)), "scores": scores}
+        scores = dict(zip(names, logits.softmax(-1).tolist(), strict=True))
         label = max(scores, key=scores.__getitem__)
         return {"label": label, "score": scores[label], "scores": scores}
 
 
-def _plain_task(folder: Path, model: Any, max_length: int) -> Task:
+def _plain_task(folder: Path, model: Any, max_length: int, *, pairs: bool | None = None) -> Task:
     """Derive the task of a Hugging Face classifier without a manifest: one text and the config's labels.
 
-    A single output that was trained with a binary cross entropy is a reranker's.
+    The config's `problem_type` says what logits mean, as in transformers' pipeline. A single output that was
+    trained with a binary cross entropy, or of which nothing is said, is a reranker's, unless inputs are known
+    to be no `pairs`.
     """
     if type(model).__name__.endswith("ForMultipleChoice"):
         raise ModelError(
             f"model folder {folder}: a multiple-choice model does not say how many choices it takes; "
             f"give an artifact, whose {MANIFEST} does"
         )
-    name, count = folder.resolve().name, model.config.num_labels
-    if count == 1 and model.config.problem_type == "multi_label_classification":
+    name, count, problem = folder.resolve().name, model.config.num_labels, model.config.problem_type
+    columns = ("text", "text_pair") if pairs else ("text",)
+    if count == 1 and problem != "regression" and pairs is not False:
         return Task(name, ("query", "passage"), None, "ndcg@10", max_length, kind="reranking")
-    if count == 1:
-        return Task(name, ("text",), None, "spearman", max_length)
+    if count == 1 or problem == "regression":
+        return Task(name, columns, None, "spearman", max_length)
     labels = tuple(model.config.id2label[index] for index in range(count))
-    return Task(name, ("text",), labels, "accuracy", max_length)
+    if problem == "multi_label_classification":
+        return Task(name, columns, labels, "micro_f1", max_length, kind=problem)
+    return Task(name, columns, labels, "accuracy", max_length)

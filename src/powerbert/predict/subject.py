@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from powerbert.base.checks import check_whole
+from powerbert.base.checks import check_artifact, check_whole
 from powerbert.base.cli import CONFIG_FOLDER
-from powerbert.base.errors import ConfigError, DataError, ModelError
+from powerbert.base.errors import ConfigError, DataError
 from powerbert.base.progress import progress
 from powerbert.data import (
     LengthSortedSampler,
@@ -26,6 +26,7 @@ from powerbert.data import (
     row_lengths,
     tokenize,
 )
+from powerbert.data.task import AUTO
 from powerbert.predict.predictor import Predictor
 from powerbert.store.artifacts import MANIFEST, Artifact
 
@@ -58,11 +59,8 @@ class Subject:
     @cached_property
     def folder(self) -> Path:
         """The model's folder."""
-        if not isinstance(self.artifact, str):
-            raise ConfigError("artifact: give the folder of one trained model, artifact=<folder>")
-        if not Path(self.artifact).is_dir():
-            raise ModelError(f"artifact: there is no folder {self.artifact}")
-        return Path(self.artifact)
+        check_artifact(self.artifact)
+        return Path(str(self.artifact))
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -109,8 +107,8 @@ class Subject:
 
     @cached_property
     def task(self) -> Task:
-        """The dataset's task; its source is asked only to resolve `evaluation_split: auto`."""
-        automatic = self.settings["evaluation_split"] == "auto"
+        """The dataset's task; its source is asked only to resolve what is `auto`."""
+        automatic = AUTO in (self.settings["evaluation_split"], self.settings["label_names"])
         return Task.from_config(self.settings, self.source if automatic else None)
 
     @property

@@ -17,8 +17,8 @@ def report(cfg: DictConfig) -> None:
 
     from powerbert.store.records import read_records
 
-    make = instantiate(cfg.report)
-    make(read_records(cfg.records), output=None if cfg.output is None else Path(cfg.output))
+    records = read_records(cfg.records)
+    instantiate(cfg.report)(records, output=None if cfg.output is None else Path(cfg.output))
 
 
 if __name__ == "__main__":

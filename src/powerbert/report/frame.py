@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from powerbert.store.facts import HYPER_PARAMETERS
-from powerbert.store.naming import METRIC_NAMES, Record, knob_label, method_label, without_display
+from powerbert.store.naming import METRIC_NAMES, Record, distinguishing, knob_label, method_label
 
 PROTOCOLS = ("padded", "dynamic")
 COSTS = (*PROTOCOLS, "flops")
@@ -77,8 +77,8 @@ def metric_label(name: str) -> str:
 def _row(record: Record) -> dict[str, Any]:
     metric, baseline, latency = record["metric"], record["baseline"], record["latency"]
     device = record["environment"].get("device")
-    config = without_display(record["config"])
-    unseeded = {key: value for key, value in config.items() if key != "seed"}
+    config = record["config"]
+    unseeded = {key: value for key, value in distinguishing(config).items() if key != "seed"}
     dev = "dev" if "dev" in metric else "value"
     longer = record.get("longer_than") or {}
     return {

@@ -8,10 +8,12 @@ from hydra.utils import instantiate
 from lightning.pytorch import seed_everything
 from lightning.pytorch.loggers import Logger
 
-from powerbert.base.errors import DataError
+from powerbert.base.errors import ConfigError, DataError
 from powerbert.data import TextDataModule
+from powerbert.data.class_weights import weigh_classes
 from powerbert.methods import Context, StagePlan
 from powerbert.models import as_power_model, load_tokenizer, quiet_transformers
+from powerbert.run.checks import LIMITS
 from powerbert.run.loggers import finish
 from powerbert.run.record import build_record
 from powerbert.run.settings import Settings
@@ -64,6 +66,7 @@ class Run:
         if known is not None and settings.skip_recorded:
             log.info("record: found, skipped")
             return known
+        self._check_batches()
         artifacts: dict[str, Artifact] = {}
         for plan in settings.plans:
             artifacts[plan.name] = self._artifact(plan, artifacts)
@@ -80,6 +83,30 @@ class Run:
         if known is None:  # last, since a point with a record counts as done
             log.info("record: %s", write_record(settings.records, record))
         return record
+
+    def _check_batches(self) -> None:
+        """Raise ConfigError, before any stage is trained, for a setting that leaves one without batches."""
+        for name, stage in self.settings.stages.items():
+            limits = {key: stage.trainer.get(key) for key in LIMITS}
+            every = stage.trainer.get("val_check_interval")
+            shares = [limit for limit in limits.values() if isinstance(limit, float) and limit < 1]
+            if not shares and not isinstance(every, int):
+                continue
+            data = self._data_module(stage.batch_size)
+            loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+            left = []
+            for (key, limit), loader in zip(limits.items(), loaders, strict=True):
+                batches = len(loader)
+                left.append(
+                    int(limit * batches) if isinstance(limit, float) else min(limit or batches, batches)
+                )
+                if left[-1] < 1:
+                    raise ConfigError(f"trainer.{key}: {limit} of the {batches} batches is none ({name})")
+            by_epoch = stage.trainer.get("check_val_every_n_epoch", 1) is not None
+            if isinstance(every, int) and every > left[0] and by_epoch:
+                raise ConfigError(
+                    f"trainer.val_check_interval: {every} exceeds the {left[0]} batches of an epoch ({name})"
+                )
 
     def _artifact(self, plan: StagePlan, artifacts: dict[str, Artifact]) -> Artifact:
         """Find the finished artifact of a stage by its address, or train it."""
@@ -118,8 +145,10 @@ class Run:
                 settings.seed,
                 settings.measure,
                 settings.cache,
+                weigh_classes(settings.class_weights, settings.task, data.dataset["train"]),
             )
             stage = plan.build(artifacts, context)
+            stage.class_weights = context.class_weights
             resumed, start = any(slot.checkpoints.glob("*.ckpt")), time.perf_counter()
             metrics = fit_on_devices(
                 stage,

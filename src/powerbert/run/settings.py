@@ -18,28 +18,23 @@ from powerbert.base.cli import plain
 from powerbert.base.environment import quick_precision
 from powerbert.base.errors import ConfigError, UserError, find_user_error
 from powerbert.data import Task
-from powerbert.data.task import LOCATION_KEYS, Source
+from powerbert.data.class_weights import ClassWeights, check_class_weights
+from powerbert.data.task import AUTO, LOCATION_KEYS, Source
 from powerbert.measure import LatencySettings
 from powerbert.methods import Method, StagePlan
 from powerbert.models import load_config
 from powerbert.models.checkpoint import fingerprint
-from powerbert.run.checks import check, check_against_model
+from powerbert.run.checks import BOOKKEEPING, OPTIMIZATION, check, check_against_model, method_settings
 from powerbert.stages import Optimization
+from powerbert.stages.processes import count_processes
 
 log = logging.getLogger(__name__)
-
-OPTIMIZATION = ("learning_rate", "batch_size", "weight_decay", "warmup_ratio")
 
 WITHOUT_INFLUENCE = frozenset(
     "accelerator barebones default_root_dir detect_anomaly devices enable_checkpointing enable_model_summary "  # noqa: SIM905
     "enable_progress_bar log_every_n_steps num_nodes profiler strategy".split()
 )
 """Arguments of Lightning's Trainer that do not change the trained weights."""
-
-BOOKKEEPING = frozenset(
-    "by checkpoint_minutes grid logger max_loss objectives paths records skip_recorded sweep_size".split()  # noqa: SIM905
-)
-"""Top-level keys that do not change a result: where it goes, and which other points a sweep has."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +68,7 @@ class Settings:
         config: the resolved configuration without `BOOKKEEPING`, for manifests.
         hyperparameters: the whole resolved configuration, for loggers.
         loggers: settings of each logger, with `_target_`.
+        class_weights: as of `weigh_classes`.
     """
 
     stage: str
@@ -103,6 +99,7 @@ class Settings:
     hyperparameters: dict[str, Any]
     loggers: Sequence[Mapping[str, Any]]
     retention_configuration: Sequence[int] | None = None
+    class_weights: ClassWeights = None
 
     def check_length(self, max_length: int) -> None:
         """Raise ConfigError unless the model and the given retention configuration fit an input's length."""
@@ -132,7 +129,11 @@ def resolve(cfg: DictConfig) -> Settings:
     task = Task.from_config(cfg.dataset)
     checkpoint = _obtain_inputs(source, cfg.model.checkpoint)
     task = Task.from_config(cfg.dataset, source)
-    everything["dataset"]["evaluation_split"] = task.evaluation_split
+    dataset = everything["dataset"]
+    dataset |= {"evaluation_split": task.evaluation_split, "metric": task.metric}
+    if dataset["label_names"] == AUTO:
+        dataset["label_names"] = dataset["source"]["label_names"] = list(task.label_names or ())
+    weights = check_class_weights(everything["class_weights"], task)
     model_config = load_config(checkpoint)
     elimination = everything["elimination"]
     given = elimination["retention_configuration"] if elimination["unit"] == "count" else None
@@ -147,10 +148,15 @@ def resolve(cfg: DictConfig) -> Settings:
             f"stage: method '{method.name}' has no stage '{cfg.stage}' here; it has {', '.join(names)}"
         )
     stages = {plan.name: stage_settings(everything, plan) for plan in plans}
+    for name in names:
+        _try_trainer(stages[name], everything["stages"][name], name)
     inputs = {
         "model": fingerprint(checkpoint),
         "dataset": {"content": source.fingerprint(), **task.influence()},
+        **({"class_weights": weights} if weights is not None else {}),
     }
+    if weights is None:  # so that the settings of earlier records stay the same
+        del everything["class_weights"]
     return Settings(
         stage=cfg.stage,
         seed=cfg.seed,
@@ -188,12 +194,8 @@ def resolve(cfg: DictConfig) -> Settings:
         hyperparameters=everything,
         loggers=list(everything["logger"].values()),
         retention_configuration=given,
+        class_weights=weights,
     )
-
-
-def method_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the node `method` without `display`, which only reports read."""
-    return {key: value for key, value in config["method"].items() if key != "display"}
 
 
 def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:
@@ -213,6 +215,10 @@ def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:
             check_whole(f"stages.{stage}.max_epochs", config["stages"][stage]["max_epochs"])
         epochs = sum(config["stages"][stage]["max_epochs"] for stage in counted)
     trainer = {**config["trainer"], **overrides, "max_epochs": epochs}
+    every, owner = "check_val_every_n_epoch", "trainer"
+    if every in overrides:
+        owner = f"stages.{plan.name}"
+    check_whole(f"{owner}.{every}", trainer.get(every, 1), high=epochs or None, optional=True)
     weighty = {key: value for key, value in trainer.items() if key not in WITHOUT_INFLUENCE}
     fields = {field.name for field in dataclasses.fields(Optimization)}
     return StageSettings(
@@ -221,6 +227,17 @@ def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:
         trainer=trainer,
         influence={**optimization, "trainer": weighty},
     )
+
+
+def _try_trainer(settings: StageSettings, own: Mapping[str, Any], stage: str) -> None:
+    """Raise ConfigError, naming the key as the user gave it, if a stage's Trainer cannot be built."""
+    try:
+        count_processes(settings.trainer)
+    except ConfigError as error:
+        key, _, reason = str(error).removeprefix("trainer.").partition(":")
+        if key not in own:
+            raise
+        raise ConfigError(f"stages.{stage}.{key}:{reason}") from error
 
 
 def _choose_precision(config: Mapping[str, Any]) -> None:

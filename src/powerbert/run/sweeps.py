@@ -27,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from powerbert.base.errors import UserError, find_user_error
 from powerbert.base.files import content_hash, write_synced
+from powerbert.run.checks import BOOKKEEPING
 from powerbert.store.records import recorded
 
 FOLDER = ".sweep"
@@ -186,8 +187,6 @@ def _point(path: Path, overrides: Sequence[str], has_record: Callable[[str], boo
 
 def _note(records: Path, overrides: Sequence[str]) -> Path:
     """Return the file of a point; keys that do not change a result do not count."""
-    from powerbert.run.settings import BOOKKEEPING  # heavy
-
     kept = [
         one for one in overrides if one.lstrip("+~").partition("=")[0].partition(".")[0] not in BOOKKEEPING
     ]

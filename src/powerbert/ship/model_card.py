@@ -34,6 +34,8 @@ ELIMINATING = (
 HUB_METRICS = {
     "accuracy": "accuracy",
     "f1": "f1",
+    "micro_f1": "f1",
+    "macro_f1": "f1",
     "matthews_correlation": "matthews_correlation",
     "spearman": "spearmanr",
     "pearson": "pearsonr",
@@ -119,7 +121,13 @@ def card_data(
     metrics |= {name: value for name, value in metric.items() if name in HUB_METRICS}
     evaluated_on = _evaluated_on(dataset, metric.get("split"))
     results = [
-        EvalResult(task_type=task_type, metric_type=HUB_METRICS[name], metric_value=value, **evaluated_on)
+        EvalResult(
+            task_type=task_type,
+            metric_type=HUB_METRICS[name],
+            metric_name=METRIC_NAMES[name] if name.endswith("_f1") else None,
+            metric_value=value,
+            **evaluated_on,
+        )
         for name, value in metrics.items()
         if value is not None
     ]
@@ -132,7 +140,7 @@ def card_data(
         tags=tags,
         base_model=_hub_id(record["config"]["model"].get("path")),
         datasets=[dataset["source"]["hub"]] if "hub" in dataset["source"] else None,
-        metrics=[HUB_METRICS[name] for name in metrics],
+        metrics=list(dict.fromkeys(HUB_METRICS[name] for name in metrics)),
         model_name=manifest["id"],
         eval_results=results or None,
     )

@@ -3,7 +3,7 @@
 from powerbert.stages.elastic import Choice, SubModelTraining
 from powerbert.stages.search import CostRegularizer, MassRegularizer, Regularizer, Search
 from powerbert.stages.soft_thresholds import SoftThresholds
-from powerbert.stages.stage import FineTune, Objective, Optimization, Retrain, Stage
+from powerbert.stages.stage import FineTune, Objective, Optimization, Retrain, Stage, weighted_loss
 
 __all__ = [
     "Choice",
@@ -18,4 +18,5 @@ __all__ = [
     "SoftThresholds",
     "Stage",
     "SubModelTraining",
+    "weighted_loss",
 ]

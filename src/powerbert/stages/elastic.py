@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from powerbert.measure.evaluation import predict_logits, task_metrics
+from powerbert.measure.metrics import choose_thresholds
 from powerbert.stages.stage import Batch, Objective, Stage
 
 
@@ -54,7 +55,7 @@ class SubModelTraining(Stage):
         for retention in self.retentions:
             base.set_retention(retention.shares, retention.encoders)
             objective = self.objective_of(retention)
-            student = self.model(**batch, output_hidden_states=bool(objective.hidden_states))
+            student = self.run_model(batch, output_hidden_states=bool(objective.hidden_states))
             losses.append(objective(student, teacher, mask))
         # DDP waits for a gradient of each parameter, also of encoders that no sub-model of this step has.
         run = {encoder for retention in self.retentions for encoder in retention.encoders}
@@ -64,6 +65,7 @@ class SubModelTraining(Stage):
 
     def complete(self, data: Any) -> None:
         """Find the sub-models worth having."""
+        super().complete(data)
         self._results = dict(self.explore(self.model, data))
 
 
@@ -79,11 +81,14 @@ class Choice(Stage):
         speeds = []
         for entry in model.config.speeds:
             model.base_model.set_speed(entry["speed"])
-            metrics = {}
+            metrics, thresholds = {}, None
             for split in splits:
                 rows = data.dataset[split]
                 logits = predict_logits(model, rows, data.collate, data.eval_batch_size, None)
-                metrics[split] = task_metrics(logits, rows, data.task)
+                if data.task.is_multi_label and split == "dev":
+                    labels = torch.as_tensor(rows["label"][:])
+                    thresholds = entry["label_thresholds"] = choose_thresholds(logits, labels).tolist()
+                metrics[split] = task_metrics(logits, rows, data.task, thresholds)
             speeds.append({**entry, "metrics": metrics})
         model.base_model.set_speed(speeds[0]["speed"])
         self._results = {"speeds": speeds}

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from powerbert.base.errors import ConfigError
 from powerbert.base.network import first_line
+from powerbert.measure.metrics import PER_CLASS
 from powerbert.stages.checkpoints import BestEpoch, Resumption, WholeFileIO
 from powerbert.stages.faults import FaultReport, explaining_memory
 from powerbert.stages.stage import Stage
@@ -31,19 +32,32 @@ for message in (
 ):
     warnings.filterwarnings("ignore", message=message)
 
-Metrics = dict[str, dict[str, float]]
+REFUSALS = (MisconfigurationException, ImportError, TypeError, ValueError)
+"""What Lightning raises for an argument that it does not take."""
+
+Metrics = dict[str, dict[str, Any]]
 
 
 def make_trainer(*plugins: Any, **arguments: Any) -> Trainer:
     """Create Lightning's Trainer for one machine, also within a Slurm or torchrun job.
 
     Raises:
-        ConfigError: quoting Lightning, if it refuses an argument.
+        ConfigError: naming the argument and quoting Lightning, if it refuses one.
     """
     try:
         return Trainer(**arguments, plugins=[LightningEnvironment(), *plugins])
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        raise ConfigError(f"trainer, stages: Lightning refuses a setting ({first_line(error)})") from error
+    except REFUSALS as error:
+        raise ConfigError(f"{_culprit(arguments)}: refused by Lightning ({first_line(error)})") from error
+
+
+def _culprit(arguments: Mapping[str, Any]) -> str:
+    """Name the first argument that Lightning refuses by itself; all, if only some together are refused."""
+    for key, value in arguments.items():
+        try:
+            Trainer(**{"logger": False, "enable_checkpointing": False, key: value})
+        except REFUSALS:
+            return f"trainer.{key}"
+    return "trainer, stages"
 
 
 def fit(
@@ -64,7 +78,8 @@ def fit(
         interval: time between two writes of `last.ckpt` within an epoch; zero writes after every step.
 
     Returns:
-        Metrics of the kept weights by split: `dev`, and the evaluation split if it differs.
+        Metrics of the kept weights by split: `dev`, and the evaluation split if it differs. They include the
+        table of the classes, if there are any.
 
     Raises:
         ConfigError: if Lightning's Trainer refuses a setting.
@@ -87,7 +102,7 @@ def fit(
             return _evaluate(trainer, stage, data)
         resumed = last if last.exists() else None
         trainer.fit(stage, datamodule=data, ckpt_path=resumed, weights_only=True)
-        if keeper:
+        if keeper and best.exists():  # not where max_steps or max_time end the first epoch
             kept = torch.load(best, map_location="cpu", weights_only=True)
             stage.load_state_dict(kept["state_dict"])
         return _evaluate(trainer, stage, data)
@@ -100,5 +115,6 @@ def _evaluate(trainer: Trainer, stage: Stage, data: Any) -> Metrics:
         logged[split] = trainer.test(stage, data.test_dataloader(), verbose=False)
     return {
         split: {key.partition("_")[2]: value for key, value in metrics.items()}
+        | ({PER_CLASS: stage.tables[split]} if split in stage.tables else {})
         for split, (metrics,) in logged.items()
     }

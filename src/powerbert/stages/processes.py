@@ -103,20 +103,18 @@ def count_processes(settings: Mapping[str, Any]) -> int:
     """Return the number of devices that the arguments of Lightning's Trainer ask for.
 
     Raises:
-        ConfigError: for several devices with a strategy other than DDP, or for several machines.
+        ConfigError: for several devices with a strategy other than DDP, for several machines, or for an
+            argument that Lightning refuses.
     """
     if settings.get("num_nodes", 1) != 1:
         raise ConfigError(
             f"trainer.num_nodes: {settings['num_nodes']!r} must be 1; several machines share the points of a "
             "sweep (hydra/launcher=ray or submitit_slurm)"
         )
-    if settings.get("devices") == 1:
-        return 1
-    chosen = {key: settings[key] for key in ("accelerator", "devices", "strategy") if key in settings}
-    trainer = make_trainer(**chosen, logger=False, enable_checkpointing=False)
+    trainer = make_trainer(**{**settings, "logger": False, "enable_checkpointing": False})
     strategy: Any = trainer.strategy
-    is_ddp = isinstance(strategy, DDPStrategy) and strategy._start_method == "popen"
-    if trainer.num_devices > 1 and not is_ddp:
+    is_ddp = isinstance(strategy, DDPStrategy)
+    if (is_ddp and strategy._start_method != "popen") or (trainer.num_devices > 1 and not is_ddp):
         raise ConfigError(f"trainer.strategy: '{settings['strategy']}' is not supported; choose auto or ddp")
     return trainer.num_devices
 

@@ -7,12 +7,13 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import PreTrainedModel, get_linear_schedule_with_warmup
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from powerbert.data import QUERY, TEACHER_LOGITS, Task, TextDataModule, recombine
-from powerbert.measure.evaluation import predict_logits
-from powerbert.measure.metrics import build_metrics
+from powerbert.measure.evaluation import decide, predict_logits, readable
+from powerbert.measure.metrics import PER_CLASS, LabelMetrics, build_metrics
 from powerbert.models.attention import quick_long_inputs
 
 Batch = dict[str, Tensor]
@@ -49,6 +50,8 @@ class Stage(LightningModule):
         name: of the stage; prefix of all that it logs.
         keeps: `best` keeps the epoch with the best dev metric, `last` the last one.
         model: the transformers model; called with a batch that holds `labels`, it returns the task loss.
+        class_weights: of each class in the task loss, [classes], if any; of labels those of their presence.
+        tables: of the classes, by split, of the last evaluation.
     """
 
     name: ClassVar[str]
@@ -85,10 +88,17 @@ class Stage(LightningModule):
         # in a list, which hides it from state_dict
         self._teacher = [] if teacher is None else [teacher.eval().requires_grad_(False)]
         self._results = dict(results or {})
-        self.metrics = build_metrics(task.metric, task.num_labels)
+        self.class_weights: Tensor | None = None
+        self.metrics = build_metrics(task)
+        self.tables: dict[str, dict[str, Any]] = {}
 
     def complete(self, data: Any) -> None:
-        """Do what follows the training, before the model is saved; `data` is the data module."""
+        """Do what follows the training, before the model is saved; `data` is the data module.
+
+        The thresholds of labels become part of the model's config.
+        """
+        if isinstance(self.metrics, LabelMetrics):
+            self.model.config.label_thresholds = self.metrics.thresholds.tolist()
 
     def results(self) -> Mapping[str, Any]:
         """Return what the stage found besides its weights, for the artifact's manifest."""
@@ -97,10 +107,17 @@ class Stage(LightningModule):
     def loss(self, batch: Batch) -> Tensor:
         """Compute the objective on one batch, without one the task loss (cross entropy or squared error)."""
         if self.objective is None:
-            return self.model(**batch).loss
+            return self.run_model(batch).loss
         batch, teacher = self.ask_teacher(batch)
-        student: Any = self.model(**batch, output_hidden_states=bool(self.objective.hidden_states))
+        student = self.run_model(batch, output_hidden_states=bool(self.objective.hidden_states))
         return self.objective(student, teacher, batch["attention_mask"].flatten(0, -2).bool())
+
+    def run_model(self, batch: Batch, **kwargs: Any) -> Any:
+        """Run the model; its output has the task loss with the weights of the classes."""
+        output = self.model(**batch, **kwargs)
+        if self.class_weights is not None and output.loss is not None:
+            output.loss = weighted_loss(output.logits, batch["labels"], self.class_weights)
+        return output
 
     @torch.no_grad()
     def ask_teacher(self, batch: Batch) -> tuple[Batch, Any]:
@@ -175,11 +192,13 @@ class Stage(LightningModule):
         if len(labels) == 0:
             return
         logits = self.model(**batch).logits
-        predictions = logits.float().squeeze(-1) if self.task.num_labels == 1 else logits.argmax(-1)
-        self.metrics.update(predictions, labels.flatten(), indexes=queries)
+        if isinstance(self.metrics, LabelMetrics):
+            self.metrics.update(logits, labels)
+        else:
+            self.metrics.update(decide(logits, self.task), labels.flatten(), indexes=queries)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the dev metrics as `<stage>/dev_<metric>`."""
+        """Log the dev metrics as `<stage>/dev_<metric>`; those of labels at thresholds chosen on dev."""
         self._log_metrics("dev")
 
     test_step = validation_step
@@ -206,8 +225,13 @@ class Stage(LightningModule):
         return {name: tensor[rank :: self.trainer.world_size] for name, tensor in batch.items()}
 
     def _log_metrics(self, split: str) -> None:
-        values = self.metrics.compute()
+        thresholds = None
+        if isinstance(self.metrics, LabelMetrics):
+            self.metrics.chooses, thresholds = split == "dev", self.metrics.thresholds
+        values = readable(self.metrics.compute(), self.task, thresholds)
         self.metrics.reset()
+        if (table := values.pop(PER_CLASS, None)) is not None:
+            self.tables[split] = table
         self.log_dict({f"{self.name}/{split}_{key}": value for key, value in values.items()}, prog_bar=True)
 
 
@@ -221,6 +245,25 @@ class Retrain(Stage):
     """Stage 3 (section 2.3): re-train the reduced model; the epoch with the best dev metric is kept."""
 
     name = "retrain"
+
+
+def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Compute the task loss with weights of the classes, in float32.
+
+    Of a single class it is the mean over inputs of the cross entropy times the weight of the right class. It
+    is not divided by the weights' sum, so what several devices compute of their shares of a batch adds up. Of
+    labels it is the mean over inputs and labels of the binary cross entropy, in which the presence of a label
+    counts by its weight.
+
+    Args:
+        logits: [B, classes].
+        labels: Class indices, [B], or 0 and 1, [B, classes].
+        weights: [classes].
+    """
+    logits, weights = logits.float(), weights.to(logits.device)
+    if labels.is_floating_point():
+        return F.binary_cross_entropy_with_logits(logits, labels, pos_weight=weights)
+    return (F.cross_entropy(logits, labels, reduction="none") * weights[labels]).mean()
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], optimization: Optimization) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ HYPER_PARAMETERS = (
     "weight_decay",
     "warmup_ratio",
     "batch_size",
+    "class_weights",
     "stages",
     "method",
 )
@@ -64,6 +65,8 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     yield "earlier stages", _earlier(record)
     yield "trials", str(record.get("trials") or "")
     yield "settings", _settings(record["config"])
+    weights = record["config"].get("class_weights") or ""
+    yield "class weights", weights if isinstance(weights, str) else ", ".join(map(str, weights))
     for protocol in ("padded", "dynamic"):
         yield protocol, _latency(record["latency"][protocol])
     yield "FLOPs per input", _flops(record["flops"])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -30,6 +31,8 @@ METRIC_NAMES = {
     "accuracy": "accuracy",
     "matthews_correlation": "Matthews corr.",
     "f1": "F1",
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
     "spearman": "Spearman corr.",
     "pearson": "Pearson corr.",
     "ndcg@10": "nDCG@10",
@@ -76,12 +79,36 @@ def packaged_display(name: str | None) -> Display:
     return _packaged().get(name or "") or Display(name or "unknown")
 
 
-def without_display(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record's configuration without its method's `display`, which distinguishes no runs."""
-    method = config.get("method")
-    if not isinstance(method, Mapping):
-        return dict(config)
-    return {**config, "method": {key: value for key, value in method.items() if key != "display"}}
+def distinguishing(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a record's configuration may tell its run from others.
+
+    Left out are the method's `display`, and what is null, as packaged, or repeated one level below: an older
+    record lacks settings that came later.
+    """
+    dataset, method = (config.get(node) for node in ("dataset", "method"))
+    yamls = {path.stem: path for path in (CONFIG_FOLDER / "dataset").glob("*.yaml")}
+    name = str(dataset.get("name")) if isinstance(dataset, Mapping) else ""
+    packaged = _read(CONFIG_FOLDER / "train.yaml") | {
+        "dataset": _read(yamls.get(name, yamls["folder"])),
+        "method": {"display": method.get("display")} if isinstance(method, Mapping) else {},
+    }
+    return _chosen(config, packaged, {})
+
+
+def _chosen(own: Mapping[str, Any], packaged: Any, above: Mapping[str, Any]) -> dict[str, Any]:
+    packaged = packaged if isinstance(packaged, Mapping) else {}
+    chosen = {
+        key: _chosen(value, packaged.get(key), own) if isinstance(value, Mapping) else value
+        for key, value in own.items()
+        if all(value != other.get(key) for other in (packaged, above))
+    }
+    return {key: value for key, value in chosen.items() if value not in (None, {})}
+
+
+@cache
+def _read(path: Path) -> dict[str, Any]:
+    """Return a yaml with its interpolations."""
+    return OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[return-value]
 
 
 def method_label(record: Record) -> str:

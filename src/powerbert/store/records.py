@@ -22,16 +22,29 @@ OPEN = ConfigDict(extra="allow", strict=True)
 log = logging.getLogger(__name__)
 
 
+class _Class(TypedDict):
+    precision: float
+    recall: float
+    f1: float
+    support: int  # rows that have it
+    threshold: NotRequired[float]  # of several labels: the probability from which an input has it
+
+
+_Classes = dict[str, _Class]
+
+
 class _Metric(TypedDict):
     name: str
     value: float | None  # null where it was not finite
     split: NotRequired[str]
     dev: NotRequired[float | None]
+    per_class: NotRequired[_Classes]
 
 
 class _Baseline(TypedDict):
     value: float | None
     dev: NotRequired[float | None]
+    per_class: NotRequired[_Classes]
     artifact: NotRequired[str]
 
 
