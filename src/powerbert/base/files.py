@@ -67,8 +67,9 @@ def write_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         mode: "w" for UTF-8 text with "\n" as line end, "wb" for bytes.
     """
     part = path.with_name(f".{uuid.uuid4().hex}.part")
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
     try:
-        with _open(part, mode) as file:
+        with part.open(mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -77,19 +78,11 @@ def write_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         part.unlink(missing_ok=True)
 
 
-def _open(path: Path, mode: str) -> IO[Any]:
-    encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
-    return path.open(mode, encoding=encoding, newline=newline)
-
-
 @contextmanager
-def output_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Write the file that `output=` gives: it appears complete, at the block's end, or not at all.
+def output_file(path: Path) -> Iterator[IO[Any]]:
+    """Write the UTF-8 text file that `output=` gives: it appears complete, at the block's end, or not at all.
 
     A file that exists is replaced, missing folders are created, a device or a pipe is written directly.
-
-    Args:
-        mode: As of `write_whole`.
 
     Raises:
         ConfigError: naming `output`, if the file is not writable.
@@ -101,7 +94,7 @@ def output_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     with ExitStack() as stack:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            opened = _open(path, mode) if direct else write_whole(target, mode)
+            opened = path.open("w", encoding="utf-8", newline="\n") if direct else write_whole(target)
             file = stack.enter_context(opened)
         except OSError as error:
             raise ConfigError(f"output: {target.parent} cannot be written to ({error.strerror})") from error

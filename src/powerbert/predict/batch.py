@@ -17,7 +17,7 @@ from filelock import Timeout
 
 from powerbert.base.environment import versions
 from powerbert.base.errors import ConfigError
-from powerbert.base.files import content_hash, output_file, write_whole
+from powerbert.base.files import content_hash, sync, write_whole
 from powerbert.base.progress import progress
 from powerbert.data.batching import POOL
 from powerbert.predict.inputs import Row
@@ -98,7 +98,7 @@ def write_labels(
 ) -> None:
     """Write what `labelled` yields to a `.jsonl`, `.csv` or `.parquet` file.
 
-    Finished chunks lie in `<output>.partial` until all are there. Each is named by a hash of its rows, the
+    Finished chunks lie in the folder `<output>.partial` until all are there. Each is named by a hash of its rows, the
     model and the settings, so another run of the command takes over those that it would make itself.
 
     Args:
@@ -109,7 +109,8 @@ def write_labels(
     Raises:
         ConfigError: If `output` cannot be written to, or another process writes it.
     """
-    folder = output.with_name(f"{output.name}.partial")
+    target = output.resolve()  # a link stays a link
+    folder = target.with_name(f"{target.name}.partial")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -121,10 +122,12 @@ def write_labels(
                 made = _write_parts(labeller, rows, folder, settings, parts)
                 for _ in progress(made, "Rows", total=total):
                     pass
-                _join(parts, output, ranked=ranked)
-                parts.clear()
+                _join(parts, folder / "whole", output.suffix, ranked=ranked)
+                (folder / "whole").replace(target)
+                sync(target.parent)
+                shutil.rmtree(folder, ignore_errors=True)
             finally:
-                if not parts:
+                if not any(folder.glob("*.jsonl")):
                     shutil.rmtree(folder, ignore_errors=True)
     except Timeout:
         raise ConfigError(f"output: another process is writing {output}; give another file") from None
@@ -162,8 +165,8 @@ def _write_parts(
         yield from chunk
 
 
-def _join(parts: Sequence[Path], output: Path, *, ranked: bool) -> None:
-    """Write the lines of the parts, one after another, to the output."""
+def _join(parts: Sequence[Path], path: Path, suffix: str, *, ranked: bool) -> None:
+    """Write the lines of the parts, one after another, to a file of a kind of output."""
 
     def lines() -> Iterator[str]:
         for part in parts:
@@ -174,8 +177,8 @@ def _join(parts: Sequence[Path], output: Path, *, ranked: bool) -> None:
         return -json.loads(line)["score"]
 
     found = sorted(lines(), key=score) if ranked else None
-    table = TABLES.get(output.suffix.lower())
-    with output_file(output, "w" if table is None else "wb") as file:
+    table = TABLES.get(suffix.lower())
+    with write_whole(path, "w" if table is None else "wb") as file:
         if table is None:
             file.writelines(found or lines())
         else:
@@ -191,7 +194,7 @@ def _write_table(
         for name, value in row.items():
             large = type(value) is int and abs(value) >= 1 << 63
             kinds[name].add(str if large else type(value))
-    types = {}
+    types: dict[str, Any] = {}
     for name, found in kinds.items():
         one, *more = found - {type(None)} or {str}
         types[name] = None if more else TYPES.get(one)
