@@ -98,8 +98,8 @@ def write_labels(
 ) -> None:
     """Write what `labelled` yields to a `.jsonl`, `.csv` or `.parquet` file.
 
-    Finished chunks lie in the folder `<output>.partial` until all are there. Each is named by a hash of its rows, the
-    model and the settings, so another run of the command takes over those that it would make itself.
+    Finished chunks lie in the folder `<output>.partial` until all are there. Each is named by a hash of its
+    rows, the model and the settings, so another run of the command takes over what it would make itself.
 
     Args:
         settings: Those of the predictor that change predictions.
