@@ -8,6 +8,7 @@ import time
 import weakref
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from powerbert.base.errors import ConfigError, DataError
@@ -85,7 +86,7 @@ def test_ids_stay_as_they_are(artifact, tmp_path):
             id_column="number",
             output=tmp_path / "b.parquet",
         )
-        assert pd.read_parquet(tmp_path / "b.parquet")["number"].tolist() == expected
+        assert pq.read_table(tmp_path / "b.parquet")["number"].to_pylist() == expected
 
 
 def test_settings_of_files_and_columns(artifact, tmp_path, capsys):
@@ -220,7 +221,7 @@ def test_a_bad_row_is_named_before_the_first_label(artifact, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"output": "labels.xlsx"}, "^output: labels.xlsx must end in .jsonl, .csv, .parquet"),
+        ({"output": "labels.xlsx"}, "^output: labels.xlsx must end in one of .jsonl, .csv, .parquet"),
         ({"output": "a.csv"}, "^output: a.csv is a file of input"),
         ({"id_column": "nr"}, "a.csv: has no column 'nr'; its columns are label, sentence"),
         ({"text_columns": ["a", "b"]}, r"^text_columns: a, b: 'sst2' takes 1 column \(sentence\)"),
