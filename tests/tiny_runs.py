@@ -1,8 +1,5 @@
 """Whole runs of a tiny random model on a made-up corpus, and what is read from them."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from powerbert.measure import timing
@@ -73,11 +70,6 @@ def comparable(record: dict) -> dict:
 def artifacts(runs: Path) -> dict[str, float]:
     """The finished artifacts and when they were written."""
     return {path.parent.name: path.stat().st_mtime for path in runs.glob("artifacts/*/manifest.json")}
-
-
-def spawn(corpus: Path, runs: Path, *more: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "powerbert.train", *overrides(corpus, runs, *more)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ)
 
 
 def saved_metric(record: dict, runs: Path, corpus: Path) -> float:

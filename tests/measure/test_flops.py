@@ -4,9 +4,11 @@ import torch
 from transformers import BertConfig, BertForMultipleChoice, BertForSequenceClassification
 
 from powerbert.elimination.significance import SHORT
-from powerbert.measure import compare_flops, count_flops, word_vectors
+from powerbert.measure import compare_flops, count_flops, flops, word_vectors
 from powerbert.measure.flops import flops_of_lengths
+from powerbert.models.backbone import BACKBONES
 from powerbert.models.backbones.bert import PowerBertConfig, PowerBertForSequenceClassification
+from tests.models.backbones import make_host, make_power
 
 HIDDEN, HEADS, ENCODERS, LABELS = 48, 4, 3, 2
 RTE = [153, 125, 111, 105, 85, 80, 72, 48, 35, 27, 22, 5]  # the paper's retention configuration
@@ -34,6 +36,14 @@ def closed_form(n: int) -> int:
 @pytest.mark.parametrize("length", [1, 17, 64])
 def test_bert_agrees_with_the_closed_form(attention, length):
     assert count_flops(bert(attention), length) == closed_form(length)
+
+
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+def test_small_passes_that_are_computed_have_as_many_operations(backbone, monkeypatch):
+    model = make_power(make_host(backbone), retention_configuration=[16, 16, 3])
+    computed = count_flops(model, 20)
+    monkeypatch.setattr(flops, "COMPUTED", 0)
+    assert count_flops(model, 20) == computed
 
 
 def power_closed_form(n: int, retention_configuration: list[int]) -> int:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 import time
 
 import pytest
@@ -10,8 +9,9 @@ import pytest
 from powerbert.base.errors import ConfigError, ModelError
 from powerbert.run.settings import resolve
 from powerbert.store.records import read_records
+from tests.forked import command
 from tests.run.test_settings import composed
-from tests.tiny_runs import artifacts, comparable, overrides, saved_metric, spawn, train
+from tests.tiny_runs import artifacts, comparable, overrides, saved_metric, train
 
 
 @pytest.fixture(scope="module")
@@ -173,16 +173,17 @@ def test_bf16_mixed_runs(finished, corpus):
 @pytest.mark.parametrize("stage", ["finetune", "search", "retrain"])
 def test_a_run_killed_within_a_stage_goes_on_to_the_same_record(finished, corpus, tmp_path, stage):
     _, undisturbed = finished
-    process = spawn(corpus, tmp_path)
+    runs = tmp_path / "runs"
+    killed = command(tmp_path / "printed", corpus, runs)
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(f"artifacts/*-{stage}-*.partial/checkpoints/last.ckpt")):
-        assert process.poll() is None, process.stdout.read().decode()
+    while not list(runs.glob(f"artifacts/*-{stage}-*.partial/checkpoints/last.ckpt")):
+        assert killed.process.is_alive(), killed.stderr
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert comparable(train(corpus, tmp_path)) == comparable(undisturbed)
-    assert not list(tmp_path.glob("artifacts/*.partial"))
+    killed.process.kill()
+    killed.wait()
+    assert comparable(train(corpus, runs)) == comparable(undisturbed)
+    assert not list(runs.glob("artifacts/*.partial"))
 
 
 def test_a_point_has_a_record_only_once_all_else_is_written(finished, corpus, tmp_path, monkeypatch):
@@ -204,12 +205,12 @@ def test_a_point_has_a_record_only_once_all_else_is_written(finished, corpus, tm
 
 def test_two_processes_train_each_stage_once(finished, corpus, tmp_path):
     _, undisturbed = finished
-    processes = [spawn(corpus, tmp_path) for _ in range(2)]
-    logs = [process.communicate(timeout=240)[0].decode() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], logs
+    runs = tmp_path / "runs"
+    both = [command(tmp_path / str(number), corpus, runs) for number in range(2)]
+    assert [one.wait() for one in both] == [0, 0], [one.stderr for one in both]
     for stage in ("finetune", "search", "retrain"):
-        assert sum(f"{stage}: training" in log for log in logs) == 1
-    (record,) = read_records(tmp_path / "records")
+        assert sum(f"{stage}: training" in one.stdout for one in both) == 1
+    (record,) = read_records(runs / "records")
     assert comparable(record) == comparable(undisturbed)
 
 

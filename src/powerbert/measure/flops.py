@@ -12,13 +12,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from powerbert.measure.evaluation import evaluation_mode
 
+COMPUTED = 1e9
+"""Operations, about, of the largest pass that is computed to be counted."""
+
 
 def count_flops(model: Any, length: int, batch_size: int = 1, num_choices: int = 1) -> float:
     """Count the floating-point operations of one forward pass on a batch.
 
     Only matrix products count, two operations per multiply-add; they make up all but a few per mille of a
-    Transformer's work. The pass runs on the meta device, where tensors have shapes but no values: nothing is
-    computed, and the model's weights are neither moved nor copied.
+    Transformer's work. A pass of less than `COMPUTED` is computed where the weights are, as is quicker;
+    any other runs on the meta device, where tensors have shapes but no values.
 
     Args:
         model: takes `inputs_embeds`, [batch_size, length, ...], or [batch_size, num_choices, length, ...].
@@ -27,10 +30,11 @@ def count_flops(model: Any, length: int, batch_size: int = 1, num_choices: int =
     shape = (batch_size, length) if num_choices == 1 else (batch_size, num_choices, length)
     # Not word pieces: DeBERTa looks for padding among them, and here they have no values.
     table = model.get_input_embeddings().weight
-    words = torch.zeros((*shape, table.shape[1]), dtype=table.dtype, device="meta")
-    # On the meta device scaled_dot_product_attention decomposes into products that the counter knows; it
-    # would count the fused CPU kernel as zero.
-    return _operations(model, "meta", {"inputs_embeds": words})
+    weights = sum(parameter.numel() for parameter in model.parameters()) - table.numel()
+    small = 2 * weights * batch_size * num_choices * length < COMPUTED
+    device = table.device if small else "meta"
+    words = torch.zeros((*shape, table.shape[1]), dtype=table.dtype, device=device)
+    return _operations(model, device, {"inputs_embeds": words})
 
 
 def _operations(model: nn.Module, device: torch.device | str, inputs: Mapping[str, Tensor]) -> float:
@@ -39,7 +43,8 @@ def _operations(model: nn.Module, device: torch.device | str, inputs: Mapping[st
     # The counter follows gradients, but not to a parameter that is a module's input, as in DeBERTa.
     tensors = {name: tensor.detach().to(device) for name, tensor in named}
     counter = FlopCounterMode(display=False)
-    with evaluation_mode(model), torch.inference_mode(), counter:
+    attention = sdpa_kernel(SDPBackend.MATH)  # a fused one would count as zero
+    with evaluation_mode(model), torch.inference_mode(), attention, counter:
         functional_call(model, tensors, kwargs=dict(inputs))
     return float(counter.get_total_flops())
 
@@ -66,10 +71,9 @@ def flops_of_inputs(model: Any, inputs: Iterable[Mapping[str, Tensor]]) -> float
         inputs: at least one batch, each of one input; padding counts as far as the model computes it.
     """
     flops = []
-    with sdpa_kernel(SDPBackend.MATH):  # the fused attention of a device would count as zero
-        for batch in inputs:
-            tensors = {name: tensor.to(model.device) for name, tensor in batch.items() if name != "labels"}
-            flops.append(_operations(model, model.device, tensors))
+    for batch in inputs:
+        tensors = {name: tensor.to(model.device) for name, tensor in batch.items() if name != "labels"}
+        flops.append(_operations(model, model.device, tensors))
     return float(np.mean(flops))
 
 
