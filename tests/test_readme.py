@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from powerbert.base.cli import CONFIG_FOLDER
@@ -226,6 +227,10 @@ def test_the_commands_of_the_studies_which_take_hours_compose(command, tmp_path)
 
 def execute(snippet: str, folder: Path) -> None:
     code = filled_in(snippet, folder).replace("[42, 34, 21, 8, 4, 1]", "[8, 4, 2]")
+    settings = [one.partition("=") for one in [*REDUCED["powerbert.train"][1:], *SUB_MODELS.split()]]
+    reduced = {key: yaml.safe_load(value) for key, _, value in settings}
+    code = code.replace("target_speedup=3", f"target_speedup=1.2, **{reduced}")
+    code = code.replace('"minilm_l6"', '"tiny"').replace("path/to/folder", "reviews")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=surroundings(folder), capture_output=True, text=True
     )

@@ -13,7 +13,7 @@ from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from powerbert.base.checks import suggestion
-from powerbert.base.cli import CONFIG_FOLDER, composed, plain
+from powerbert.base.cli import CONFIG_FOLDER, as_overrides, composed, plain
 from powerbert.base.errors import ConfigError, DataError
 from powerbert.base.files import folder_by_content
 from powerbert.base.interrupt import Interrupted, interruptible
@@ -155,7 +155,7 @@ def train(
         tokenizer: Of a loaded model.
         text_columns: One column, or two for pairs; None for `text`.
         label_column: None for `label`.
-        label_names: The classes; `auto` for those of train, where numbers in memory that are not whole are a
+        label_names: The classes; `auto` for those of train, where a column of floats in memory is a
             regression; None for regression. Not used for reranking.
         kind: Of the task, as `dataset.kind`; None for classification or regression.
         split: Shares of train, dev and test. None divides rows in memory that have no dev by `SPLIT`.
@@ -181,8 +181,9 @@ def train(
     if given["dataset"] == "folder" or label_names != AUTO:
         given["dataset.label_names"] = label_names
     given |= {f"dataset.{key}": value for key, value in labels.items() if value is not None}
+    overrides = [*as_overrides(given), *as_overrides(settings)]
     try:
-        with composed("train", given | settings, BOOKKEEPING) as cfg, interruptible():
+        with composed("train", overrides, BOOKKEEPING) as cfg, interruptible():
             if cfg.stage != "retrain":
                 raise ConfigError("stage: from Python all stages are run; remove it")
             cfg.paths.output = f"{cfg.paths.logs}/{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"

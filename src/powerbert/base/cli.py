@@ -129,23 +129,21 @@ def entry_point(
 
 @contextmanager
 def composed(
-    config_name: str, settings: Mapping[str, Any], optional: Collection[str] = ()
+    config_name: str, overrides: Sequence[str], optional: Collection[str] = ()
 ) -> Iterator[DictConfig]:
     """Compose a configuration in Python as the command line would; a Hydra application around it stays.
 
     Args:
-        settings: overrides, which may be nested; their keys may begin with `+`.
         optional: as of `entry_point`.
 
     Raises:
         UserError: with the message of the command line, for what it refuses here and within the block.
     """
-    overrides, running = as_overrides(settings), GlobalHydra.instance().hydra
-    place = "the working directory"
+    running, place = GlobalHydra.instance().hydra, "the working directory"
     try:
         GlobalHydra.instance().clear()
         with hydra.initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
-            cfg = hydra.compose(config_name, overrides)
+            cfg = hydra.compose(config_name, list(overrides))
         GlobalHydra.instance().hydra = running
         _check_top(cfg, config_name, optional)
         place = cfg.paths.runs

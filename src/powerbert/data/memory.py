@@ -38,7 +38,7 @@ def as_splits(data: object) -> dict[str, Rows] | None:
 
 
 def classes_of(rows: Rows, column: str) -> list[str] | str | None:
-    """Return the classes that a Dataset names; None for numbers that are not whole, else `auto`."""
+    """Return the classes that a Dataset names; None for floats, else `auto`."""
     if isinstance(rows, Dataset):
         feature = rows.features.get(column)
         if isinstance(feature, ClassLabel):
