@@ -134,7 +134,7 @@ def train(
     target_speedup: float | None = None,
     seed: int = 42,
     tokenizer: PreTrainedTokenizerBase | None = None,
-    text_columns: Sequence[str] | None = None,
+    text_columns: str | Sequence[str] | None = None,
     label_column: str | None = None,
     label_names: Sequence[str] | str | None = AUTO,
     kind: str | None = None,
@@ -166,7 +166,9 @@ def train(
         UserError: With the command's message; a ConfigError names the setting that is unknown or invalid.
     """
     splits = as_splits(data)
-    given: dict[str, Any] = {"paths.output": "", "method": method, "seed": seed}
+    if isinstance(text_columns, str):
+        text_columns = [text_columns]
+    given: dict[str, Any] = {"method": method, "seed": seed}
     if target_speedup is not None:
         given["target_speedup"] = target_speedup
     given |= _model_settings(model, tokenizer) | _dataset(data, splits)
