@@ -9,7 +9,7 @@ from powerbert.base.errors import UserError
 from powerbert.data.race import read_questions
 from powerbert.data.readers import SUFFIXES, Skipped, column_names, find_form, read_rows
 from powerbert.data.task import LabelParser, Task
-from powerbert.data.tokenize import read_texts
+from powerbert.predict.inputs import Inputs
 
 COLUMNS = ("text", "label")
 TASKS = (
@@ -44,7 +44,7 @@ def _read_rows(path: Path) -> None:
                         row.label("label", parse)
     for task in TASKS:
         with suppress(UserError):
-            for texts in read_texts(path, task):
+            for texts in Inputs(path).rows(task, task.text_columns, ["label"]):
                 json.dumps(texts, ensure_ascii=False).encode()
 
 

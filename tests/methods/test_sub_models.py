@@ -9,11 +9,13 @@ from powerbert.methods.distillation import Distillation
 from powerbert.methods.evolution import Evaluated, Retention
 from powerbert.methods.sub_models import Sampler, best_at
 from powerbert.models import as_power_model, load_model, num_encoders
+from powerbert.run.settings import resolve
 from powerbert.stages import SubModelTraining
 from powerbert.store.artifacts import Artifact
 from tests.models.backbones import BACKBONES, make_host
 from tests.models.batches import padded, ragged_inputs
-from tests.tiny_runs import train
+from tests.run.test_settings import composed
+from tests.tiny_runs import overrides, train
 
 SMALL = (
     "method.epochs=1",
@@ -131,6 +133,13 @@ def test_combined_re_trains_the_best_sub_model_alone_and_records_the_target(sear
         assert record["flops"]["dynamic"]["ratio"] == pytest.approx(
             1 / best.cost, rel=0.35
         )  # by batch or by input
+
+
+def test_sub_models_are_trained_for_twice_the_epochs_of_fine_tuning(corpus, tmp_path):
+    more = ("method=elastic", "method.cost=operations", "stages.finetune.max_epochs=4")
+    stages = resolve(composed(tmp_path, *overrides(corpus, tmp_path, *more))).stages
+    assert stages["finetune"].trainer["max_epochs"] == 4
+    assert stages["search"].trainer["max_epochs"] == 8
 
 
 def test_without_epochs_the_sub_models_are_those_of_the_fine_tuned_model(corpus, tmp_path):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     )
     from powerbert.data.recombine import recombine
     from powerbert.data.task import Source, Task
-    from powerbert.data.tokenize import QUERY, load_texts, read_texts, row_lengths, tokenize
+    from powerbert.data.tokenize import QUERY, load_texts, row_lengths, tokenize
 
 __all__ = [
     "QUERY",
@@ -26,7 +26,6 @@ __all__ = [
     "TextDataModule",
     "load_texts",
     "make_loader",
-    "read_texts",
     "recombine",
     "row_lengths",
     "tokenize",

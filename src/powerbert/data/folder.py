@@ -179,24 +179,13 @@ class FolderSource(FileSource):
         if label_columns is not None:
             self.label_column = tuple(map(str, label_columns))
         self._found: dict[tuple[Any, ...], Form] = {}
-        self.delimiter = DELIMITER_NAMES.get(str(delimiter), delimiter)
+        self.delimiter = check_form("dataset.source.", delimiter, encoding)
         self.encoding = encoding
         self.header = None if header is None else [str(name) for name in _as_list(header)]
         self.split = None if split is None else _as_list(split)
         self.skip = on_bad_row == "skip"
         self.by_query = kind == "reranking"
         check_choice("dataset.on_bad_row", on_bad_row, ("error", "skip"))
-        if self.delimiter is not None and len(self.delimiter) != 1:
-            raise ConfigError(
-                f"dataset.source.delimiter: {delimiter!r} must be one character, or one of comma, semicolon, "
-                "tab, pipe"
-            )
-        try:
-            "".encode(encoding)
-        except (LookupError, TypeError):
-            raise ConfigError(
-                f"dataset.source.encoding: {encoding!r} is unknown; take utf-8, utf-16, cp1252, latin-1, ..."
-            ) from None
         numbers = [share for share in self.split or [] if isinstance(share, int | float) and share > 0]
         if self.split is not None and not (
             len(numbers) == len(self.split) in (2, 3) and abs(sum(numbers) - 1) < 1e-6
@@ -277,7 +266,7 @@ class FolderSource(FileSource):
 
     def find(self, folder: Path) -> dict[str, list[Path]]:
         """Find the files of the splits that exist; without train and with a `split`, the only file."""
-        series, found = _series(folder), {}
+        series, found = file_series(folder), {}
         for split, names in SPLIT_NAMES.items():
             several = [paths for name, paths in series if name in names]
             if len(several) > 1:
@@ -371,8 +360,32 @@ class FolderSource(FileSource):
         return forms
 
 
-def _series(folder: Path) -> list[tuple[str, list[Path]]]:
-    """Return the name of each file, in lower case and without suffix, and its path or those of its shards."""
+def check_form(prefix: str, delimiter: str | None, encoding: str) -> str | None:
+    """Return the character that a delimiter names, None if it is to be found.
+
+    Raises:
+        ConfigError: Naming `<prefix>delimiter` or `<prefix>encoding`, if it is invalid.
+    """
+    character = None if delimiter is None else DELIMITER_NAMES.get(str(delimiter), str(delimiter))
+    if character is not None and len(character) != 1:
+        raise ConfigError(
+            f"{prefix}delimiter: {delimiter!r} must be one character, or one of comma, semicolon, tab, pipe"
+        )
+    try:
+        "".encode(encoding)
+    except (LookupError, TypeError):
+        raise ConfigError(
+            f"{prefix}encoding: {encoding!r} is unknown; take utf-8, utf-16, cp1252, latin-1, ..."
+        ) from None
+    return character
+
+
+def file_series(folder: Path) -> list[tuple[str, list[Path]]]:
+    """Return the name of each file, in lower case and without suffix, and its path or those of its shards.
+
+    Raises:
+        DataError: If a shard is missing.
+    """
     found: defaultdict[tuple[str, ...], dict[int, Path]] = defaultdict(dict)
     for path in sorted(folder.iterdir()):
         match = FILE.fullmatch(path.name.lower())

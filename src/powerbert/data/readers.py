@@ -34,6 +34,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from powerbert.base.errors import DataError, shorten
+from powerbert.base.files import plain
 
 TEXT_FORMATS = {".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
 COMPRESSED = {f"{suffix}.gz": name for suffix, name in TEXT_FORMATS.items()}
@@ -97,7 +98,8 @@ class Form:
         quoted: Whether fields may stand in quotes, as in CSV; otherwise a quote is text.
         spaced: Whether the blank after each delimiter belongs to it.
         encoding: Of a file without a byte order mark.
-        ours: The columns that `dataset=folder` needs, if messages may propose its settings.
+        ours: The columns that a command needs, if messages may propose its settings.
+        setting: What precedes the names of these settings.
     """
 
     delimiter: str = ","
@@ -105,6 +107,7 @@ class Form:
     spaced: bool = False
     encoding: str = "utf-8"
     ours: tuple[str, ...] = field(default=(), compare=False)
+    setting: str = field(default="dataset.source.", compare=False)
 
 
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
@@ -137,6 +140,19 @@ class Row:
             found = f"{len(value)} texts" if isinstance(value, list) else _kind(value)
             raise self.error(f"column '{column}' is {found}; it must be a list of {count} texts")
         return [self._text(column, text) for text in value]
+
+    def scalar(self, column: str) -> str | int | float | bool | None:
+        """Return the text, number or truth value of a column; a date or a decimal number as a text.
+
+        Raises:
+            DataError: If it holds something else.
+        """
+        value = self.values[column]
+        if isinstance(value, list | dict | bytes):
+            raise self.error(f"column '{column}' is {_kind(value)}; it must be a text or a number")
+        if isinstance(value, str):
+            return self._text(column, value)
+        return plain(value if value is None or isinstance(value, int | float) else str(value))
 
     def label(self, column: str | tuple[str, ...], parse: Callable[[Any], Any]) -> Any:
         """Return the parsed label of a column, or a list of several; a ValueError becomes a DataError."""
@@ -183,7 +199,7 @@ def read_rows(
         DataError: Naming file and row, if the file is missing, empty, not of its format or encoding, or
             lacks a column.
     """
-    kind = _check_file(path)
+    kind = check_file(path)
     form = form or USUAL[kind]
     if kind == "parquet":
         rows = _parquet_rows(path, columns)
@@ -222,6 +238,7 @@ def find_form(
     delimiter: str | None = None,
     encoding: str = "utf-8",
     ours: tuple[str, ...] = (),
+    setting: str = Form.setting,
 ) -> Form:
     """Find the form of a file from its first row: its delimiter is the one that gives the needed columns.
 
@@ -229,13 +246,13 @@ def find_form(
         columns: What the header must name. With a `header`, the first row must have as many fields.
         delimiter: The only one to try.
         encoding: Of a file without a byte order mark.
-        ours: As of `Form`.
+        ours: As of `Form`; so `setting`.
 
     Raises:
         DataError: If the file is missing, empty or of an unknown kind.
     """
-    kind = _check_file(path)
-    usual = replace(USUAL[kind], encoding=encoding, ours=ours)
+    kind = check_file(path)
+    usual = replace(USUAL[kind], encoding=encoding, ours=ours, setting=setting)
     if kind not in ("tsv", "csv"):
         return usual
     tried = [*DELIMITERS] if delimiter is None else [delimiter]
@@ -283,8 +300,8 @@ def _is_quoted(path: Path, form: Form) -> bool:
     return False
 
 
-def _check_file(path: Path) -> str:
-    """Return the format of a file that is there and not empty."""
+def check_file(path: Path) -> str:
+    """Return the format of a file that is there and not empty; DataError says what it lacks."""
     kind = file_format(path)
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
@@ -311,20 +328,20 @@ def _pieces(path: Path, form: Form, size: int) -> Iterator[tuple[int, str]]:
                 number += piece.endswith("\n")
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode(error.encoding, "ignore").count("\n")
-        raise _undecodable(f"{path}, line {number + before}", error, encoding, bool(form.ours)) from None
+        raise _undecodable(f"{path}, line {number + before}", error, encoding, form) from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: is not a complete gzip file ({error})") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _undecodable(place: str, error: UnicodeDecodeError, encoding: str, ours: bool) -> DataError:
+def _undecodable(place: str, error: UnicodeDecodeError, encoding: str, form: Form) -> DataError:
     byte = error.object[error.start]
     remedy = "save the file as UTF-8"
-    if ours:
+    if form.ours:
         windows = "latin-1" if byte in b"\x81\x8d\x8f\x90\x9d" else "cp1252"
         likely = windows if encoding.lower().startswith(("utf-8", "utf8", "utf_8")) else "utf-8"
-        remedy += f", or name its encoding, likely dataset.source.encoding={likely}"
+        remedy += f", or name its encoding, likely {form.setting}encoding={likely}"
     name = encoding.upper().removesuffix("-SIG")
     return DataError(f"{place}: byte 0x{byte:02x} is not {name}; {remedy}")
 
@@ -399,7 +416,7 @@ def _delimited_rows(
     if header is None:
         _, first = next(records, (0, []))
         header = [name.strip() for name in first]
-        hint = _propose_header(header, form.ours) if form.ours else ""
+        hint = _propose_header(header, form) if form.ours else ""
     _require(path, columns, header, hint)
     width = len(header)
     for number, (line, fields) in enumerate(_drop_last_blanks(records) if width > 1 else records, start=1):
@@ -412,22 +429,23 @@ def _delimited_rows(
             bad(DataError(f"{place}: has {len(fields)} fields instead of {width} ({_listed(header)})"))
 
 
-def _propose_header(fields: Sequence[str], columns: Sequence[str]) -> str:
+def _propose_header(fields: Sequence[str], form: Form) -> str:
     """Say what to do about a first line that lacks columns, and may be a row of a file without a header."""
     if any("\0" in field for field in fields):
-        return "; the file may be of the encoding dataset.source.encoding=utf-16"
+        return f"; the file may be of the encoding {form.setting}encoding=utf-16"
     named = [field for field in fields if field]
     like_names = len(set(named)) == len(named) > 0 and all(
         len(name.split()) <= 3 and not re.fullmatch(r"[-+\d.]+", name) for name in named
     )
     if like_names:
-        return "; set dataset.text_columns or dataset.source.label_column to them"
-    shown = list(columns)
+        ours = "dataset.text_columns or dataset.source.label_column" if form.setting else "text_columns"
+        return f"; set {ours} to them"
+    shown = list(form.ours)
     if len(fields) == len(shown) and len(fields[0]) < len(fields[-1]):
         shown = [*shown[-1:], *shown[:-1]]  # the label, which is short, comes first
     return (
         f"; if this is the first row of a file without a header line, name all {len(fields)} columns in "
-        f"their order, as in 'dataset.source.header=[{','.join(shown)}]'"
+        f"their order, as in '{form.setting}header=[{','.join(shown)}]'"
     )
 
 

@@ -66,7 +66,7 @@ def load_table(
         "format": formats[0],
         "header": header,
         "skip_malformed": skip,
-        **({"forms": [asdict(form) for form in forms.values()]} if unusual else {}),
+        **({"forms": [_form_key(form) for form in forms.values()]} if unusual else {}),
     }
     ours = any(form.ours for form in forms.values())
     bad: Bad = Skipped() if skip else refuse_ours if ours else refuse
@@ -76,6 +76,10 @@ def load_table(
             yield from read_rows(path, needed, header=header, form=form, optional=optional, bad=bad)
 
     return convert_rows(rows, columns, labels, key, cache, split, bad=bad)
+
+
+def _form_key(form: Form) -> dict[str, Any]:
+    return {name: value for name, value in asdict(form).items() if name != "setting"}
 
 
 def convert_rows(

@@ -1,10 +1,9 @@
-"""Texts -> word pieces, cached beside the texts; the length rule; texts to be labelled."""
+"""Texts -> word pieces, cached beside the texts; the length rule."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from transformers import PreTrainedTokenizerBase
 
 from powerbert.base.errors import DataError
 from powerbert.base.files import content_hash
-from powerbert.data.readers import find_form, read_rows
 from powerbert.data.task import Task
 
 log = logging.getLogger(__name__)
@@ -116,22 +114,6 @@ def choose_max_length(lengths: Sequence[int] | np.ndarray, longest: int | None =
         chosen,
     )
     return chosen
-
-
-def read_texts(path: Path, task: Task, columns: Sequence[str] | None = None) -> Iterator[tuple[Any, ...]]:
-    """Yield the texts of each row of a file; for multiple choice a text and the list of its choices.
-
-    The file names the task's text columns, of which `columns` are read, by default all; but `.txt` holds
-    one text per line, those of a pair separated by a tab.
-    """
-    columns = columns or task.text_columns
-    has_header = not path.name.lower().removesuffix(".gz").endswith(".txt")
-    form, header = (find_form(path, columns), None) if has_header else (None, columns)
-    for row in read_rows(path, columns, header=header, form=form, optional=columns[1:]):
-        if task.is_multiple_choice:
-            yield row.text(columns[0]), row.texts(columns[1], task.num_choices)
-        else:
-            yield tuple(row.text(column, optional=place > 0) for place, column in enumerate(columns))
 
 
 def load_texts(texts: Sequence[Text], task: Task) -> Dataset:

@@ -89,7 +89,9 @@ class SubModels(Method):
         """Fine-tune the teacher, train all sub-models from its weights, and make the final model of them."""
         own = {field.name: getattr(self, field.name) for field in fields(SubModels)}
         influence = {"method": "elastic", **{key: own[key] for key in own if key not in ("name", "epochs")}}
-        search = StagePlan("search", ("finetune",), lambda _: influence, self._build_search, self.epochs)
+        twice = ("finetune", "finetune")
+        build = self._build_search
+        search = StagePlan("search", ("finetune",), lambda _: influence, build, self.epochs, twice)
         return [finetune_plan(checkpoint), search, self.last_plan()]
 
     @abstractmethod

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,46 +12,78 @@ from omegaconf import DictConfig, OmegaConf
 from powerbert.base.checks import check_artifact, check_choice, check_flag, check_number, check_whole
 from powerbert.base.cli import entry_point, quote_values
 from powerbert.base.errors import ConfigError
-from powerbert.base.files import output_file
+from powerbert.base.progress import progress
+
+SUFFIXES = (".jsonl", ".csv", ".parquet")
+"""Of `output`."""
 
 
 def predict(cfg: DictConfig) -> None:
-    """Label the given text or the file's texts, one JSON object per line, or write a GLUE submission."""
+    """Label the given text or the files' texts into a file or as JSON lines, or write a GLUE submission."""
     check(cfg)
     import datasets  # heavy imports wait until the configuration is valid
 
-    if cfg.input is None or not sys.stderr.isatty():
-        datasets.disable_progress_bars()
     if cfg.format == "glue":
         from powerbert.predict.glue_submission import write_submission
 
+        if not sys.stderr.isatty():
+            datasets.disable_progress_bars()
         artifacts = cfg.artifact if OmegaConf.is_list(cfg.artifact) else [cfg.artifact]
         folders, output, cache = list(map(Path, artifacts)), Path(cfg.output), Path(cfg.paths.cache)
         write_submission(folders, output, cache, cfg.batch_size, cls_alone=cfg.cls_alone)
         return
 
-    from powerbert.data import read_texts
+    from powerbert.predict.batch import TABLES, Labeller, labelled, write_labels
+    from powerbert.predict.inputs import Inputs
     from powerbert.predict.predictor import Predictor
 
-    predictor = Predictor(cfg.artifact, cfg.batch_size, cls_alone=cfg.cls_alone, speed=cfg.speed)
-    if cfg.query is None and (parts := given_parts(cfg)) is not None:
+    datasets.disable_progress_bars()
+    inputs = None
+    if cfg.input is not None:
+        header = _names(cfg.header)
+        inputs = Inputs(cfg.input, delimiter=cfg.delimiter, encoding=cfg.encoding, header=header)
+        if cfg.output is not None and Path(cfg.output).resolve() in [one.resolve() for one in inputs.files]:
+            raise ConfigError(f"output: {cfg.output} is a file of input; give another")
+    settings = {"cls_alone": cfg.cls_alone, "speed": cfg.speed}
+    predictor = Predictor(cfg.artifact, cfg.batch_size, **settings)
+    columns, rows, total = _given(cfg, inputs, predictor)
+    labeller = Labeller(predictor, columns, _names(cfg.id_column) or [])
+    if cfg.output is not None:
+        output = Path(cfg.output)
+        labeller = replace(labeller, flat=output.suffix.lower() in TABLES)
+        settings["batch_size"] = cfg.batch_size
+        write_labels(labeller, rows, output, settings, total=total, ranked=cfg.query is not None)
+        return
+    found = labelled(labeller, rows)
+    if cfg.query is not None:
+        found = iter(sorted(found, key=lambda row: -row["score"]))
+    for line in found if sys.stdout.isatty() else progress(found, "Rows", total=total):
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+
+
+def _given(cfg: DictConfig, inputs: Any, predictor: Any) -> tuple[Sequence[str], Iterator[Any], int]:
+    """Return the columns of the texts, the rows of `text` or of the `Inputs`, and how many there are."""
+    from powerbert.predict.inputs import check_columns
+
+    given = _names(cfg.text_columns)
+    if inputs is None:
+        predictor.take(1 if cfg.text_pair is None else 2)
+    elif cfg.query is None and (parts := len(given) if given else inputs.parts()) is not None:
         predictor.take(parts)
-    task, columns = predictor.task, predictor.task.text_columns
+    task = predictor.task
     if cfg.query is not None and not task.is_reranking:
         raise ConfigError(f"query: '{task.name}' is no reranking task; remove query=")
-    if cfg.input is None:
-        texts = [given_text(cfg.text, cfg.text_pair, task)]
-    elif cfg.query is None:
-        texts = list(read_texts(Path(cfg.input), task))
-    else:
-        texts = [(str(cfg.query), *passage) for passage in read_texts(Path(cfg.input), task, columns[1:])]
-    found = list(zip(texts, predictor(texts), strict=True))
-    if cfg.query is not None:
-        found.sort(key=lambda row: -row[1]["score"])
-    with nullcontext(sys.stdout) if cfg.output is None else output_file(Path(cfg.output)) as file:
-        for row, prediction in found:
-            line = {**dict(zip(columns, row, strict=True)), **prediction}
-            file.write(f"{json.dumps(line, ensure_ascii=False)}\n")
+    if inputs is None:
+        texts = given_text(cfg.text, cfg.text_pair, task)
+        return task.text_columns, iter([dict(zip(task.text_columns, texts, strict=True))]), 1
+    columns = check_columns(task, given, query=cfg.query is not None)
+    ids = _names(cfg.id_column) or []
+    total = sum(1 for _ in inputs.rows(task, columns, ids))  # a bad row is an error before the first label
+    rows = inputs.rows(task, columns, ids)
+    if cfg.query is None:
+        return columns, rows, total
+    query = {task.text_columns[0]: str(cfg.query)}
+    return (*query, *columns), (query | row for row in rows), total
 
 
 def check(cfg: DictConfig) -> None:
@@ -75,20 +108,13 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError("text_pair: needs text=; in a file the second text has its own column")
     elif cfg.query is not None and cfg.input is None:
         raise ConfigError("query: needs input=<file of passages>; for one passage give text= and text_pair=")
+    for key in ("text_columns", "id_column", "delimiter", "header"):
+        if cfg[key] is not None and cfg.input is None:
+            raise ConfigError(f"{key}: needs input=")
     if cfg.format is None:
         check_artifact(cfg.artifact)
-
-
-def given_parts(cfg: DictConfig) -> int | None:
-    """Return how many texts an input has, one or two, if the command says it; a manifest knows better."""
-    if cfg.input is None:
-        return 1 if cfg.text_pair is None else 2
-    path = Path(cfg.input)
-    if path.name.removesuffix(".gz").endswith(".txt"):
-        return None
-    from powerbert.data.readers import column_names
-
-    return 2 if {"text_pair", "passage"} & {*column_names(path)} else 1
+        if cfg.output is not None:
+            _check_output(Path(cfg.output))
 
 
 def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
@@ -106,6 +132,18 @@ def given_text(text: Any, text_pair: Any, task: Any) -> tuple[str, ...]:
     else:
         return texts
     raise ConfigError(f"text, text_pair: '{task.name}' takes {' and '.join(columns)}; give {needed}")
+
+
+def _check_output(path: Path) -> None:
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"output: {path} must end in one of {', '.join(SUFFIXES)}")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"output: {path} is no file; give a file")
+
+
+def _names(value: Any) -> list[str] | None:
+    """Return a setting's columns, one or a list, as texts."""
+    return None if value is None else [str(name) for name in (value if OmegaConf.is_list(value) else [value])]
 
 
 if __name__ == "__main__":

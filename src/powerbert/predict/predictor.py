@@ -30,6 +30,7 @@ class Predictor:
     """A trained classifier or regressor with its tokenizer and task.
 
     Attributes:
+        folder: The artifact, or the model.
         model: In evaluation mode, on the accelerator if there is one.
         task: The text columns of an input and the names of the labels.
         max_length: Word pieces at which an input is truncated.
@@ -52,6 +53,7 @@ class Predictor:
             ConfigError: If the model does not reach the speed.
             ModelError: If the folder holds no such model.
         """
+        self.folder = Path(folder)
         artifact = Artifact.find(folder)
         model: Any = load_model(folder)
         if cls_alone:
@@ -68,21 +70,26 @@ class Predictor:
             self.max_length = int(artifact.manifest["max_length"])
         else:
             self.max_length = self.tokenizer.model_max_length
-            self.task = _plain_task(Path(folder), model, self.max_length)
-        self._plain = None if artifact is not None else Path(folder)
+            self.task = _plain_task(self.folder, model, self.max_length)
+        self._is_plain = artifact is None
 
     def take(self, parts: int) -> None:
         """Take inputs of one text or of two from now on; no effect on an artifact, whose manifest says it."""
-        if self._plain is not None:
-            self.task = _plain_task(self._plain, self.model, self.max_length, pairs=parts == 2)
+        if self._is_plain:
+            self.task = _plain_task(self.folder, self.model, self.max_length, pairs=parts == 2)
 
     @cached_property
     def _fastest(self) -> Any:
         """The fastest form of the model, made on first use: many callers only need `model`."""
         return pack_linear_layers(self.model) if can_pack_linear_layers(self.model) else self.model
 
-    def __call__(self, texts: Iterable[Texts]) -> list[dict[str, Any]]:
+    def __call__(
+        self, texts: Iterable[Texts], description: str | None = "Predicting"
+    ) -> list[dict[str, Any]]:
         """Label texts.
+
+        Args:
+            description: As of `predict_logits`.
 
         Returns:
             One prediction per text, in order: `label`, `score` (its probability) and `scores` of all labels;
@@ -97,13 +104,13 @@ class Predictor:
         if not given:
             return []
         self.take(1 if isinstance(given[0], str) else len(given[0]))
-        return [self._prediction(logits) for logits in self.logits(load_texts(given, self.task))]
+        return [self._prediction(logits) for logits in self.logits(load_texts(given, self.task), description)]
 
-    def logits(self, rows: Dataset) -> Tensor:
+    def logits(self, rows: Dataset, description: str | None = "Predicting") -> Tensor:
         """Return the logits of at least one row with the task's text columns, as of `predict_logits`."""
         encoded = tokenize(rows, self.task, self.tokenizer, self.max_length)
         collate = PaddingCollator(self.tokenizer, self.task)
-        return predict_logits(self._fastest, encoded, collate, self.batch_size)
+        return predict_logits(self._fastest, encoded, collate, self.batch_size, description)
 
     def _prediction(self, logits: Tensor) -> dict[str, Any]:
         names = self.task.label_names or tuple(self.model.config.id2label.values())

@@ -218,7 +218,7 @@ class ArtifactStore:
         """
         path = self.folder(name, identity)
         self.root.mkdir(parents=True, exist_ok=True)
-        with _locked(path):
+        with locked(path):
             os.scandir(self.root).close()  # makes an NFS client refresh its list of the folder
             folder = path.with_name(f"{path.name}.partial")
             places = folder, folder / "artifact", folder / "checkpoints"
@@ -233,27 +233,33 @@ class ArtifactStore:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of an artifact's path."""
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a path, in `<path>.lock`, which stays.
+
+    Raises:
+        filelock.Timeout: If another process holds it and this one does not `wait`.
+    """
     lock: BaseFileLock = FileLock(path.with_name(f"{path.name}.lock"), fallback_to_soft=False)
     try:
-        _acquire(lock, path)
+        _acquire(lock, path, wait)
     except OSError as error:
         if error.errno not in _NO_FLOCK:
             raise
         lock = SoftFileLease(path.with_name(f"{path.name}.lease"), lease_duration=LEASE)
-        _acquire(lock, path)
+        _acquire(lock, path, wait)
     try:
         yield
     finally:
         lock.release()
 
 
-def _acquire(lock: BaseFileLock, path: Path) -> None:
+def _acquire(lock: BaseFileLock, path: Path, wait: bool) -> None:
     """Take the lock; log that it waits."""
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if not wait:
+            raise
         log.info("another process is making %s; waiting for it", path)
         lock.acquire(poll_interval=0.2)
 
