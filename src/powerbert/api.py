@@ -216,7 +216,7 @@ def _model_settings(
     if isinstance(model, PreTrainedModel):
         if tokenizer is None:
             raise ConfigError("tokenizer: a loaded model needs its tokenizer")
-        return {"model.name": Path(model.name_or_path).name or model.config.model_type}
+        return {"model.name": Path(model.name_or_path or "").name or model.config.model_type}
     if tokenizer is not None:
         raise ConfigError("tokenizer: only a loaded model needs one; a folder has its own")
     if _is_choice("model", model):
