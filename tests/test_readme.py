@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from powerbert.base.cli import CONFIG_FOLDER
@@ -226,8 +227,15 @@ def test_the_commands_of_the_studies_which_take_hours_compose(command, tmp_path)
 
 def execute(snippets: list[str], folder: Path) -> None:
     """Run snippets in one new interpreter, each without the names of those before it."""
+    settings = [one.partition("=") for one in [*REDUCED["powerbert.train"][1:], *SUB_MODELS.split()]]
+    reduced = f"target_speedup=1.2, **{ {key: yaml.safe_load(value) for key, _, value in settings} }"
+    small = {"target_speedup=3": reduced, '"minilm_l6"': '"tiny"', "path/to/folder": "reviews"}
     program = "import sys\nfor code in sys.argv[1:]: print(code); exec(code, {})"
-    words = [sys.executable, "-c", program, *(filled_in(snippet, folder) for snippet in snippets)]
+    words = [sys.executable, "-c", program]
+    for snippet in snippets:
+        for given, smaller in small.items():
+            snippet = snippet.replace(given, smaller)
+        words.append(filled_in(snippet, folder))
     done = subprocess.run(words, cwd=folder, env=surroundings(folder), capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
 

@@ -14,10 +14,12 @@ from wrapt import register_post_import_hook
 from powerbert.base.lazy import lazy_package
 
 if TYPE_CHECKING:
+    from powerbert.api import Result as Result
+    from powerbert.api import train as train
     from powerbert.measure.training_free import eliminate as eliminate
 
 __version__ = "0.1.0"
-__all__ = ["eliminate"]
+__all__ = ["Result", "eliminate", "train"]
 
 
 def _register_models(transformers: ModuleType) -> None:

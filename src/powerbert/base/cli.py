@@ -7,7 +7,8 @@ import sys
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable, Collection, Iterator, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,16 @@ def entry_point(
         logging.captureWarnings(True)  # into the log file too
         try:
             with interruptible():  # no signal counts as a failed point
-                _check_command(cfg, config_name, optional)
+                if HydraConfig.get().job.chdir:
+                    raise ConfigError(
+                        "hydra.job.chdir: must be false; relative paths count from the working directory"
+                    )
+                _check_top(cfg, config_name, optional)
                 return task(cfg)
         except Exception as raised:
             place = OmegaConf.select(cfg, "paths.runs") or "the working directory"
             told = find_user_error(raised) or find_storage_error(raised, place)
-            error = told or _refused(raised, full, config_name)
+            error = told or _refused(raised, full, config_name, sys.argv[1:])
             if not sweeping and not isinstance(error, UserError):
                 _report(error, *_log_files())
                 raise
@@ -107,7 +112,7 @@ def entry_point(
         _report(interrupted, logging.StreamHandler(), *_log_files())
         raise
     except Exception as raised:  # by a sweeper, or by Hydra before the task
-        error = _refused(raised, full, config_name)
+        error = _refused(raised, full, config_name, sys.argv[1:])
         if not isinstance(error, UserError):
             raise
         _report(error, logging.StreamHandler(), *_log_files())
@@ -120,6 +125,64 @@ def entry_point(
             print(f"{number} point(s) of the sweep failed:", *lines, sep="\n  ", file=sys.stderr)
     if failures or elsewhere:
         sys.exit(1)
+
+
+@contextmanager
+def composed(
+    config_name: str, overrides: Sequence[str], optional: Collection[str] = ()
+) -> Iterator[DictConfig]:
+    """Compose a configuration in Python as the command line would; a Hydra application around it stays.
+
+    Args:
+        optional: as of `entry_point`.
+
+    Raises:
+        UserError: with the message of the command line, for what it refuses here and within the block.
+    """
+    running, place = GlobalHydra.instance().hydra, "the working directory"
+    try:
+        GlobalHydra.instance().clear()
+        with hydra.initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
+            cfg = hydra.compose(config_name, list(overrides))
+        GlobalHydra.instance().hydra = running
+        _check_top(cfg, config_name, optional)
+        place = cfg.paths.runs
+        yield cfg
+    except Exception as raised:
+        told = find_user_error(raised) or find_storage_error(raised, place)
+        error = told or _refused(raised, False, config_name, overrides)
+        if error is raised:
+            raise
+        raise error from None
+    finally:
+        GlobalHydra.instance().hydra = running
+
+
+def as_overrides(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Write settings as Hydra's overrides; any text stays what it is, and `~` in paths is the home folder."""
+    overrides = []
+    for name, value in settings.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            overrides += as_overrides(value, f"{key}.")
+            continue
+        if isinstance(value, str | Path) and _PLACE.fullmatch(key):
+            value = os.path.expanduser(value)
+        overrides.append(f"{key}={_written(value)}")
+    return overrides
+
+
+def _written(value: Any) -> str:
+    """Write a value in Hydra's grammar."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str | Path):
+        return _quote(str(value))
+    if hasattr(value, "tolist"):  # of NumPy
+        return _written(value.tolist())
+    if isinstance(value, Sequence):
+        return f"[{','.join(map(_written, value))}]"
+    return repr(value)
 
 
 def plain(node: Any) -> Any:
@@ -199,10 +262,8 @@ def _log_files() -> list[logging.Handler]:
     return [handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)]
 
 
-def _check_command(cfg: DictConfig, config_name: str, optional: Collection[str]) -> None:
-    """Raise ConfigError for a top-level key that has no effect, and for another working directory."""
-    if HydraConfig.get().job.chdir:
-        raise ConfigError("hydra.job.chdir: must be false; relative paths count from the working directory")
+def _check_top(cfg: DictConfig, config_name: str, optional: Collection[str]) -> None:
+    """Raise ConfigError for a top-level key that has no effect."""
     groups = (path.name for path in CONFIG_FOLDER.iterdir() if path.is_dir())
     known = {*OmegaConf.load(CONFIG_FOLDER / f"{config_name}.yaml"), *groups, *optional}
     for key in map(str, cfg):
@@ -217,7 +278,7 @@ def is_referred_to(key: str, cfg: DictConfig) -> bool:
     return any(re.search(pattern, OmegaConf.to_yaml(node)) for node in nodes)
 
 
-def _refused(error: Exception, full: bool, config_name: str) -> Exception:
+def _refused(error: Exception, full: bool, config_name: str, arguments: Sequence[str]) -> Exception:
     """Turn Hydra's errors, whose messages have several lines, into a ConfigError of one, unless `full`."""
     if full or not isinstance(error, HydraException | OmegaConfBaseException):
         return error
@@ -227,7 +288,7 @@ def _refused(error: Exception, full: bool, config_name: str) -> Exception:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         near = suggestion(error.missing_cfg_file.rpartition("/")[2], error.options)
     elif found := re.match(r"Could not override '([\w.@/]+)'", message):
-        near = suggestion(found[1], _known_keys(config_name))
+        near = suggestion(found[1], _known_keys(config_name, arguments))
     elif isinstance(error.__cause__, Exception):
         message += f"\n{error.__cause__}".splitlines()[1]
     first, _, rest = message.partition("\n")
@@ -236,10 +297,10 @@ def _refused(error: Exception, full: bool, config_name: str) -> Exception:
     return ConfigError(f"{override}{': ' if override else ''}{' '.join(f'{first} {rest}'.split())}")
 
 
-def _known_keys(config_name: str) -> list[str]:
+def _known_keys(config_name: str, arguments: Sequence[str]) -> list[str]:
     """List all keys of the configuration that the command line's choices of groups compose."""
     GlobalHydra.instance().clear()
-    chosen = [one for one in sys.argv[1:] if (CONFIG_FOLDER / one.lstrip("+").partition("=")[0]).is_dir()]
+    chosen = [one for one in arguments if (CONFIG_FOLDER / one.lstrip("+").partition("=")[0]).is_dir()]
     try:
         with hydra.initialize_config_dir(str(CONFIG_FOLDER), version_base="1.3"):
             return list(_keys(OmegaConf.to_container(hydra.compose(config_name, chosen), resolve=False)))

@@ -4,8 +4,9 @@ import hashlib
 import json
 import math
 import os
+import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -99,6 +100,30 @@ def output_file(path: Path) -> Iterator[IO[Any]]:
         except OSError as error:
             raise ConfigError(f"output: {target.parent} cannot be written to ({error.strerror})") from error
         yield file
+
+
+def folder_by_content(root: Path, write: Callable[[Path], object], name: Callable[[Path], str]) -> Path:
+    """Write a folder below `root` that is named by what it holds; one that exists is kept.
+
+    Args:
+        write: fills an empty folder.
+        name: names a filled folder.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".part-") as scratch:
+        whole = Path(scratch) / "whole"
+        whole.mkdir()
+        write(whole)
+        folder = root / name(whole)
+        if not folder.is_dir():
+            for path in (*whole.rglob("*"), whole):
+                sync(path)
+            try:
+                whole.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was first
+                    raise
+    return folder
 
 
 def sync(path: Path) -> None:

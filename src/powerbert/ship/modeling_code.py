@@ -17,7 +17,6 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-import powerbert
 from powerbert.base.errors import ModelError
 from powerbert.base.files import output_file
 from powerbert.models.backbone import TASKS, Backbone, find_backbone
@@ -75,11 +74,11 @@ def modeling_code(backbone: Backbone) -> str:
     Raises:
         ValueError: If the backbone's module cannot be part of one file; the message names the module.
     """
-    code = _Code({powerbert.__name__, backbone.model.__module__.partition(".")[0]})
+    code = _Code({"powerbert", backbone.model.__module__.partition(".")[0]})
     for one in (backbone.config, backbone.model, *backbone.tasks.values()):
         code.add(one.__module__, one.__name__)
     imports = "\n".join(sorted(code.imports))
-    header = HEADER.format(version=powerbert.__version__)
+    header = HEADER.format(version=import_module("powerbert").__version__)  # it names what is above this
     return "\n\n\n".join([f"{header}\n{imports}", *code.definitions]) + "\n"
 
 
