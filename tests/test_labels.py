@@ -1,6 +1,7 @@
 """Several labels an input, through the command lines, and in transformers' pipeline."""
 
 import json
+import shutil
 
 import pytest
 from transformers import pipeline
@@ -64,6 +65,17 @@ def test_labels_of_a_text_and_of_a_file(folder, tmp_path):
     assert printed[0]["labels"] == [
         name for name, least in zip(LABEL_NAMES, thresholds, strict=True) if scores[name] >= least
     ]
+
+
+@pytest.mark.parametrize("thresholds", [[0.5, 0.5], ["high", 0.5, 0.5], 0.5])
+def test_thresholds_that_do_not_fit_the_labels_are_refused(folder, tmp_path, thresholds):
+    shutil.copytree(folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text()) | {"label_thresholds": thresholds}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    done = door(tmp_path, "powerbert.predict", "artifact=model", f"text={TEXT}")
+    assert done.wait() == 1
+    assert "label_thresholds: " in done.stderr
+    assert "must be 3 numbers" in done.stderr
 
 
 def test_the_pipeline_gives_the_same_probabilities(folder):

@@ -8,6 +8,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor, nn
 
+from powerbert.base.errors import ModelError, shorten
 from powerbert.base.progress import progress
 from powerbert.data import (
     QUERY,
@@ -86,8 +87,21 @@ Thresholds = Sequence[float] | None
 
 
 def thresholds_of(model: Any) -> Thresholds:
-    """Return the thresholds in a model's config, which were chosen on dev."""
-    return getattr(getattr(model, "config", None), "label_thresholds", None)
+    """Return the thresholds in a model's config, which were chosen on dev.
+
+    Raises:
+        ModelError: unless they are as many numbers as there are labels.
+    """
+    config = getattr(model, "config", None)
+    found = getattr(config, "label_thresholds", None)
+    if found is None:
+        return None
+    numbers = isinstance(found, list | tuple) and all(type(value) in (int, float) for value in found)
+    if not numbers or len(found) != config.num_labels:
+        raise ModelError(
+            f"config.json: label_thresholds: {shorten(found)} must be {config.num_labels} numbers, one a label"
+        )
+    return found
 
 
 def decide(logits: Tensor, task: Task, thresholds: Thresholds = None) -> Tensor:

@@ -72,6 +72,7 @@ class Predictor:
             self.max_length = self.tokenizer.model_max_length
             self.task = _plain_task(self.folder, model, self.max_length)
         self._is_plain = artifact is None
+        thresholds_of(model)  # refuses invalid ones before anything is predicted
 
     def take(self, parts: int) -> None:
         """Take inputs of one text or of two from now on; no effect on an artifact, whose manifest says it."""
