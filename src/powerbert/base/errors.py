@@ -33,6 +33,9 @@ class StorageError(UserError):
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
+EXTRAS = {"moocore": "report", "plotly": "report", "wandb": "wandb"}
+"""The extra that installs a package which only some commands need."""
+
 _RUST = re.compile(r"\(os error (\d+)\)")
 """How safetensors and tokenizers state the number of the system's error."""
 
@@ -71,8 +74,17 @@ def causes(error: BaseException | None, contexts: bool = False) -> Iterator[Base
 
 
 def find_user_error(error: BaseException | None) -> UserError | None:
-    """Find the first `UserError` in a chain of causes: Hydra wraps the errors of what it instantiates."""
-    return next((cause for cause in causes(error) if isinstance(cause, UserError)), None)
+    """Find the first `UserError` in a chain of causes: Hydra wraps the errors of what it instantiates.
+
+    A package of one of powerbert's extras that is missing is one as well.
+    """
+    for cause in causes(error):
+        if isinstance(cause, UserError):
+            return cause
+        package = cause.name.partition(".")[0] if isinstance(cause, ImportError) and cause.name else ""
+        if extra := EXTRAS.get(package):
+            return ConfigError(f'{package} is not installed: pip install "powerbert[{extra}]"')
+    return None
 
 
 def find_storage_error(error: BaseException | None, place: str) -> StorageError | None:
