@@ -92,15 +92,14 @@ def thresholds_of(model: Any) -> Thresholds:
     Raises:
         ModelError: unless they are as many numbers as there are labels.
     """
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     found = getattr(config, "label_thresholds", None)
     if found is None:
         return None
     numbers = isinstance(found, list | tuple) and all(type(value) in (int, float) for value in found)
     if not numbers or len(found) != config.num_labels:
-        raise ModelError(
-            f"config.json: label_thresholds: {shorten(found)} must be {config.num_labels} numbers, one a label"
-        )
+        needed = f"{config.num_labels} numbers, one for each label"
+        raise ModelError(f"config.json: label_thresholds: {shorten(found)} must be {needed}")
     return found
 
 
