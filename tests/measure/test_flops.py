@@ -38,9 +38,20 @@ def test_bert_agrees_with_the_closed_form(attention, length):
     assert count_flops(bert(attention), length) == closed_form(length)
 
 
-@pytest.mark.parametrize("backbone", sorted(BACKBONES))
-def test_small_passes_that_are_computed_have_as_many_operations(backbone, monkeypatch):
-    model = make_power(make_host(backbone), retention_configuration=[16, 16, 3])
+COUNTS = {"retention_configuration": [16, 16, 3]}
+SHARES = {"retention_shares": [0.8, 0.8, 0.1]}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "eliminates"),
+    [
+        *((backbone, COUNTS) for backbone in sorted(BACKBONES)),
+        *(("bert", given | {"cls_alone": True}) for given in (COUNTS, SHARES)),
+        *(("bert", given | {"protected_until": 31}) for given in (COUNTS, SHARES)),
+    ],
+)
+def test_small_passes_that_are_computed_have_as_many_operations(backbone, eliminates, monkeypatch):
+    model = make_power(make_host(backbone), **eliminates)
     computed = count_flops(model, 20)
     monkeypatch.setattr(flops, "COMPUTED", 0)
     assert count_flops(model, 20) == computed

@@ -32,7 +32,8 @@ def count_flops(model: Any, length: int, batch_size: int = 1, num_choices: int =
     table = model.get_input_embeddings().weight
     weights = sum(parameter.numel() for parameter in model.parameters()) - table.numel()
     small = 2 * weights * batch_size * num_choices * length < COMPUTED
-    device = table.device if small else "meta"
+    needs_ids = getattr(model.config, "protected_until", None) is not None  # unless on the meta device
+    device = table.device if small and not needs_ids else "meta"
     words = torch.zeros((*shape, table.shape[1]), dtype=table.dtype, device=device)
     return _operations(model, device, {"inputs_embeds": words})
 
