@@ -26,7 +26,7 @@ bench: $(STAMP)  ## Time BERT-base with the paper's configurations against trans
 	    batch_size=8,32 training=true memory=true output=runs/benchmark
 	$(BIN)/python experiments/inference/targets.py runs/benchmark/benchmark.json
 
-test: $(STAMP)  ## Run the tests (16 to 26 minutes on 2 cores)
+test: $(STAMP)  ## Run the tests (19 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2
 
 test-slow: $(STAMP)  ## Run the slow tests: killed runs, several devices, Ray and Slurm launchers (7 minutes)
