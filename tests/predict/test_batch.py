@@ -145,6 +145,16 @@ def test_a_killed_run_continues(artifact, tmp_path):
     assert not partial.exists()
 
 
+def test_a_reader_that_has_enough_ends_the_printing(artifact, tmp_path):
+    write(tmp_path / "a.jsonl", texts(ROWS))
+    os.mkfifo(tmp_path / "stdout")  # `door` opens it as the command's standard output
+    command = door(tmp_path, "powerbert.predict", f"artifact={artifact('sst2')}", "input=a.jsonl")
+    with (tmp_path / "stdout").open() as pipe:
+        assert "label" in json.loads(pipe.readline())
+    assert command.wait() == 0
+    assert "Traceback" not in command.stderr
+
+
 def test_another_process_on_the_same_output_is_refused(artifact, tmp_path):
     write(tmp_path / "a.jsonl", texts(3))
     (tmp_path / "labels.csv.partial").mkdir()

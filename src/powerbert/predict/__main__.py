@@ -1,6 +1,7 @@
 """Label texts: `python -m powerbert.predict artifact=<folder> text="A joy to watch."`."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -57,8 +58,11 @@ def predict(cfg: DictConfig) -> None:
     found = labelled(labeller, rows)
     if cfg.query is not None:
         found = iter(sorted(found, key=lambda row: -row["score"]))
-    for line in found if sys.stdout.isatty() else progress(found, "Rows", total=total):
-        print(json.dumps(line, ensure_ascii=False), flush=True)
+    try:
+        for line in found if sys.stdout.isatty() else progress(found, "Rows", total=total):
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+    except BrokenPipeError:  # whoever reads, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _given(cfg: DictConfig, inputs: Any, predictor: Any) -> tuple[Sequence[str], Iterator[Any], int]:
