@@ -438,8 +438,10 @@ def _propose_header(fields: Sequence[str], form: Form) -> str:
         len(name.split()) <= 3 and not re.fullmatch(r"[-+\d.]+", name) for name in named
     )
     if like_names:
-        ours = "dataset.text_columns or dataset.source.label_column" if form.setting else "text_columns or id_column"
-        return f"; set {ours} to them"
+        ours = ("text_columns", "id_column")  # of predict
+        if form.setting:
+            ours = ("dataset.text_columns", "dataset.source.label_column")
+        return f"; set {' or '.join(ours)} to them"
     shown = list(form.ours)
     if len(fields) == len(shown) and len(fields[0]) < len(fields[-1]):
         shown = [*shown[-1:], *shown[:-1]]  # the label, which is short, comes first
