@@ -89,9 +89,8 @@ class SubModels(Method):
         """Fine-tune the teacher, train all sub-models from its weights, and make the final model of them."""
         own = {field.name: getattr(self, field.name) for field in fields(SubModels)}
         influence = {"method": "elastic", **{key: own[key] for key in own if key not in ("name", "epochs")}}
-        twice = ("finetune", "finetune")
-        build = self._build_search
-        search = StagePlan("search", ("finetune",), lambda _: influence, build, self.epochs, twice)
+        epochs, of = self.epochs, ("finetune", "finetune")  # twice those of fine-tuning
+        search = StagePlan("search", ("finetune",), lambda _: influence, self._build_search, epochs, of)
         return [finetune_plan(checkpoint), search, self.last_plan()]
 
     @abstractmethod
