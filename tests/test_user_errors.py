@@ -195,6 +195,12 @@ BAD_LABELS = [
     labels(
         "three weights of two", FLAGS, "class_weights: 3.*toxic, insult", f"{COLUMNS} class_weights=[1,2,3]"
     ),
+    rows(
+        "nan among numbers",
+        "text\tlabel\na\t0\nb\t1\nc\tnan\n",
+        r"train\.tsv, row 3.*'nan'",
+        "dataset.label_names=auto",
+    ),
     rows("no row to balance", "text\tlabel\na\tnegative\n", "'positive'", "class_weights=balanced"),
     data("weights of a regression", {}, "class_weights", f"{REGRESSION} class_weights=balanced"),
 ]

@@ -175,6 +175,14 @@ def test_classes_of_the_labels(labels, names):
     assert {parse(label) for label in labels} == set(range(len(names)))
 
 
+@pytest.mark.parametrize("mark", ["nan", "NaN", "NA", "null", "None"])
+def test_a_mark_of_a_missing_value_among_numbers_is_no_class(mark):
+    assert find_classes(Counter(["0", "1", mark])) == ("0", "1")
+    assert find_classes(Counter(["1.0", "0.0", mark])) == ("0", "1")
+    with pytest.raises(ValueError, match=f"'{mark}' is not among the classes"):
+        LabelParser(("0", "1"))(mark)
+
+
 def test_names_that_are_truth_values():
     parse = LabelParser([False, True])
     assert [parse(value) for value in (True, False, "True", 1, "0")] == [1, 0, 1, 1, 0]

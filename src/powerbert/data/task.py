@@ -428,12 +428,21 @@ def raw_labels_of(kind: str, separator: str) -> RawLabel:
     return RawLabels(separator) if kind == "multi_label_classification" else RawLabel()
 
 
+MISSING = frozenset({"nan", "na", "n/a", "none", "null"})
+"""What programs write in place of a value that is missing, in lower case."""
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
 def find_classes(counts: Mapping[str, int]) -> tuple[str, ...]:
     """Return the names of the classes, given how often each label occurs.
 
     Numbers are in numeric order, other names sorted; if all are whole, `1.0` is `1`. Labels that differ only
-    by case are one class: its name is in lower case if one of them is, else as most rows have it.
+    by case are one class: its name is in lower case if one of them is, else as most rows have it. Among
+    numbers a mark of `MISSING` is no class.
     """
+    present = {label: count for label, count in counts.items() if label.casefold() not in MISSING}
+    if present and all(NUMBER.fullmatch(label) for label in present):
+        counts = present
     whole = all(WHOLE.fullmatch(label) or label.lstrip("+-").isdecimal() for label in counts)
     spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for label, count in counts.items():
@@ -447,7 +456,7 @@ def find_classes(counts: Mapping[str, int]) -> tuple[str, ...]:
         folded if folded in found else max(found, key=found.__getitem__)
         for folded, found in spellings.items()
     ]
-    numeric = all(re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in names)
+    numeric = all(NUMBER.fullmatch(name) for name in names)
     return tuple(sorted(names, key=lambda name: (float(name) if numeric else 0.0, name.casefold())))
 
 
