@@ -12,6 +12,7 @@ import powerbert
 from powerbert.base.cli import as_overrides, composed
 from powerbert.base.errors import ConfigError, DataError, UserError
 from powerbert.data.memory import classes_of, write_splits
+from powerbert.models.tiny import tiny
 from powerbert.predict import Predictor
 from tests.tiny_runs import artifacts, train
 
@@ -72,6 +73,37 @@ def test_a_loaded_model_is_that_of_its_folder(result, frames, runs):
     )
     assert further.record["model"] == result.artifact.name
     assert len(list(runs.glob("cache/models/*"))) == 1
+
+
+def finished(folder, frames, runs, **more) -> powerbert.Result:
+    """Makes a classifier faster that is fine-tuned already."""
+    return powerbert.train(folder, frames, **SMALL, **more, **{"stages.finetune.max_epochs": 0, "paths.runs": runs})
+
+
+def test_a_finished_classifier_is_the_baseline_as_it_is(result, frames, runs):
+    faster = finished(result.artifact, frames, runs, method="power_bert")
+    assert faster.record["baseline"]["value"] == result.score
+    assert faster.record["epochs"]["finetune"] == 0
+    teacher = AutoModelForSequenceClassification.from_pretrained(
+        runs / "artifacts" / faster.record["artifacts"]["finetune"]
+    ).state_dict()
+    given = AutoModelForSequenceClassification.from_pretrained(result.artifact).state_dict()
+    assert all(teacher[name].equal(given[name]) for name in given)
+
+
+def test_sub_models_of_a_finished_classifier_are_trained(result, frames, runs):
+    small = {"method.fewest_encoders": 2, "method.evaluations": 2, "method.cost": "operations"}
+    faster = finished(result.artifact, frames, runs, target_speedup=1.2, **small)
+    assert faster.record["epochs"]["search"] == 2
+
+
+def test_a_model_that_is_no_finished_classifier_of_the_data_is_refused(result, frames, runs, tmp_path):
+    tiny(tmp_path / "bert")
+    with pytest.raises(UserError, match=r"classifier\.weight.*needs a finished classifier"):
+        finished(tmp_path / "bert", frames, runs)
+    own = list(result.model.config.id2label.values())
+    with pytest.raises(UserError, match=rf"label_names: .* are not the classes of .*{own[0]}"):
+        finished(result.artifact, frames, runs, label_names=own[::-1])
 
 
 def test_a_frame_and_a_dataset_of_the_same_rows_are_one_folder(frames, tmp_path):

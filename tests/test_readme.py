@@ -74,11 +74,15 @@ REDUCED = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A working directory with GLUE's RTE, a user's reviews and news, a checkpoint and texts."""
+    """A working directory with GLUE's RTE, a user's reviews and news, a checkpoint, a classifier and texts."""
+    from powerbert.models import load_host_model, load_tokenizer
     from powerbert.models.tiny import tiny
 
     folder = tmp_path_factory.mktemp("readme")
     tiny(folder / "bert")
+    classes = {0: "bad", 1: "good"}
+    load_host_model(folder / "bert", id2label=classes).save_pretrained(folder / "classifier")
+    load_tokenizer(folder / "bert").save_pretrained(folder / "classifier")
     kinds = ["the film was good as it was\tthe film was good\tentailment"]
     kinds += ["the story is dull\tit is the best\tnot_entailment"]
     rows = [f"{number}\t{kinds[number % 2]}" for number in range(16)]
@@ -157,6 +161,7 @@ def placed(command: str, folder: Path) -> tuple[list[str], dict[str, str]]:
     command = command.replace("path/to/comments", str(folder / "comments" / "columns"))
     command = command.replace("path/to/tagged", str(folder / "comments" / "lists"))
     command = command.replace("path/to/checkpoint", str(folder / "bert"))
+    command = command.replace("path/to/classifier", str(folder / "classifier"))
     command = command.replace("dataset.source.path=ag_news", f"dataset.source.path={folder / 'news'}")
     for large, small in SMALLER.items():
         command = command.replace(large, small)
@@ -273,6 +278,7 @@ def test_the_commands_and_snippets_run_in_their_order(folder, tmp_path):
             "passages.txt",
             "news",
             "bert",
+            "classifier",
             "texts.txt",
             "runs",
             "labels.jsonl",

@@ -38,6 +38,7 @@ class Context:
     measure: LatencySettings
     cache: Path
     class_weights: Tensor | None = None
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class StagePlan:
             result; they are part of the new artifact's address.
         build: makes the stage and its model from the earlier artifacts.
         epochs: of the training, 0 to evaluate only; None for the sum over the stages in `epochs_of`.
-        epochs_of: keys of `stages` in the configuration; empty for the stage's own.
+        epochs_of: keys of `stages` in the configuration; empty for the stage's own. A model that is not
+            fine-tuned any more counts as if it were for `trainer.max_epochs`.
     """
 
     name: str
@@ -113,7 +115,8 @@ def finetune_plan(checkpoint: Path) -> StagePlan:
         from powerbert.models import load_host_model  # heavy, as in the other methods
         from powerbert.stages import FineTune
 
-        model = load_host_model(checkpoint, context.task.kind, **context.task.model_fields())
+        fields = context.task.model_fields()
+        model = load_host_model(checkpoint, context.task.kind, finished=context.epochs == 0, **fields)
         return FineTune(model, context.task, context.optimization, context.seed)
 
     return StagePlan("finetune", parents=(), influence=lambda _: {}, build=build)

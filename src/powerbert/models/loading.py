@@ -8,7 +8,7 @@ that transformers ignores.
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from importlib.util import find_spec
@@ -28,7 +28,7 @@ from transformers import (
 )
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
-from powerbert.base.errors import ModelError
+from powerbert.base.errors import ConfigError, ModelError
 from powerbert.models.backbone import (
     ALIKE,
     BACKBONES,
@@ -62,16 +62,19 @@ Folder = str | os.PathLike[str]
 
 
 def load_host_model(
-    folder: Folder, task: str = "sequence_classification", **config_fields: Any
+    folder: Folder, task: str = "sequence_classification", *, finished: bool = False, **config_fields: Any
 ) -> PreTrainedModel:
     """Load the host model of a task, a key of ``TASKS`` or ``ALIKE``, from any checkpoint of its backbone.
 
     Weights of the task's head, and of the pooler before it, are drawn at random if they are missing or of
     another size. A checkpoint that has lost heads is loaded as a power model that eliminates nothing.
 
-    ``config_fields`` are fields of the config to set, such as ``num_labels`` and ``id2label``.
+    ``config_fields`` are fields of the config to set, such as ``num_labels`` and ``id2label``. A ``finished``
+    checkpoint must have the head and, if it names classes, the same ones in the same order.
     """
     checkpoint = _Checkpoint(folder)
+    if finished:
+        checkpoint.check_classes(config_fields.get("id2label", {}))
     outdated = set(POWER_FIELDS)
     config_class = CONFIG_MAPPING[checkpoint.backbone.host_type]
     if checkpoint.fields.get("encoder_heads") is not None:
@@ -80,7 +83,13 @@ def load_host_model(
     if config_fields.keys() & {"num_labels", "id2label"}:
         outdated |= {"id2label", "label2id", "problem_type", "label_thresholds"}
     stored = {key: value for key, value in checkpoint.fields.items() if key not in outdated}
-    return checkpoint.load(task, checkpoint.config(config_class, stored | config_fields), random_head=True)
+    config = checkpoint.config(config_class, stored | config_fields)
+    try:
+        return checkpoint.load(task, config, random_head=not finished)
+    except ModelError as error:
+        if not finished:
+            raise
+        raise ModelError(f"{error}; stages.finetune.max_epochs=0 needs a finished classifier") from error
 
 
 def load_power_model(
@@ -162,6 +171,16 @@ class _Checkpoint:
 
     def saved_config(self) -> PreTrainedConfig:
         return self.config(CONFIG_MAPPING[self.model_type], self.fields)
+
+    def check_classes(self, names: Mapping[int, str]) -> None:
+        """Raise ConfigError unless the checkpoint's classes have these names by index, or none of their own."""
+        own = {int(index): str(name) for index, name in self.fields.get("id2label", {}).items()}
+        unnamed = all(name == f"LABEL_{index}" for index, name in own.items())
+        if names and not unnamed and [n.lower() for n in own.values()] != [n.lower() for n in names.values()]:
+            raise ConfigError(
+                f"dataset.label_names: {list(names.values())} are not the classes of {self}, which are "
+                f"{list(own.values())} in this order"
+            )
 
     def load(self, task: str, config: PreTrainedConfig, random_head: bool = False) -> PreTrainedModel:
         """Load the weights into the task's model class for ``config``, and account for every one of them."""

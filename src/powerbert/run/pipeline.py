@@ -146,6 +146,7 @@ class Run:
                 settings.measure,
                 settings.cache,
                 weigh_classes(settings.class_weights, settings.task, data.dataset["train"]),
+                stage_settings.trainer["max_epochs"],
             )
             stage = plan.build(artifacts, context)
             stage.class_weights = context.class_weights

@@ -210,10 +210,11 @@ def stage_settings(config: Mapping[str, Any], plan: StagePlan) -> StageSettings:
         check_whole("method.epochs", plan.epochs, 0)
         epochs = plan.epochs
     else:
-        counted = plan.epochs_of or (plan.name,)
-        for stage in counted:
-            check_whole(f"stages.{stage}.max_epochs", config["stages"][stage]["max_epochs"])
-        epochs = sum(config["stages"][stage]["max_epochs"] for stage in counted)
+        epochs = 0
+        for stage in plan.epochs_of or (plan.name,):
+            own = config["stages"][stage]["max_epochs"]
+            check_whole(f"stages.{stage}.max_epochs", own, 0 if stage == "finetune" else 1)
+            epochs += own if own or stage == plan.name else config["trainer"]["max_epochs"]
     trainer = {**config["trainer"], **overrides, "max_epochs": epochs}
     every, owner = "check_val_every_n_epoch", "trainer"
     if every in overrides:
