@@ -77,7 +77,9 @@ def test_a_loaded_model_is_that_of_its_folder(result, frames, runs):
 
 def finished(folder, frames, runs, **more) -> powerbert.Result:
     """Makes a classifier faster that is fine-tuned already."""
-    return powerbert.train(folder, frames, **SMALL, **more, **{"stages.finetune.max_epochs": 0, "paths.runs": runs})
+    return powerbert.train(
+        folder, frames, **SMALL, **more, **{"stages.finetune.max_epochs": 0, "paths.runs": runs}
+    )
 
 
 def test_a_finished_classifier_is_the_baseline_as_it_is(result, frames, runs):

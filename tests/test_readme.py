@@ -74,7 +74,7 @@ REDUCED = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A working directory with GLUE's RTE, a user's reviews and news, a checkpoint, a classifier and texts."""
+    """A working directory with GLUE's RTE, a user's reviews and news, checkpoints and texts."""
     from powerbert.models import load_host_model, load_tokenizer
     from powerbert.models.tiny import tiny
 

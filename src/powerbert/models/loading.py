@@ -173,7 +173,7 @@ class _Checkpoint:
         return self.config(CONFIG_MAPPING[self.model_type], self.fields)
 
     def check_classes(self, names: Mapping[int, str]) -> None:
-        """Raise ConfigError unless the checkpoint's classes have these names by index, or none of their own."""
+        """Raise ConfigError unless the checkpoint's classes have these names by index, or no names."""
         own = {int(index): str(name) for index, name in self.fields.get("id2label", {}).items()}
         unnamed = all(name == f"LABEL_{index}" for index, name in own.items())
         if names and not unnamed and [n.lower() for n in own.values()] != [n.lower() for n in names.values()]:
