@@ -96,7 +96,7 @@ def test_a_finished_classifier_is_the_baseline_as_it_is(result, frames, runs):
 def test_sub_models_of_a_finished_classifier_are_trained(result, frames, runs):
     small = {"method.fewest_encoders": 2, "method.evaluations": 2, "method.cost": "operations"}
     faster = finished(result.artifact, frames, runs, target_speedup=1.2, **small)
-    assert faster.record["epochs"]["search"] == 2
+    assert faster.record["epochs"]["search"] == 3
 
 
 def test_a_model_that_is_no_finished_classifier_of_the_data_is_refused(result, frames, runs, tmp_path):

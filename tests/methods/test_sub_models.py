@@ -29,14 +29,12 @@ ELASTIC = ("method=elastic", "method.cost=operations", *SMALL)
 
 def test_sub_models_are_drawn_within_their_bounds():
     torch.manual_seed(0)
-    sampler = Sampler(encoders=6, fewest=3, most=5, steepest=0.5, number=4)
-    drawn = [retention for _ in range(100) for retention in sampler()]
-    assert drawn[0] == sampler.smallest()
-    assert drawn[0].encoders == (0, 3, 5)
-    assert drawn[0].shares == (0.5, 0.25, 0.0)
+    sampler = Sampler(fewest=3, most=5, steepest=0.5)
+    assert sampler.smallest() == ((0, 1, 2), (0.5, 0.25, 0.0))
+    drawn = [sampler() for _ in range(100)]
     assert {len(retention.encoders) for retention in drawn} == {3, 4, 5}
     for encoders, shares in drawn:
-        assert len(encoders) == len(shares)
+        assert encoders == tuple(range(len(shares)))
         assert shares[-1] == 0.0
         kept = [after / before for before, after in zip((1.0, *shares), shares[:-1], strict=False)]
         assert all(0.5 - 1e-3 <= part <= 1 + 1e-3 for part in kept)
@@ -130,16 +128,15 @@ def test_combined_re_trains_the_best_sub_model_alone_and_records_the_target(sear
         assert model.config.retention_shares == record["retention_shares"] == list(best.retention.shares)
         assert record["cls_alone"] is True
         assert record["target"] == {"speedup": target, "protocol": "dynamic", "predicted": 1 / best.cost}
-        assert record["flops"]["dynamic"]["ratio"] == pytest.approx(
-            1 / best.cost, rel=0.35
-        )  # by batch or by input
+        # counted by input, predicted by batch, which is as wide as its longest input
+        assert 0.65 < record["flops"]["dynamic"]["ratio"] * best.cost < 2
 
 
-def test_sub_models_are_trained_for_twice_the_epochs_of_fine_tuning(corpus, tmp_path):
+def test_sub_models_are_trained_for_three_times_the_epochs_of_fine_tuning(corpus, tmp_path):
     more = ("method=elastic", "method.cost=operations", "stages.finetune.max_epochs=4")
     stages = resolve(composed(tmp_path, *overrides(corpus, tmp_path, *more))).stages
     assert stages["finetune"].trainer["max_epochs"] == 4
-    assert stages["search"].trainer["max_epochs"] == 8
+    assert stages["search"].trainer["max_epochs"] == 12
 
 
 def test_without_epochs_the_sub_models_are_those_of_the_fine_tuned_model(corpus, tmp_path):

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from powerbert.base.checks import check_whole
+from powerbert.base.checks import check_choice, check_whole
 from powerbert.base.errors import ConfigError
 from powerbert.methods.distillation import Distillation, distillation_plans, evenly_spread
 from powerbert.methods.method import Context, Method, StagePlan
@@ -27,9 +27,15 @@ class DistilBert(Method):
     cosine: float
     student: str | None = None
     epochs: int | None = None
+    start: str = "spread"
 
     def __post_init__(self) -> None:
         Distillation(self.alpha, self.temperature, cosine=self.cosine)
+        check_choice("method.start", self.start, ("spread", "first"))
+
+    def identity(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings without the original choice of encoders, as in records before `start`."""
+        return {key: value for key, value in settings.items() if (key, value) != ("start", "spread")}
 
     @cached_property
     def distilled(self) -> Path | None:
@@ -68,6 +74,7 @@ class DistilBert(Method):
 
         student = None if self.distilled is None else fingerprint(self.distilled)
         influence = {"cosine": self.cosine, "student": student}
+        influence |= self.identity({"start": self.start})
         objective = Distillation(self.alpha, self.temperature, cosine=self.cosine)
         return distillation_plans(checkpoint, self, influence, self._student, lambda _: objective)
 
@@ -75,7 +82,8 @@ class DistilBert(Method):
         from powerbert.models import load_host_model, load_model, num_encoders, take_encoders
 
         if self.distilled is None:
-            start = load_model(finetuned)
-            return take_encoders(start, evenly_spread(num_encoders(start.config), self.encoders))
+            teacher = load_model(finetuned)
+            spread = evenly_spread(num_encoders(teacher.config), self.encoders)
+            return take_encoders(teacher, spread if self.start == "spread" else range(self.encoders))
         start = load_host_model(self.distilled, context.task.kind, **context.task.model_fields())
         return take_encoders(start, range(self.encoders))

@@ -1,7 +1,7 @@
 """One model for many shares and numbers of encoders, and the search of the best of them at each cost.
 
 After Length-Adaptive Transformer (Kim and Cho 2021), whose sub-models learn from the full one within a step;
-here they learn from the fine-tuned model, and the search weighs measured time instead of operations.
+here they learn from the fine-tuned model, have its first encoders, and the search weighs measured time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from powerbert.base.environment import default_device, quick_precision
 from powerbert.base.errors import ConfigError
 from powerbert.elimination.names import SIGNIFICANCES
 from powerbert.measure.settings import KINDS, PROTOCOLS, LatencySettings
-from powerbert.methods.distillation import Distillation, evenly_spread, soft_target_loss
+from powerbert.methods.distillation import Distillation, soft_target_loss
 from powerbert.methods.evolution import Evaluated, Retention, evolve, pareto_front
 from powerbert.methods.method import Artifacts, Context, Method, StagePlan, finetune_plan
 
@@ -44,7 +44,6 @@ class SubModels(Method):
     fewest_encoders: int | None
     most_encoders: int | None
     steepest: float
-    each_step: int
     evaluations: int
     significance: str
     cost: str
@@ -62,8 +61,7 @@ class SubModels(Method):
         check_choice("target_protocol", self.target_protocol, PROTOCOLS)
         check_number("method.steepest", self.steepest, high=1.0, strict=True)
         check_number("method.recombined", self.recombined, high=1.0)
-        for name in ("each_step", "evaluations"):
-            check_whole(f"method.{name}", getattr(self, name))
+        check_whole("method.evaluations", self.evaluations)
         check_whole("method.epochs", self.epochs, 0, optional=True)
 
     def check(self, model_config: Any) -> None:
@@ -89,7 +87,7 @@ class SubModels(Method):
         """Fine-tune the teacher, train all sub-models from its weights, and make the final model of them."""
         own = {field.name: getattr(self, field.name) for field in fields(SubModels)}
         influence = {"method": "elastic", **{key: own[key] for key in own if key not in ("name", "epochs")}}
-        epochs, of = self.epochs, ("finetune", "finetune")  # twice those of fine-tuning
+        epochs, of = self.epochs, ("finetune",) * 3  # three times those of fine-tuning
         search = StagePlan("search", ("finetune",), lambda _: influence, self._build_search, epochs, of)
         return [finetune_plan(checkpoint), search, self.last_plan()]
 
@@ -116,7 +114,6 @@ class SubModels(Method):
         teacher = load_model(artifacts["finetune"].path)
         finetuned = load_model(artifacts["finetune"].path)
         model = as_power_model(finetuned, cls_alone=True, significance=self.significance)
-        encoders = num_encoders(teacher.config)
         return SubModelTraining(
             model,
             context.task,
@@ -125,7 +122,7 @@ class SubModels(Method):
             teacher=teacher,
             objective=Distillation(self.alpha, self.temperature, beta=self.beta),
             recombined=self.recombined,
-            sample=Sampler(encoders, *self.depths(encoders), self.steepest, self.each_step),
+            sample=Sampler(*self.depths(num_encoders(teacher.config)), self.steepest),
             objective_of=partial(self.objective_of, binary=context.task.has_binary_logits),
             explore=Explorer(self, context.measure, context.cache, teacher),
         )
@@ -159,37 +156,33 @@ def _between(one: Evaluated, other: Evaluated, cost: float) -> Evaluated:
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws the sub-models of a step: the smallest, and random ones.
+    """Draws the sub-model of a step.
 
     The number of encoders is uniform. Each encoder retains all it is given with probability 1/2; else it
     drops a part that is uniform from 0 to `steepest`. The last one retains [CLS] alone.
     """
 
-    encoders: int
     fewest: int
     most: int
     steepest: float
-    number: int
 
-    def __call__(self) -> list[Retention]:
-        """Return one step's sub-models."""
-        return [self.smallest(), *(self.random() for _ in range(self.number - 1))]
-
-    def smallest(self) -> Retention:
-        """Return the sub-model with the fewest encoders and shares."""
-        return self._retention([1 - self.steepest] * self.fewest)
-
-    def random(self) -> Retention:
+    def __call__(self) -> Retention:
         """Return a random sub-model."""
         import torch
 
         own = self.fewest + int(torch.randint(self.most - self.fewest + 1, ()))
         dropped = torch.rand(own) * self.steepest * (torch.rand(own) < 0.5)
-        return self._retention((1 - dropped).tolist())
+        return retention_of((1 - dropped).tolist())
 
-    def _retention(self, kept: Sequence[float]) -> Retention:
-        shares = [round(share, 4) for share in accumulate(kept[:-1], lambda a, b: a * b)]
-        return Retention(tuple(evenly_spread(self.encoders, len(kept))), (*shares, 0.0))
+    def smallest(self) -> Retention:
+        """Return the sub-model with the fewest encoders and shares."""
+        return retention_of([1 - self.steepest] * self.fewest)
+
+
+def retention_of(kept: Sequence[float]) -> Retention:
+    """Return the sub-model whose first encoders retain these parts of what they are given, the last [CLS]."""
+    shares = [round(share, 4) for share in accumulate(kept[:-1], lambda a, b: a * b)]
+    return Retention(tuple(range(len(kept))), (*shares, 0.0))
 
 
 @dataclass(frozen=True)
@@ -260,11 +253,9 @@ def start_of(method: SubModels, encoders: int, cost: Any) -> list[Retention]:
     from powerbert.measure.cost import reach
 
     fewest, most = method.depths(encoders)
-    smallest = Sampler(encoders, fewest, most, method.steepest, 1).smallest()
-    largest = Retention(tuple(evenly_spread(encoders, most)), (*(1.0 for _ in range(most - 1)), 0.0))
-    starts = [largest, smallest]
+    starts = [retention_of([1.0] * most), Sampler(fewest, most, method.steepest).smallest()]
     for own in range(most, fewest - 1, -1):
-        kept = tuple(evenly_spread(encoders, own))
+        kept = tuple(range(own))
         profiles = [[0.8**number for number in range(1, own)], [0.8] * (own - 1)]
 
         def relative(shares: Sequence[float], kept: tuple[int, ...] = kept) -> float:

@@ -14,7 +14,7 @@ from powerbert.stages.stage import Batch, Objective, Stage
 class SubModelTraining(Stage):
     """Train sub-models, which share all weights, on what a teacher and the task tell; keep the last epoch.
 
-    Each step takes several sub-models and averages their losses.
+    Each step takes another one.
     """
 
     name = "search"
@@ -23,7 +23,7 @@ class SubModelTraining(Stage):
     def __init__(
         self,
         *args: Any,
-        sample: Callable[[], list[Any]],
+        sample: Callable[[], Any],
         objective_of: Callable[[Any], Objective],
         explore: Callable[[Any, Any], Mapping[str, Any]],
         **kwargs: Any,
@@ -31,7 +31,7 @@ class SubModelTraining(Stage):
         """Take a model with shares, the teacher, and what `Stage` takes.
 
         Args:
-            sample: draws the sub-models of a step, with torch's random numbers: retentions, which have
+            sample: draws the sub-model of a step, with torch's random numbers: a retention, which has
                 `encoders` and `shares`; the same in every process.
             objective_of: makes the objective of a sub-model.
             explore: given the trained model and the data, finds the sub-models worth having; returns the
@@ -41,27 +41,23 @@ class SubModelTraining(Stage):
         self.sample, self.objective_of, self.explore = sample, objective_of, explore
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Draw the step's sub-models, in every process the same."""
+        """Draw the step's sub-model, in every process the same."""
         torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx)) & 0x7FFF_FFFF_FFFF)
-        self.retentions = self.sample()
+        self.retention = self.sample()
         super().on_train_batch_start(batch, batch_idx)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Compute the mean of the sub-models' objectives on one batch."""
+        """Compute the sub-model's objective on one batch."""
         batch, teacher = self.ask_teacher(batch)
         mask = batch["attention_mask"].flatten(0, -2).bool()
         base: Any = self.model.base_model
-        losses = []
-        for retention in self.retentions:
-            base.set_retention(retention.shares, retention.encoders)
-            objective = self.objective_of(retention)
-            student = self.run_model(batch, output_hidden_states=bool(objective.hidden_states))
-            losses.append(objective(student, teacher, mask))
-        # DDP waits for a gradient of each parameter, also of encoders that no sub-model of this step has.
-        run = {encoder for retention in self.retentions for encoder in retention.encoders}
-        idle = [layer for encoder, layer in enumerate(base.host_layers()) if encoder not in run]
-        losses[0] = losses[0] + sum(p.sum() for layer in idle for p in layer.parameters()) * 0.0
-        return torch.stack(losses).mean()
+        base.set_retention(self.retention.shares, self.retention.encoders)
+        objective = self.objective_of(self.retention)
+        student = self.run_model(batch, output_hidden_states=bool(objective.hidden_states))
+        # DDP waits for a gradient of each parameter, also of encoders that the sub-model lacks.
+        idle = [layer for n, layer in enumerate(base.host_layers()) if n not in self.retention.encoders]
+        unused = sum(p.sum() for layer in idle for p in layer.parameters()) * 0.0
+        return objective(student, teacher, mask) + unused
 
     def complete(self, data: Any) -> None:
         """Find the sub-models worth having."""
