@@ -5,6 +5,7 @@ import shutil
 import time
 
 import pytest
+import torch
 
 from powerbert.base.errors import ConfigError, find_user_error
 from powerbert.models import load_model, num_encoders
@@ -144,6 +145,7 @@ def test_heads_are_gone(corpus, runs):
         (("method=ltp", "method.regularization=-1"), r"method.regularization: -1.0 .* at least 0"),
         (("method=ltp", "method.temperature=0"), r"method.temperature: 0 .* greater than 0"),
         (("method=head_prune", "method.inputs=0"), r"method.inputs: 0 must be a whole number"),
+        (("method=distilbert", "method.encoders=2", "method.start=last"), r"method.start: 'last' is unknown"),
         (("method=dense", "method.epochs=0"), r"method.epochs: 0 must be a whole number"),
         (("method=distilbert", "method.encoders=2", "method.student=/nowhere"), r"neither a folder nor"),
     ],
@@ -158,6 +160,19 @@ def test_invalid_settings_are_refused_before_anything_is_trained(corpus, tmp_pat
 def test_the_epochs_of_a_method_can_be_set(corpus, tmp_path):
     record = train(corpus, tmp_path, "method=dense", "method.epochs=1", "trainer.max_epochs=2")
     assert record["epochs"] == {"finetune": 2, "retrain": 1}
+
+
+@pytest.mark.parametrize(("start", "taken"), [("null", (0, 2)), ("first", (0, 1))])
+def test_a_student_starts_from_spread_encoders_or_the_first(corpus, runs, start, taken):
+    small = (f"method.start={start}", "stages.retrain.learning_rate=1e-12", "weight_decay=0")
+    record = train(corpus, runs, *settings("distilbert"), *small)
+    finetuned, student = (
+        load_model(runs / "artifacts" / record["artifacts"][stage]).base_model.encoder.layer
+        for stage in ("finetune", "retrain")
+    )
+    for own, encoder in zip(student, taken, strict=True):
+        for one, other in zip(own.parameters(), finetuned[encoder].parameters(), strict=True):
+            torch.testing.assert_close(one, other)
 
 
 def test_a_student_can_start_from_a_published_checkpoint(corpus, tmp_path, tiny_checkpoint):

@@ -80,6 +80,7 @@ def test_cls_alone_and_shares_make_another_method():
     assert method_label(of_method("power_bert", shares)) == "PoWER-BERT (share)"
     named = {"elimination": {"name": "paper", "unit": "share"}}
     assert method_label(of_method("power_bert", named)) == "PoWER-BERT (shares)"
+    assert method_label(of_method("distilbert", {"start": "first"})) == "DistilBERT (first encoders)"
     protected = {"elimination": {"protect": "first_text"}}
     assert method_label(of_method("power_bert", protected)) == "PoWER-BERT (first text protected)"
 

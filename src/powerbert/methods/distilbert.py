@@ -27,15 +27,16 @@ class DistilBert(Method):
     cosine: float
     student: str | None = None
     epochs: int | None = None
-    start: str = "spread"
+    start: str | None = None
 
     def __post_init__(self) -> None:
         Distillation(self.alpha, self.temperature, cosine=self.cosine)
-        check_choice("method.start", self.start, ("spread", "first"))
+        if self.start is not None:
+            check_choice("method.start", self.start, ("first",))
 
     def identity(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings without the original choice of encoders, as in records before `start`."""
-        return {key: value for key, value in settings.items() if (key, value) != ("start", "spread")}
+        """Return the settings without a `start` that is null, which older records lack."""
+        return {key: value for key, value in settings.items() if key != "start" or value is not None}
 
     @cached_property
     def distilled(self) -> Path | None:
@@ -84,6 +85,6 @@ class DistilBert(Method):
         if self.distilled is None:
             teacher = load_model(finetuned)
             spread = evenly_spread(num_encoders(teacher.config), self.encoders)
-            return take_encoders(teacher, spread if self.start == "spread" else range(self.encoders))
+            return take_encoders(teacher, spread if self.start is None else range(self.encoders))
         start = load_host_model(self.distilled, context.task.kind, **context.task.model_fields())
         return take_encoders(start, range(self.encoders))

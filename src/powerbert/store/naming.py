@@ -180,6 +180,8 @@ def _variant(record: Record) -> str:
         parts.append(SELECTION_NAMES.get(selection, selection))
     if settings.get("protect"):
         parts.append("first text protected")
+    if method_of(record).get("start") == "first":
+        parts.append("first encoders")
     return f" ({', '.join(parts)})" if parts else ""
 
 
