@@ -72,4 +72,7 @@ def test_a_notebook_runs(path, tmp_path, snippets, monkeypatch):
     NotebookClient(
         notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
     ).execute()
+    printed = [cell for cell in notebook.cells if cell.source.rstrip().endswith(("\nresult", "\nfaster"))]
+    for cell in printed:  # a Result is its table, in Jupyter too
+        assert "GFLOPs" in cell.outputs[-1]["data"]["text/plain"]
     assert {file.name for file in tmp_path.iterdir()} == {"runs"}, "nothing is written elsewhere"

@@ -49,7 +49,7 @@ class Result:
 
     def __repr__(self) -> str:
         file = io.StringIO()
-        print_summary(dict(self.record), console=Console(file=file, width=100))
+        print_summary(dict(self.record), console=Console(file=file, width=100, force_jupyter=False))
         return file.getvalue().rstrip()
 
     @property
