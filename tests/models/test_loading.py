@@ -145,6 +145,19 @@ def test_a_host_of_another_task_gets_a_head_and_labels_of_its_own(finetuned, tin
     assert config.label2id == {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}
 
 
+def test_the_classes_of_a_finished_classifier_count_by_their_index(tiny_checkpoint, tmp_path):
+    names = {index: f"class {index}" for index in range(12)}
+    load_host_model(tiny_checkpoint, id2label=names).save_pretrained(tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    config = json.loads(file.read_text())
+    config["id2label"] = dict(sorted(config["id2label"].items()))  # 0, 1, 10, 11, 2
+    file.write_text(json.dumps(config))
+    load_host_model(tmp_path / "model", finished=True, id2label=names)
+    swapped = {**names, 1: names[2], 2: names[1]}
+    with pytest.raises(ConfigError, match=r"dataset.label_names: .* are not the classes of"):
+        load_host_model(tmp_path / "model", finished=True, id2label=swapped)
+
+
 def test_a_host_is_loaded_from_a_model_that_eliminates(searched, tiny_bert):
     model = load_host_model(searched)
     assert type(model) is BertForSequenceClassification

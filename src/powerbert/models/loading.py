@@ -174,12 +174,12 @@ class _Checkpoint:
 
     def check_classes(self, names: Mapping[int, str]) -> None:
         """Raise ConfigError unless the checkpoint's classes have these names by index, or no names."""
-        own = {int(index): str(name) for index, name in self.fields.get("id2label", {}).items()}
-        unnamed = all(name == f"LABEL_{index}" for index, name in own.items())
-        if names and not unnamed and [n.lower() for n in own.values()] != [n.lower() for n in names.values()]:
+        own = sorted((int(index), str(name)) for index, name in self.fields.get("id2label", {}).items())
+        unnamed = all(name == f"LABEL_{index}" for index, name in own)
+        given, theirs = list(names.values()), [name for _, name in own]
+        if given and not unnamed and [name.lower() for name in given] != [name.lower() for name in theirs]:
             raise ConfigError(
-                f"dataset.label_names: {list(names.values())} are not the classes of {self}, which are "
-                f"{list(own.values())} in this order"
+                f"dataset.label_names: {given} are not the classes of {self}, which are {theirs} in this order"
             )
 
     def load(self, task: str, config: PreTrainedConfig, random_head: bool = False) -> PreTrainedModel:
