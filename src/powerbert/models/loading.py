@@ -179,7 +179,7 @@ class _Checkpoint:
         given, theirs = list(names.values()), [name for _, name in own]
         if given and not unnamed and [name.lower() for name in given] != [name.lower() for name in theirs]:
             raise ConfigError(
-                f"dataset.label_names: {given} are not the classes of {self}, which are {theirs} in this order"
+                f"dataset.label_names: {given} are not the classes of {self}, in this order {theirs}"
             )
 
     def load(self, task: str, config: PreTrainedConfig, random_head: bool = False) -> PreTrainedModel:
