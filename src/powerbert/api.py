@@ -49,7 +49,8 @@ class Result:
 
     def __repr__(self) -> str:
         file = io.StringIO()
-        print_summary(dict(self.record), console=Console(file=file, width=100, force_jupyter=False))
+        console = Console(file=file, width=100, force_jupyter=False, force_terminal=False)
+        print_summary(dict(self.record), console=console)
         return file.getvalue().rstrip()
 
     @property
