@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import yaml
 
-from powerbert.data.snippets import SETS, SnippetsSource
+from powerbert.data.snippets import SnippetsSource
 from tests.test_readme import REDUCED, SUB_MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +24,6 @@ def reduced(settings: list[str]) -> dict:
 PARAMETERS = {
     "model": "tiny",
     "settings": reduced([*REDUCED["powerbert.train"][1:], "measure.patience=0"]),
-    "editorials": 15,
     "records": str(ROOT / "experiments" / "pareto-minilm" / "records"),
 }
 """What the notebooks name in their first cell, for a tiny model."""
@@ -45,10 +44,9 @@ def test_a_notebook_was_run_to_its_end_without_an_error(path):
 
 @pytest.fixture(scope="module")
 def snippets(tmp_path_factory) -> Path:
-    """A cache with the files that notebooks fetch."""
+    """A cache with the file that notebooks fetch."""
     cache = tmp_path_factory.mktemp("cache")
-    for name in ("movie", "editorial"):
-        SnippetsSource(cache, name).available()
+    SnippetsSource(cache).available()
     return cache
 
 
@@ -58,10 +56,7 @@ def test_a_notebook_runs(path, tmp_path, snippets, monkeypatch):
     from nbclient import NotebookClient
 
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    for file in SETS.values():
-        if (snippets / "snippets" / file).exists():
-            (tmp_path / "runs" / "cache" / "snippets").mkdir(parents=True, exist_ok=True)
-            shutil.copy(snippets / "snippets" / file, tmp_path / "runs" / "cache" / "snippets")
+    shutil.copytree(snippets, tmp_path / "runs" / "cache")
     notebook = nbformat.read(path, 4)
     (given,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     names = re.findall(r"^(\w+) =", given.source, re.MULTILINE)
